@@ -1,0 +1,46 @@
+package spec
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Claim is one thing an authenticated caller may assert. A claim with several values is several Claims.
+type Claim struct {
+	Type  string `json:"type"`
+	Value string `json:"value"`
+}
+
+// ClaimRequirement is one claim that a caller must hold. An empty Value asks for the claim's presence only.
+type ClaimRequirement struct {
+	Type  string `json:"type"`
+	Value string `json:"value,omitempty"`
+}
+
+func (r ClaimRequirement) String() string {
+	if r.Value == "" {
+		return r.Type
+	}
+	return r.Type + "=" + r.Value
+}
+
+// Satisfied reports whether one of claims fulfils r.
+func (r ClaimRequirement) Satisfied(claims []Claim) bool {
+	for _, c := range claims {
+		if c.Type == r.Type && (r.Value == "" || c.Value == r.Value) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r ClaimRequirement) check() error {
+	if r.Type == "" {
+		return errors.New("claim without a type")
+	}
+	if strings.ContainsFunc(r.Type+r.Value, func(c rune) bool { return c < ' ' || c == 0x7f }) {
+		return fmt.Errorf("claim %q has a control character", r.String())
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package spec
+
+import "time"
+
+// Sizes in bytes, counts, and times of the wire. Source: PROTOCOL.md, section "Limits".
+const (
+	// HeaderSize is the length of every frame header.
+	HeaderSize = 16
+	// MaxFrameHello bounds a frame's payload until WELCOME has named a limit.
+	MaxFrameHello = 256 << 10
+	// MaxFrameDefault bounds a frame's payload after WELCOME.
+	MaxFrameDefault = 128 << 10
+	// MaxFrameHard is the largest limit a peer may negotiate.
+	MaxFrameHard = 1 << 20
+	// MaxMetadata bounds a frame's metadata; the header's field has 16 bits.
+	MaxMetadata = 65535
+	// MaxFields bounds the number of header fields, path parameters and claims, each, in one REQUEST or RESPONSE.
+	MaxFields = 128
+	// MaxInlineBody is the largest body that travels inside REQUEST or RESPONSE, without credit.
+	MaxInlineBody = 16 << 10
+	// MaxChunk is the largest body part of one stream data frame.
+	MaxChunk = 64 << 10
+	// MaxReason bounds the text that goes with CANCEL and GOAWAY.
+	MaxReason = 1 << 10
+	// StreamWindow is the credit, in bytes, that each half of a stream starts with.
+	StreamWindow = 256 << 10
+	// MaxStreamID is the last stream id; the top bit of the field stays zero.
+	MaxStreamID = 1<<31 - 1
+)
+
+// Times of a session. Source: PROTOCOL.md, section "Limits".
+const (
+	HelloTimeout      = 2 * time.Second  // from an open link to HELLO, and from HELLO to WELCOME
+	HeartbeatInterval = 5 * time.Second  // jittered by a tenth
+	DeadAfter         = 3                // silent intervals until the peer counts as dead
+	WriteStall        = 10 * time.Second // without progress, a write ends the link
+	CancelHold        = 5 * time.Second  // a cancelled stream's slot waits this long to be confirmed
+)
+
+// Limits bounds one endpoint's calls. A zero field means the default, which [Limits.WithDefaults] fills in.
+type Limits struct {
+	// MaxBodyBytes is the largest request body, inclusive.
+	MaxBodyBytes int64 `json:"maxBodyBytes"`
+	// TimeoutMS bounds a unary call whole, and a stream's time to response headers, in milliseconds.
+	TimeoutMS int64 `json:"timeoutMs"`
+	// IdleMS bounds the silence of a stream after its response headers, in milliseconds.
+	IdleMS int64 `json:"idleMs"`
+}
+
+// DefaultLimits are the limits of an endpoint that names none.
+var DefaultLimits = Limits{MaxBodyBytes: 1 << 20, TimeoutMS: 30_000, IdleMS: 60_000}
+
+// Upper bounds that a manifest may ask for.
+const (
+	maxBodyBytes = int64(1) << 40    // 1 TiB
+	maxTimeoutMS = int64(86_400_000) // a day
+)
+
+// WithDefaults returns l with every zero field replaced by its default.
+func (l Limits) WithDefaults() Limits {
+	if l.MaxBodyBytes == 0 {
+		l.MaxBodyBytes = DefaultLimits.MaxBodyBytes
+	}
+	if l.TimeoutMS == 0 {
+		l.TimeoutMS = DefaultLimits.TimeoutMS
+	}
+	if l.IdleMS == 0 {
+		l.IdleMS = DefaultLimits.IdleMS
+	}
+	return l
+}
+
+// Timeout is TimeoutMS as a duration.
+func (l Limits) Timeout() time.Duration { return time.Duration(l.TimeoutMS) * time.Millisecond }
+
+// Idle is IdleMS as a duration.
+func (l Limits) Idle() time.Duration { return time.Duration(l.IdleMS) * time.Millisecond }

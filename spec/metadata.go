@@ -1,0 +1,209 @@
+package spec
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+)
+
+// RequestID is the gateway's own id of a request: a UUID version 7.
+type RequestID [16]byte
+
+func (id RequestID) String() string {
+	var b [36]byte
+	hex.Encode(b[:8], id[:4])
+	hex.Encode(b[9:13], id[4:6])
+	hex.Encode(b[14:18], id[6:8])
+	hex.Encode(b[19:23], id[8:10])
+	hex.Encode(b[24:], id[10:])
+	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
+	return string(b[:])
+}
+
+// Trace is the W3C trace context of a call. A zero TraceID is no trace.
+type Trace struct {
+	TraceID [16]byte
+	SpanID  [8]byte
+	Flags   byte
+	State   string // tracestate, as it came
+}
+
+// Identity is who calls, as the gateway has verified it. It never comes from a header.
+type Identity struct {
+	Subject string
+	Tenant  string
+	Claims  []Claim
+}
+
+// Request is the metadata of a REQUEST frame.
+type Request struct {
+	Generation    uint32   // of the manifest that Endpoint counts in
+	Endpoint      uint32   // index into the manifest's endpoints
+	Method        string   // empty where it is the endpoint's own
+	Params        []string // values of the path's parameters, decoded, in order
+	Path          string   // canonical path; empty where the parameters tell it
+	Query         string   // raw, without the question mark
+	Authority     string   // Host or :authority
+	TLS           bool     // the client came by https
+	Peer          string   // the client's address and port
+	ID            RequestID
+	ContentLength int64 // of the body in bytes; -1 if unknown
+	Trace         Trace
+	Identity      *Identity // nil: anonymous
+	Header        []Field
+}
+
+const (
+	reqTLS = 1 << iota
+	reqTrace
+	reqIdentity
+	reqLength
+	reqKnown = reqTLS | reqTrace | reqIdentity | reqLength
+)
+
+// AppendTo appends the metadata to dst. It does not allocate where dst has room.
+func (r *Request) AppendTo(dst []byte) []byte {
+	dst = r.AppendHead(dst, len(r.Header))
+	for _, f := range r.Header {
+		dst = AppendField(dst, f.Name, f.Value)
+	}
+	return dst
+}
+
+// AppendHead appends all but the header fields: exactly fields calls of [AppendField] must follow. It is for
+// callers whose headers are not in a slice.
+func (r *Request) AppendHead(dst []byte, fields int) []byte {
+	var bits byte
+	if r.TLS {
+		bits |= reqTLS
+	}
+	if r.Trace.TraceID != [16]byte{} {
+		bits |= reqTrace
+	}
+	if r.Identity != nil {
+		bits |= reqIdentity
+	}
+	if r.ContentLength >= 0 {
+		bits |= reqLength
+	}
+	dst = append(dst, bits)
+	dst = binary.AppendUvarint(dst, uint64(r.Generation))
+	dst = binary.AppendUvarint(dst, uint64(r.Endpoint))
+	dst = appendString(dst, r.Method)
+	dst = binary.AppendUvarint(dst, uint64(len(r.Params)))
+	for _, p := range r.Params {
+		dst = appendString(dst, p)
+	}
+	dst = appendString(dst, r.Path)
+	dst = appendString(dst, r.Query)
+	dst = appendString(dst, r.Authority)
+	dst = appendString(dst, r.Peer)
+	dst = append(dst, r.ID[:]...)
+	if bits&reqLength != 0 {
+		dst = binary.AppendUvarint(dst, uint64(r.ContentLength))
+	}
+	if bits&reqTrace != 0 {
+		dst = append(dst, r.Trace.TraceID[:]...)
+		dst = append(dst, r.Trace.SpanID[:]...)
+		dst = append(dst, r.Trace.Flags)
+		dst = appendString(dst, r.Trace.State)
+	}
+	if bits&reqIdentity != 0 {
+		dst = appendString(dst, r.Identity.Subject)
+		dst = appendString(dst, r.Identity.Tenant)
+		dst = binary.AppendUvarint(dst, uint64(len(r.Identity.Claims)))
+		for _, c := range r.Identity.Claims {
+			dst = appendString(dst, c.Type)
+			dst = appendString(dst, c.Value)
+		}
+	}
+	return binary.AppendUvarint(dst, uint64(fields))
+}
+
+// Decode reads REQUEST metadata into r, whose slices it reuses. The strings share one copy of b.
+func (r *Request) Decode(b []byte) error {
+	c := cursor{s: string(b)}
+	bits := c.byte()
+	if bits&^byte(reqKnown) != 0 {
+		c.fail("unknown bits 0x%02x", bits)
+	}
+	r.TLS = bits&reqTLS != 0
+	r.Generation = c.uint32()
+	r.Endpoint = c.uint32()
+	r.Method = c.string()
+	r.Params = r.Params[:0]
+	for range c.count("path parameters", 1) {
+		r.Params = append(r.Params, c.string())
+	}
+	r.Path = c.string()
+	r.Query = c.string()
+	r.Authority = c.string()
+	r.Peer = c.string()
+	copy(r.ID[:], c.take(16))
+	r.ContentLength = -1
+	if bits&reqLength != 0 {
+		n := c.uvarint()
+		if n > 1<<62 {
+			c.fail("content length %d", n)
+		}
+		r.ContentLength = int64(n)
+	}
+	r.Trace = Trace{}
+	if bits&reqTrace != 0 {
+		copy(r.Trace.TraceID[:], c.take(16))
+		copy(r.Trace.SpanID[:], c.take(8))
+		r.Trace.Flags = c.byte()
+		r.Trace.State = c.string()
+	}
+	r.Identity = nil
+	if bits&reqIdentity != 0 {
+		id := &Identity{Subject: c.string(), Tenant: c.string()}
+		for range c.count("claims", 2) {
+			id.Claims = append(id.Claims, Claim{Type: c.string(), Value: c.string()})
+		}
+		r.Identity = id
+	}
+	r.Header = c.fields(r.Header[:0])
+	return c.end()
+}
+
+func (c *cursor) uint32() uint32 {
+	n := c.uvarint()
+	if n > 1<<32-1 {
+		c.fail("number %d over 32 bits", n)
+	}
+	return uint32(n)
+}
+
+// Response is the metadata of a RESPONSE frame.
+type Response struct {
+	Status        int   // 200 to 599
+	ContentLength int64 // of the body in bytes; -1 if unknown
+	Header        []Field
+}
+
+// AppendTo appends the metadata to dst. It does not allocate where dst has room.
+func (r *Response) AppendTo(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(r.Status))
+	dst = binary.AppendUvarint(dst, uint64(r.ContentLength+1))
+	dst = binary.AppendUvarint(dst, uint64(len(r.Header)))
+	for _, f := range r.Header {
+		dst = AppendField(dst, f.Name, f.Value)
+	}
+	return dst
+}
+
+// Decode reads RESPONSE metadata into r, whose slices it reuses. The strings share one copy of b. A service is not
+// trusted: the status is checked, and so is the grammar of every field.
+func (r *Response) Decode(b []byte) error {
+	c := cursor{s: string(b)}
+	status, length := c.uvarint(), c.uvarint()
+	if c.err == nil && (status < 200 || status > 599) {
+		c.fail("status %d, expected 200 to 599", status)
+	}
+	if length > 1<<62 {
+		c.fail("content length %d", length)
+	}
+	r.Status, r.ContentLength = int(status), int64(length)-1
+	r.Header = c.fields(r.Header[:0])
+	return c.end()
+}

@@ -1,0 +1,141 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Methods are the methods an endpoint may have.
+var Methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+// ValidMethod reports whether m is one of [Methods].
+func ValidMethod(m string) bool { return slices.Contains(Methods, m) }
+
+// Segment is one part of a path pattern between slashes.
+type Segment struct {
+	Literal string // the text of a literal segment, or the empty string
+	Param   string // the parameter's name, or the empty string
+	Rest    bool   // the parameter takes all that is left: {name...}
+}
+
+// Pattern is a parsed path pattern in net/http syntax: literals, {name}, and a last {name...}. The subtree forms
+// (a trailing slash, and {$}) are refused: a path means one thing.
+type Pattern struct {
+	text     string
+	Segments []Segment // none for "/"
+}
+
+// ParsePattern parses a path pattern.
+func ParsePattern(s string) (Pattern, error) {
+	p := Pattern{text: s}
+	if !strings.HasPrefix(s, "/") {
+		return Pattern{}, fmt.Errorf("path %q does not begin with a slash", s)
+	}
+	if s == "/" {
+		return p, nil
+	}
+	if strings.HasSuffix(s, "/") {
+		return Pattern{}, fmt.Errorf("path %q ends with a slash: name the last segment, or take the rest with {name...}", s)
+	}
+	seen := map[string]bool{}
+	parts := strings.Split(s[1:], "/")
+	for i, part := range parts {
+		seg, err := parseSegment(part)
+		if err != nil {
+			return Pattern{}, fmt.Errorf("path %q: %w", s, err)
+		}
+		if seg.Rest && i != len(parts)-1 {
+			return Pattern{}, fmt.Errorf("path %q: {%s...} must be the last segment", s, seg.Param)
+		}
+		if seg.Param != "" {
+			if seen[seg.Param] {
+				return Pattern{}, fmt.Errorf("path %q names parameter %q twice", s, seg.Param)
+			}
+			seen[seg.Param] = true
+		}
+		p.Segments = append(p.Segments, seg)
+	}
+	return p, nil
+}
+
+func parseSegment(s string) (Segment, error) {
+	switch {
+	case s == "":
+		return Segment{}, fmt.Errorf("empty segment")
+	case s == "." || s == "..":
+		return Segment{}, fmt.Errorf("segment %q would be resolved away", s)
+	case s == "{$}":
+		return Segment{}, fmt.Errorf("{$} is not needed: a path never matches a subtree")
+	case s[0] == '{' && s[len(s)-1] == '}':
+		name, rest := strings.CutSuffix(s[1:len(s)-1], "...")
+		if !identifier(name) {
+			return Segment{}, fmt.Errorf("parameter %q is not an identifier", name)
+		}
+		return Segment{Param: name, Rest: rest}, nil
+	case strings.ContainsAny(s, "{}"):
+		return Segment{}, fmt.Errorf("segment %q: a parameter must be a whole segment", s)
+	}
+	for i := range len(s) {
+		if !pathByte[s[i]] {
+			return Segment{}, fmt.Errorf("segment %q: character %q must not stand in a path", s, s[i])
+		}
+	}
+	return Segment{Literal: s}, nil
+}
+
+func identifier(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// pathByte has the characters of a path segment that need no percent-encoding (RFC 3986, section 3.3, pchar).
+var pathByte = func() (t [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@") {
+		t[c] = true
+	}
+	return t
+}()
+
+func (p Pattern) String() string { return p.text }
+
+// Params are the parameters' names, in order.
+func (p Pattern) Params() []string {
+	var names []string
+	for _, s := range p.Segments {
+		if s.Param != "" {
+			names = append(names, s.Param)
+		}
+	}
+	return names
+}
+
+// HasRest reports whether the last segment takes the rest of the path.
+func (p Pattern) HasRest() bool { return len(p.Segments) > 0 && p.Segments[len(p.Segments)-1].Rest }
+
+// Identity is the pattern without its parameters' names, which do not tell endpoints apart (invariant 1):
+// /x/{id} and /x/{key} have the same.
+func (p Pattern) Identity() string {
+	if len(p.Segments) == 0 {
+		return "/"
+	}
+	var b strings.Builder
+	for _, s := range p.Segments {
+		b.WriteByte('/')
+		switch {
+		case s.Rest:
+			b.WriteString("{...}")
+		case s.Param != "":
+			b.WriteString("{}")
+		default:
+			b.WriteString(s.Literal)
+		}
+	}
+	return b.String()
+}

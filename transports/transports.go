@@ -1,0 +1,149 @@
+// Package transports says what a transport is: a dumb pipe of frames between a service and a gateway. A transport
+// knows nothing else. What frames mean is package session's business, the same on every transport.
+//
+// A transport registers its URL scheme in an init function, so that importing it is enough:
+//
+//	import _ "github.com/stella-ops/router/transports/tcp"
+//
+// Start reading at [Link].
+package transports
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Link is one connection that moves whole frames. Every Link is reliable. ReadFrame is called by one goroutine and
+// WriteFrames by one at a time; the two may overlap, and Close may be called at any time, more than once.
+type Link interface {
+	// ReadFrame returns the next frame, which the caller must release. It checks the header and the payload
+	// limit before it allocates. io.EOF is the peer's orderly end.
+	ReadFrame() (*Frame, error)
+	// WriteFrames writes the frames in order and takes them over: it releases each, on errors too. A write
+	// without progress for [spec.WriteStall] is an error.
+	WriteFrames([]*Frame) error
+	// SetMaxPayload sets the limit for frames that are read from now on. Only the goroutine that reads may
+	// call it.
+	SetMaxPayload(uint32)
+	// Close ends the link and makes pending reads and writes return.
+	Close() error
+	// Traits says what the link can do.
+	Traits() Traits
+}
+
+// Traits are a link's properties that a session must respect.
+type Traits struct {
+	Order      Order
+	MaxPayload uint32 // the largest payload the link can carry, in bytes
+	Streams    bool   // whether calls with streamed bodies may use it
+	Remote     string // the peer's address, for logs
+	Scheme     string // of the URL: tcp, inmemory, ...
+}
+
+// Order is how much of the writing order a link keeps.
+type Order uint8
+
+// The orders.
+const (
+	OrderLink   Order = iota // all frames in the order they were written
+	OrderStream              // frames of one stream in order, as on QUIC
+	OrderNone                // any order
+)
+
+// Dialer opens links to gateways.
+type Dialer interface {
+	// Dial opens one link. The context bounds the dialling, not the link.
+	Dial(ctx context.Context, u *url.URL) (Link, error)
+}
+
+// Listener accepts links from services.
+type Listener interface {
+	// Accept returns the next link. A link that fails its opening is closed and reported to the Opening
+	// function of [ListenConfig], not here: an error ends the listener.
+	Accept() (Link, error)
+	// Addr is the URL under which the listener can be dialled, with the port that was really taken.
+	Addr() string
+	// Close stops accepting. Links that were accepted stay open.
+	Close() error
+}
+
+// ListenConfig goes to a transport's listen function.
+type ListenConfig struct {
+	// Rejected is told of every connection that did not become a link, and why. It must not block. Nil is allowed.
+	Rejected func(remote string, err error)
+}
+
+// Transport is what a transport registers.
+type Transport struct {
+	Scheme string
+	Dialer Dialer
+	Listen func(ctx context.Context, u *url.URL, cfg ListenConfig) (Listener, error)
+}
+
+var registry struct {
+	sync.RWMutex
+	m map[string]Transport
+}
+
+// Register makes a transport known by its scheme. It is for init functions, and panics on a second registration.
+func Register(t Transport) {
+	registry.Lock()
+	defer registry.Unlock()
+	if registry.m == nil {
+		registry.m = map[string]Transport{}
+	}
+	if _, dup := registry.m[t.Scheme]; dup {
+		panic("transports: scheme " + t.Scheme + " registered twice")
+	}
+	registry.m[t.Scheme] = t
+}
+
+// ErrScheme is what errors about a URL whose scheme nothing has registered wrap.
+var ErrScheme = errors.New("no transport of this name is linked in")
+
+// Parse reads a transport URL and finds its transport.
+func Parse(raw string) (*url.URL, Transport, error) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme == "" {
+		return nil, Transport{}, fmt.Errorf("transports: %q is not a URL such as tcp://127.0.0.1:5100", raw)
+	}
+	registry.RLock()
+	defer registry.RUnlock()
+	t, ok := registry.m[u.Scheme]
+	if !ok {
+		return nil, Transport{}, fmt.Errorf("transports: %s: scheme %q: %w; linked in are %s", raw, u.Scheme, ErrScheme, strings.Join(schemes(), ", "))
+	}
+	return u, t, nil
+}
+
+// Dial opens a link to a transport URL.
+func Dial(ctx context.Context, raw string) (Link, error) {
+	u, t, err := Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	return t.Dialer.Dial(ctx, u)
+}
+
+// Listen listens on a transport URL.
+func Listen(ctx context.Context, raw string, cfg ListenConfig) (Listener, error) {
+	u, t, err := Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	return t.Listen(ctx, u, cfg)
+}
+
+func schemes() []string {
+	var s []string
+	for name := range registry.m {
+		s = append(s, name)
+	}
+	slices.Sort(s)
+	return s
+}
