@@ -1,0 +1,313 @@
+package session
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+)
+
+// Call is the gateway's end of one call. One goroutine waits for the answer (Head, Next), another may send the
+// request body (Acquire, Send); Cancel may be called by any. Whoever started the call closes it, and uses nothing
+// of it afterwards.
+type Call struct {
+	stream
+	g       *Gateway
+	whole   bool // REQUEST carried END: there is nothing more to send
+	timeout time.Duration
+	timer   *time.Timer
+	head    chan *transports.Frame // one: the RESPONSE, or nil when the call failed before it
+
+	// Guarded by stream.mu.
+	answered bool        // head was sent something
+	canceled bool        // this end sent CANCEL
+	hold     *time.Timer // frees the slot of a cancelled call that nobody confirms
+}
+
+var callPool = sync.Pool{New: func() any {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return &Call{head: make(chan *transports.Frame, 1), timer: t}
+}}
+
+func newCall(g *Gateway) *Call {
+	c, _ := callPool.Get().(*Call)
+	c.g = g
+	return c
+}
+
+func (c *Call) begin(id uint32, whole bool, timeout time.Duration) {
+	c.init(c.g.w, id, spec.TypeRequestStreamData, c.g.cfg.Welcome.StreamWindow, c.g.hello.StreamWindow)
+	c.whole, c.timeout = whole, timeout
+	c.send.ended = whole
+	c.answered, c.canceled, c.hold = false, false, nil
+}
+
+// Head waits for RESPONSE, which the caller decodes and releases. Its errors: the cause of ctx, where that ended
+// first; an *[Error] with code DEADLINE when the timeout passed or the service said so; any other *[Error] as the
+// service sent it; or one that wraps [ErrClosed]. However it fails, the call is over.
+func (c *Call) Head(ctx context.Context) (*transports.Frame, error) {
+	var late <-chan time.Time
+	if c.timeout > 0 {
+		c.timer.Reset(c.timeout)
+		late = c.timer.C
+	}
+	select {
+	case f := <-c.head:
+		c.timer.Stop()
+		return c.headOr(f)
+	case <-ctx.Done():
+		c.timer.Stop()
+		c.Cancel(spec.CodeClientGone)
+		return nil, context.Cause(ctx)
+	case <-late:
+		select {
+		case f := <-c.head: // it came at the last moment
+			return c.headOr(f)
+		default:
+		}
+		c.Cancel(spec.CodeDeadline)
+		return nil, &Error{Code: spec.CodeDeadline, Reason: "no answer in time"}
+	}
+}
+
+func (c *Call) headOr(f *transports.Frame) (*transports.Frame, error) {
+	if f != nil {
+		return f, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return nil, c.err
+}
+
+// Ended reports whether the answer is whole: nothing follows what has been received.
+func (c *Call) Ended() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.recv.ended && len(c.recv.queue) == 0
+}
+
+// Next waits for the next part of a streamed answer, which the caller releases; [io.EOF] is its end. idle bounds
+// the wait; when it passes, the call is cancelled with IDLE. Errors are those of [Call.Head].
+func (c *Call) Next(ctx context.Context, idle time.Duration) (*transports.Frame, error) {
+	f, err := c.pop()
+	if f != nil || err != nil {
+		return f, err
+	}
+	c.timer.Reset(idle)
+	defer c.timer.Stop()
+	for {
+		select {
+		case <-c.recv.wake:
+		case <-ctx.Done():
+			c.Cancel(spec.CodeClientGone)
+			return nil, context.Cause(ctx)
+		case <-c.timer.C:
+			c.Cancel(spec.CodeIdle)
+			return nil, &Error{Code: spec.CodeIdle, Reason: "the service was silent for " + idle.String()}
+		}
+		if f, err := c.pop(); f != nil || err != nil {
+			return f, err
+		}
+	}
+}
+
+// Ready reports whether Next would return at once.
+func (c *Call) Ready() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.recv.queue) > 0 || c.recv.ended || c.err != nil
+}
+
+// Consumed returns the credit for n bytes of answer that the client has taken.
+func (c *Call) Consumed(n int) { c.returnCredit(n) }
+
+// Acquire waits for credit and takes up to want bytes of it, at most [spec.MaxChunk]. [ErrStopSending] means that
+// the service wants no more of the body though its answer stands; other errors are those of [Call.Head]. The wait
+// ends with the call.
+func (c *Call) Acquire(want int) (int, error) { return c.acquire(want) }
+
+// Send takes over f, whose payload is body data for which credit was acquired, and sends it; end says that the
+// body is whole now. Credit left over is kept.
+func (c *Call) Send(f *transports.Frame, acquired int, end bool) error {
+	err := c.sendData(f, acquired, end)
+	if end && err == nil {
+		c.settle()
+	}
+	return err
+}
+
+// Cancel ends the call with code and wakes everybody who waits on it. A call ends once: afterwards, and after the
+// answer and the body have ended, it does nothing.
+func (c *Call) Cancel(code spec.Code) {
+	c.cancel(code, &Error{Code: code})
+}
+
+// cancel sends CANCEL, unless the call has ended. It must not be called by the reading goroutine.
+func (c *Call) cancel(code spec.Code, err error) {
+	if f := c.cancelFrameOnce(code, err); f != nil {
+		_ = c.w.send(f, nil) // fails with the session, and then the call has failed with it
+		c.settle()
+	}
+}
+
+// cancelFrameOnce ends the call on this side and returns the CANCEL to send, or nil if it has ended already.
+func (c *Call) cancelFrameOnce(code spec.Code, err error) *transports.Frame {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil || c.canceled || c.recv.ended && c.send.ended {
+		return nil
+	}
+	c.err, c.canceled, c.send.ended = err, true, true
+	c.drop()
+	if !c.recv.ended {
+		c.hold = time.AfterFunc(spec.CancelHold, func() { c.g.forget(c) })
+	}
+	c.wakeAll()
+	return c.cancelFrame(code, "")
+}
+
+// settle frees the slot once both halves have ended.
+func (c *Call) settle() {
+	c.mu.Lock()
+	over := c.recv.ended && c.send.ended
+	if over && c.hold != nil {
+		c.hold.Stop()
+	}
+	c.mu.Unlock()
+	if over {
+		c.g.forget(c)
+	}
+}
+
+// Close ends the call, cancelling it with CLIENT_GONE if it has not ended, and gives it back.
+func (c *Call) Close() {
+	c.Cancel(spec.CodeClientGone)
+	c.mu.Lock()
+	c.drop()
+	// Only a call that went the plain way is known to nobody else any more and can be used again.
+	reuse := c.whole && c.recv.ended && c.err == nil && !c.canceled
+	c.mu.Unlock()
+	if reuse && len(c.head) == 0 {
+		c.g, c.w = nil, nil
+		callPool.Put(c)
+	}
+}
+
+// handle takes over a frame of this call. It runs on the reading goroutine.
+func (c *Call) handle(f *transports.Frame, h spec.Header) error {
+	switch h.Type {
+	case spec.TypeResponse:
+		return c.onResponse(f, h)
+	case spec.TypeResponseStreamData:
+		return c.onData(f, h)
+	case spec.TypeCredit:
+		f.Release()
+		return c.granted(h.Aux)
+	default: // CANCEL
+		c.onCancel(&Error{Code: spec.Code(h.Aux), Reason: string(f.Meta()), Remote: true})
+		f.Release()
+		return nil
+	}
+}
+
+func (c *Call) onResponse(f *transports.Frame, h spec.Header) error {
+	c.mu.Lock()
+	if c.answered && c.err == nil {
+		c.mu.Unlock()
+		f.Release()
+		return protocolError("second RESPONSE on stream %d", h.Stream)
+	}
+	end := h.Flags&spec.FlagEnd != 0
+	c.recv.ended = c.recv.ended || end
+	if c.err != nil { // cancelled by this side: the answer came too late
+		c.mu.Unlock()
+		f.Release()
+		c.settle()
+		return nil
+	}
+	c.answered = true
+	over := end && !c.whole
+	c.head <- f // has room, since nothing was sent before
+	c.mu.Unlock()
+	if over { // a whole call is out of the table already, and its owner may have given it back by now
+		c.settle()
+	}
+	return nil
+}
+
+func (c *Call) onData(f *transports.Frame, h spec.Header) error {
+	c.mu.Lock()
+	early := !c.answered && c.err == nil
+	c.mu.Unlock()
+	if early {
+		f.Release()
+		return protocolError("data before RESPONSE on stream %d", h.Stream)
+	}
+	end := h.Flags&spec.FlagEnd != 0
+	flow, err := c.receive(f, h)
+	if err != nil {
+		return err
+	}
+	if flow {
+		if f := c.cancelFrameOnce(spec.CodeFlow, &Error{Code: spec.CodeFlow, Reason: "the service overran its credit"}); f != nil {
+			c.w.enqueue(f)
+		}
+	}
+	if end {
+		c.mu.Lock()
+		c.recv.ended = true // also of a cancelled call: its confirmation
+		c.mu.Unlock()
+		c.settle()
+	}
+	return nil
+}
+
+// onCancel is the service's final frame. After its END it means: stop sending, the answer stands.
+func (c *Call) onCancel(e *Error) {
+	c.mu.Lock()
+	confirm := !c.send.ended
+	stop := c.recv.ended && c.err == nil
+	c.recv.ended, c.send.ended = true, true
+	switch {
+	case stop:
+		c.send.stopped = true
+	case c.err == nil:
+		c.err = e
+		c.drop()
+		if !c.answered {
+			c.answered = true
+			c.head <- nil
+		}
+	}
+	c.wakeAll()
+	c.mu.Unlock()
+	if confirm {
+		c.w.enqueue(c.cancelFrame(spec.CodeNoError, ""))
+	}
+	c.settle()
+}
+
+// lost fails the call: its session is dead.
+func (c *Call) lost(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.hold != nil {
+		c.hold.Stop()
+	}
+	if c.recv.ended && c.send.ended {
+		return // the answer is whole and only has to be read
+	}
+	c.recv.ended, c.send.ended = true, true
+	if c.err == nil {
+		c.err = err
+		c.drop()
+	}
+	if !c.answered {
+		c.answered = true
+		c.head <- nil
+	}
+	c.wakeAll()
+}

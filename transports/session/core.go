@@ -1,0 +1,174 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+)
+
+// closeTimeout bounds the time that closing gives the last frames to leave.
+const closeTimeout = time.Second
+
+// core is what both ends of a session share: the link, its writer, its pulse, and its end.
+type core struct {
+	link     transports.Link
+	w        *writer
+	interval time.Duration
+
+	received atomic.Uint64 // frames, of any kind: they are the peer's life
+
+	once  sync.Once
+	done  chan struct{} // closed when the session is dead and every call has been told
+	err   error         // why; set before done is closed
+	lost  func(error)   // fails every call
+	wg    sync.WaitGroup
+	abort sync.Once
+}
+
+func (c *core) init(link transports.Link, interval time.Duration, lost func(error)) {
+	c.link, c.interval, c.lost = link, interval, lost
+	c.done = make(chan struct{})
+	c.w = newWriter(link, c.fail)
+}
+
+// start runs the session's goroutines. handle takes over each frame; its error ends the session.
+func (c *core) start(handle func(*transports.Frame, spec.Header) error, beat func()) {
+	c.wg.Go(func() { c.w.run(c.done) })
+	c.wg.Go(func() { c.pulse(beat) })
+	c.wg.Go(func() { c.read(handle) })
+}
+
+func (c *core) read(handle func(*transports.Frame, spec.Header) error) {
+	for {
+		f, err := c.link.ReadFrame()
+		if err == nil {
+			c.received.Add(1)
+			err = c.dispatch(f, handle)
+		}
+		if err == nil {
+			continue
+		}
+		var protocol *Error
+		var malformed *spec.FrameError
+		switch {
+		case errors.As(err, &protocol) && !protocol.Remote:
+			c.leave(protocol.Code, protocol.Reason, err)
+		case errors.As(err, &malformed):
+			c.leave(spec.CodeProtocol, malformed.Error(), err)
+		default:
+			c.fail(err)
+		}
+		return
+	}
+}
+
+// dispatch handles the frames that mean the same on both ends.
+func (c *core) dispatch(f *transports.Frame, handle func(*transports.Frame, spec.Header) error) error {
+	h := f.Header()
+	switch {
+	case h.Type.Ignorable(), h.Type == spec.TypePong:
+	case h.Type == spec.TypePing:
+		c.w.enqueue(transports.NewControl(spec.TypePong, 0, h.Aux, nil))
+	case h.Type == spec.TypeCancel && h.Stream == 0:
+		err := &Error{Code: spec.Code(h.Aux), Reason: string(f.Meta()), Remote: true}
+		f.Release()
+		return err
+	case h.Stream == 0 && h.Type == spec.TypeCredit:
+		f.Release()
+		return protocolError("CREDIT for the session, which has no window in this version")
+	default:
+		return handle(f, h)
+	}
+	f.Release()
+	return nil
+}
+
+// pulse calls beat every interval, pings a silent peer, and ends the session when it stays silent.
+func (c *core) pulse(beat func()) {
+	timer := time.NewTimer(jitter(c.interval))
+	defer timer.Stop()
+	last, silent, pings := c.received.Load(), 0, uint32(0)
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-timer.C:
+		}
+		timer.Reset(jitter(c.interval))
+		if beat != nil {
+			beat()
+		}
+		if now := c.received.Load(); now != last {
+			last, silent = now, 0
+			continue
+		}
+		if silent++; silent >= spec.DeadAfter {
+			c.fail(fmt.Errorf("session: nothing received for %d intervals of %v", silent, c.interval))
+			return
+		}
+		pings++
+		c.w.enqueue(transports.NewControl(spec.TypePing, 0, pings, nil))
+	}
+}
+
+// jitter spreads d by a tenth to both sides.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64())) //nolint:gosec // spreads load, guards nothing
+}
+
+// fail ends the session at once: every call on it fails.
+func (c *core) fail(err error) {
+	c.once.Do(func() {
+		c.err = fmt.Errorf("%w: %w", ErrClosed, err)
+		c.w.close()
+		_ = c.link.Close()
+		c.lost(c.err)
+		close(c.done)
+	})
+}
+
+// leave tells the peer why the session ends, and then ends it with err. It takes at most closeTimeout.
+func (c *core) leave(code spec.Code, why string, err error) {
+	c.abort.Do(func() {
+		c.w.enqueue(transports.NewControl(spec.TypeCancel, 0, uint32(code), reason(why)))
+		c.flush()
+	})
+	c.fail(err)
+}
+
+// flush waits until what is queued has left, at most closeTimeout.
+func (c *core) flush() {
+	timer := time.NewTimer(closeTimeout)
+	defer timer.Stop()
+	select {
+	case <-c.w.flushed():
+	case <-c.done:
+	case <-timer.C:
+	}
+}
+
+// Done is closed when the session is dead and every call on it has been told.
+func (c *core) Done() <-chan struct{} { return c.done }
+
+// Err is why the session ended; nil as long as it lives. It wraps [ErrClosed], and the peer's *[Error] if the peer
+// gave a reason.
+func (c *core) Err() error {
+	select {
+	case <-c.done:
+		return c.err
+	default:
+		return nil
+	}
+}
+
+// Remote is the peer's address, for logs.
+func (c *core) Remote() string { return c.link.Traits().Remote }
+
+// closed is the error of a session that this side closes.
+func closed(code spec.Code, why string) error { return &Error{Code: code, Reason: why} }

@@ -1,0 +1,321 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+)
+
+// Incoming is the service's end of one call. Serve owns it until it returns; Cancel may be called by anybody.
+type Incoming struct {
+	stream
+	s       *Service
+	frame   *transports.Frame // the REQUEST, whose inline body may be read until Serve returns
+	request spec.Request
+	inline  []byte // of the inline body, what Read has not taken yet
+
+	head bool // RESPONSE was sent; guarded by stream.mu
+}
+
+func newIncoming(s *Service, f *transports.Frame, h spec.Header) *Incoming {
+	c := &Incoming{s: s, frame: f, inline: f.Body()}
+	c.init(s.w, h.Stream, spec.TypeResponseStreamData, s.cfg.Hello.StreamWindow, s.welcome.StreamWindow)
+	c.recv.ended = h.Flags&spec.FlagEnd != 0
+	c.ctx = newCallContext(time.Duration(h.Aux) * time.Millisecond)
+	return c
+}
+
+// Context ends when the call is cancelled, its deadline passes, or the session dies, each with an *[Error] or one
+// that wraps [ErrClosed] as its cause; and when Serve has returned. The deadline holds until the response head.
+func (c *Incoming) Context() context.Context { return c.ctx }
+
+// Request is the call's metadata. It stays valid.
+func (c *Incoming) Request() *spec.Request { return &c.request }
+
+// Inline is the part of the body that came with REQUEST and has not been read; whole tells that nothing follows.
+// It is valid until Serve returns and must not be written to.
+func (c *Incoming) Inline() (body []byte, whole bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.inline, c.recv.ended && len(c.recv.queue) == 0
+}
+
+// Read reads the request body: first what came with REQUEST, then the stream. [io.EOF] is its end.
+func (c *Incoming) Read(p []byte) (int, error) {
+	if len(c.inline) > 0 {
+		n := copy(p, c.inline)
+		c.inline = c.inline[n:]
+		return n, nil
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		n, ok, err := c.readQueue(p)
+		if n > 0 {
+			c.returnCredit(n)
+			return n, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		if !ok {
+			if err := c.wait(c.recv.wake); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// readQueue copies from the first frame that is queued; ok is false when there is none.
+func (c *Incoming) readQueue(p []byte) (n int, ok bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil:
+		return 0, false, c.err
+	case len(c.recv.queue) == 0 && c.recv.ended:
+		return 0, false, io.EOF
+	case len(c.recv.queue) == 0:
+		return 0, false, nil
+	}
+	f := c.recv.queue[0]
+	n = copy(p, f.Body()[c.recv.offset:])
+	if c.recv.offset += n; c.recv.offset == len(f.Body()) {
+		rest := copy(c.recv.queue, c.recv.queue[1:])
+		c.recv.queue[rest] = nil
+		c.recv.queue, c.recv.offset = c.recv.queue[:rest], 0
+		f.Release()
+	}
+	return n, true, nil
+}
+
+// Respond sends a whole answer. It copies body, and fills in a ContentLength of -1.
+func (c *Incoming) Respond(r *spec.Response, body []byte) error {
+	if r.ContentLength < 0 {
+		r.ContentLength = int64(len(body))
+	}
+	if len(body) > spec.MaxInlineBody {
+		if err := c.Head(r); err != nil {
+			return err
+		}
+		if _, err := c.Write(body); err != nil {
+			return err
+		}
+		return c.End()
+	}
+	flags := spec.FlagEnd
+	if len(body) > 0 {
+		flags |= spec.FlagInlineBody
+	}
+	return c.respond(r, flags, body)
+}
+
+// Head begins a streamed answer and lifts the call's deadline: from here the gateway times the stream.
+func (c *Incoming) Head(r *spec.Response) error { return c.respond(r, 0, nil) }
+
+// headRoom is a guess at the size of RESPONSE metadata, in bytes. A wrong one costs a copy.
+const headRoom = 240
+
+func (c *Incoming) respond(r *spec.Response, flags spec.Flags, body []byte) error {
+	f := transports.NewFrame(headRoom + len(body))
+	b := r.AppendTo(f.Bytes())
+	meta := len(b) - spec.HeaderSize
+	f.SetBytes(append(b, body...))
+	if meta > spec.MaxMetadata || len(r.Header) > spec.MaxFields {
+		f.Release()
+		return errMetadata
+	}
+	c.mu.Lock()
+	var err error
+	switch {
+	case c.err != nil:
+		err = c.err
+	case c.head:
+		err = errHead
+	}
+	if err != nil {
+		c.mu.Unlock()
+		f.Release()
+		return err
+	}
+	c.head = true
+	c.send.ended = flags&spec.FlagEnd != 0
+	c.mu.Unlock()
+	if flags&spec.FlagEnd == 0 {
+		c.ctx.lift()
+	}
+	f.Seal(spec.TypeResponse, flags, c.id, 0, meta)
+	return c.w.send(f, nil)
+}
+
+// Write sends a part of a streamed answer, and waits for the credit that it needs.
+func (c *Incoming) Write(p []byte) (int, error) {
+	sent := 0
+	for sent < len(p) {
+		n, err := c.acquire(len(p) - sent)
+		if err != nil {
+			return sent, err
+		}
+		f := transports.NewFrame(n)
+		f.SetBytes(append(f.Bytes(), p[sent:sent+n]...))
+		if err := c.sendData(f, n, false); err != nil {
+			return sent, err
+		}
+		sent += n
+	}
+	return sent, nil
+}
+
+// ReadFrom sends what src has, reading it straight into frames.
+func (c *Incoming) ReadFrom(src io.Reader) (int64, error) {
+	var sent int64
+	for {
+		got, err := c.acquire(spec.MaxChunk)
+		if err != nil {
+			return sent, err
+		}
+		f := transports.NewFrame(got)
+		b := f.Bytes()
+		n, err := src.Read(b[len(b) : len(b)+got])
+		f.SetBytes(b[:len(b)+n])
+		if n == 0 {
+			c.giveBack(got)
+			f.Release()
+		} else if err := c.sendData(f, got, false); err != nil {
+			return sent, err
+		}
+		sent += int64(n)
+		if err == io.EOF { //nolint:errorlint // io.Reader returns it bare
+			return sent, nil
+		}
+		if err != nil {
+			return sent, err
+		}
+	}
+}
+
+// End ends a streamed answer. A second End does nothing.
+func (c *Incoming) End() error {
+	c.mu.Lock()
+	if !c.head || c.err != nil {
+		defer c.mu.Unlock()
+		if c.err != nil {
+			return c.err
+		}
+		return errNoHead
+	}
+	if c.send.ended {
+		c.mu.Unlock()
+		return nil
+	}
+	c.mu.Unlock()
+	// An empty data frame needs no credit; it only waits for its turn.
+	return c.sendData(transports.NewFrame(0), 0, true)
+}
+
+// Cancel fails the call. Before the response head the gateway answers with an error of its own; afterwards it
+// breaks the answer off. A call that has ended stays as it is.
+func (c *Incoming) Cancel(code spec.Code, why string) {
+	c.mu.Lock()
+	if c.err != nil || c.send.ended {
+		c.mu.Unlock()
+		return
+	}
+	c.end(&Error{Code: code, Reason: why})
+	c.mu.Unlock()
+	c.ctx.end(c.err)
+	_ = c.w.send(c.cancelFrame(code, why), nil) // fails with the session, and then there is nobody to tell
+}
+
+// end marks both halves as over. The caller holds mu and has the final frame sent.
+func (c *Incoming) end(err error) {
+	c.err = err
+	c.send.ended, c.recv.ended = true, true
+	c.drop()
+	c.wakeAll()
+}
+
+// serve decodes the request, runs Serve, and leaves the call ended whatever Serve did.
+func (c *Incoming) serve() {
+	if err := c.request.Decode(c.frame.Meta()); err != nil {
+		c.Cancel(spec.CodeProtocol, err.Error())
+	} else {
+		c.s.cfg.Serve(c)
+	}
+	c.finish()
+	c.ctx.end(context.Canceled)
+	c.s.forget(c)
+	c.frame.Release()
+}
+
+// finish sends the call's final frame if Serve has not: CANCEL for an answer that was not given or not ended, and as
+// the confirmation of the gateway's own; after an answer that left the request open, CANCEL(NO_ERROR).
+func (c *Incoming) finish() {
+	c.mu.Lock()
+	code, why := spec.CodeNoError, ""
+	switch {
+	case !c.send.ended && c.err == nil:
+		code, why = spec.CodeInternal, "the service gave no answer"
+		var e *Error
+		if errors.As(context.Cause(c.ctx), &e) {
+			code, why = e.Code, e.Reason
+		}
+	case c.send.ended && c.recv.ended:
+		c.mu.Unlock()
+		return
+	}
+	c.end(errEnded)
+	c.mu.Unlock()
+	_ = c.w.send(c.cancelFrame(code, why), nil)
+}
+
+// handle takes over a frame of this call. It runs on the reading goroutine.
+func (c *Incoming) handle(f *transports.Frame, h spec.Header) error {
+	switch h.Type {
+	case spec.TypeRequestStreamData:
+		flow, err := c.receive(f, h)
+		if flow {
+			c.mu.Lock()
+			over := c.send.ended
+			e := &Error{Code: spec.CodeFlow, Reason: "the gateway overran its credit"}
+			c.end(e)
+			c.mu.Unlock()
+			c.ctx.end(e)
+			if !over {
+				c.w.enqueue(c.cancelFrame(e.Code, e.Reason))
+			}
+		}
+		return err
+	case spec.TypeCredit:
+		f.Release()
+		return c.granted(h.Aux)
+	default: // CANCEL
+		e := &Error{Code: spec.Code(h.Aux), Reason: string(f.Meta()), Remote: true}
+		f.Release()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.recv.ended = true
+		if c.err == nil && !c.send.ended { // our final frame, which confirms, leaves when Serve has returned
+			c.err = e
+			c.drop()
+			c.wakeAll()
+			c.ctx.end(e)
+		}
+		return nil
+	}
+}
+
+// lost ends the call: its session is dead.
+func (c *Incoming) lost(err error) {
+	c.mu.Lock()
+	if c.err == nil {
+		c.end(err)
+	}
+	c.mu.Unlock()
+	c.ctx.end(err)
+}

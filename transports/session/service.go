@@ -1,0 +1,272 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+)
+
+// idleWorkers bounds the goroutines that wait for the next call instead of ending: starting one anew for every call
+// costs more than the call's own work does.
+const idleWorkers = 64
+
+// ServiceConfig is what a [Service] needs.
+type ServiceConfig struct {
+	// Hello is what to say of the service. An empty Nonce, StreamWindow and ManifestDigest are filled in.
+	Hello spec.Hello
+	// Manifest travels with HELLO, byte for byte.
+	Manifest []byte
+	// Serve serves one call, on a goroutine of its own. It must not panic.
+	Serve func(*Incoming)
+	// Heartbeat is asked for what HEARTBEAT says, every interval. It must not block.
+	Heartbeat func() spec.Heartbeat
+	// GoAway is told that the gateway drains. It is called by the reading goroutine and must not block. May be nil.
+	GoAway func(code spec.Code, reason string)
+}
+
+// Service is the service's end of a session: it serves calls. Its methods may be called concurrently.
+type Service struct {
+	core
+	cfg     ServiceConfig
+	welcome spec.Welcome
+
+	work chan *Incoming // to a worker that is idle
+	idle atomic.Int64
+
+	mu       sync.Mutex
+	calls    map[uint32]*Incoming // being served
+	draining bool
+	empty    chan struct{} // closed when no call is left, once Drain asks
+}
+
+// Open opens the service's end on a link that it has dialled: HELLO, and the gateway's WELCOME within
+// [spec.HelloTimeout]. A refusal is a remote *[Error]. On errors it closes the link.
+func Open(ctx context.Context, link transports.Link, cfg ServiceConfig) (*Service, error) {
+	h := &cfg.Hello
+	if h.Nonce == "" {
+		var b [8]byte
+		_, _ = rand.Read(b[:]) // never fails
+		h.Nonce = hex.EncodeToString(b[:])
+	}
+	if h.StreamWindow == 0 {
+		h.StreamWindow = spec.StreamWindow
+	}
+	if h.ManifestDigest == "" {
+		h.ManifestDigest = spec.Digest(cfg.Manifest)
+	}
+	s := &Service{cfg: cfg, calls: map[uint32]*Incoming{}, work: make(chan *Incoming)}
+	if err := opening(ctx, link, func() error { return s.open(link) }); err != nil {
+		return nil, err
+	}
+	s.init(link, time.Duration(s.welcome.HeartbeatMS)*time.Millisecond, s.loseAll)
+	s.start(s.handle, s.beat)
+	return s, nil
+}
+
+func (s *Service) open(link transports.Link) error {
+	hello, err := spec.Canonical(s.cfg.Hello)
+	if err != nil {
+		return err
+	}
+	if n := len(hello) + len(s.cfg.Manifest); n > spec.MaxFrameHello || len(hello) > spec.MaxMetadata {
+		return fmt.Errorf("HELLO with the manifest takes %d bytes, the limit is %d", n, spec.MaxFrameHello)
+	}
+	f := transports.NewFrame(len(hello) + len(s.cfg.Manifest))
+	f.SetBytes(append(append(f.Bytes(), hello...), s.cfg.Manifest...))
+	f.Seal(spec.TypeHello, spec.FlagInlineBody, 0, 0, len(hello))
+	if err := link.WriteFrames([]*transports.Frame{f}); err != nil {
+		return err
+	}
+	f, err = link.ReadFrame()
+	if err != nil {
+		return err
+	}
+	defer f.Release()
+	switch h := f.Header(); {
+	case h.Type == spec.TypeCancel && h.Stream == 0:
+		return &Error{Code: spec.Code(h.Aux), Reason: string(f.Meta()), Remote: true}
+	case h.Type != spec.TypeWelcome:
+		return protocolError("the answer to HELLO is %s, expected WELCOME", h.Type)
+	}
+	if err := spec.DecodeJSON(f.Meta(), &s.welcome); err != nil {
+		return protocolError("%s", err)
+	}
+	if err := s.welcome.Check(); err != nil {
+		return protocolError("%s", err)
+	}
+	link.SetMaxPayload(s.welcome.MaxFrame)
+	return nil
+}
+
+// Welcome is what the gateway said of itself.
+func (s *Service) Welcome() *spec.Welcome { return &s.welcome }
+
+// InFlight is the number of calls being served.
+func (s *Service) InFlight() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.calls)
+}
+
+// Drain sends GOAWAY, refuses new calls, and waits for the open ones. Those that are open when ctx ends are
+// cancelled with SHUTDOWN, which it then reports as ctx's error. The session is closed when it returns.
+func (s *Service) Drain(ctx context.Context) error {
+	s.mu.Lock()
+	if s.empty == nil {
+		s.draining, s.empty = true, make(chan struct{})
+		if len(s.calls) == 0 {
+			close(s.empty)
+		}
+		s.w.enqueue(transports.NewControl(spec.TypeGoAway, 0, uint32(spec.CodeShutdown), nil))
+	}
+	empty := s.empty
+	s.mu.Unlock()
+	var err error
+	select {
+	case <-empty:
+		s.flush() // answers that were given still have to leave
+	case <-s.done:
+	case <-ctx.Done():
+		err = fmt.Errorf("session: drain: calls were still open: %w", context.Cause(ctx))
+		for _, c := range s.snapshot() {
+			c.Cancel(spec.CodeShutdown, "the service is shutting down")
+		}
+		s.flush()
+	}
+	return errors.Join(err, s.Close())
+}
+
+func (s *Service) snapshot() []*Incoming {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	calls := make([]*Incoming, 0, len(s.calls))
+	for _, c := range s.calls {
+		calls = append(calls, c)
+	}
+	return calls
+}
+
+// Close ends the session at once: open calls fail. It waits for the session's own goroutines, not for Serve.
+func (s *Service) Close() error {
+	s.fail(closed(spec.CodeShutdown, "closed by the service"))
+	s.wg.Wait()
+	return nil
+}
+
+func (s *Service) beat() {
+	hb := spec.Heartbeat{Status: spec.StatusReady, InFlight: s.InFlight(), Lease: s.cfg.Hello.Lease}
+	if s.cfg.Heartbeat != nil {
+		hb = s.cfg.Heartbeat()
+	}
+	s.mu.Lock()
+	if s.draining {
+		hb.Status = spec.StatusDraining
+	}
+	s.mu.Unlock()
+	b, err := spec.Canonical(hb)
+	if err != nil {
+		return // cannot be: a heartbeat is integers and one string
+	}
+	s.w.enqueue(transports.NewControl(spec.TypeHeartbeat, 0, 0, b))
+}
+
+func (s *Service) handle(f *transports.Frame, h spec.Header) error {
+	switch h.Type {
+	case spec.TypeRequest:
+		return s.onRequest(f, h)
+	case spec.TypeRequestStreamData, spec.TypeCancel, spec.TypeCredit:
+		s.mu.Lock()
+		c := s.calls[h.Stream]
+		s.mu.Unlock()
+		if c == nil { // it crossed the end of its call
+			f.Release()
+			return nil
+		}
+		return c.handle(f, h)
+	case spec.TypeGoAway:
+		defer f.Release()
+		if s.cfg.GoAway != nil {
+			s.cfg.GoAway(spec.Code(h.Aux), string(f.Meta()))
+		}
+		return nil
+	default:
+		f.Release()
+		return protocolError("a gateway must not send %s here", h.Type)
+	}
+}
+
+func (s *Service) onRequest(f *transports.Frame, h spec.Header) error {
+	if h.Stream&1 != 0 {
+		f.Release()
+		return protocolError("REQUEST on the odd stream %d", h.Stream)
+	}
+	s.mu.Lock()
+	if s.calls[h.Stream] != nil {
+		s.mu.Unlock()
+		f.Release()
+		return protocolError("second REQUEST on stream %d", h.Stream)
+	}
+	if s.draining || len(s.calls) >= s.cfg.Hello.Lease {
+		s.mu.Unlock()
+		f.Release()
+		s.w.enqueue(transports.NewControl(spec.TypeCancel, h.Stream, uint32(spec.CodeRefused), nil))
+		return nil
+	}
+	c := newIncoming(s, f, h)
+	s.calls[h.Stream] = c
+	s.mu.Unlock()
+	select {
+	case s.work <- c:
+	default:
+		go s.worker(c)
+	}
+	return nil
+}
+
+// worker serves c and then what comes, until the session ends or enough others are idle. Calls outlive a session
+// only as long as their Serve does.
+func (s *Service) worker(c *Incoming) {
+	for {
+		c.serve()
+		if s.idle.Add(1) > idleWorkers {
+			s.idle.Add(-1)
+			return
+		}
+		select {
+		case c = <-s.work:
+			s.idle.Add(-1)
+		case <-s.done:
+			s.idle.Add(-1)
+			return
+		}
+	}
+}
+
+// forget removes a call that has been served.
+func (s *Service) forget(c *Incoming) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.calls, c.id)
+	if len(s.calls) == 0 && s.draining {
+		select {
+		case <-s.empty:
+		default:
+			close(s.empty)
+		}
+	}
+}
+
+// loseAll ends the context of every call: the session is dead.
+func (s *Service) loseAll(err error) {
+	for _, c := range s.snapshot() {
+		c.lost(err)
+	}
+}

@@ -1,0 +1,251 @@
+package session
+
+import (
+	"context"
+	"io"
+	"math"
+	"sync"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+)
+
+// stream is what both ends of a call have: a half that receives and a half that sends. PROTOCOL.md, section
+// "Streams", has the states; here they are recv.ended, send.ended and err.
+type stream struct {
+	w    *writer
+	id   uint32
+	data spec.FrameType // of the frames this end sends
+	ctx  *callContext   // ends what this end waits for; nil on a gateway, where whoever waits cancels
+
+	mu   sync.Mutex
+	recv receiving
+	send sending
+	err  error // why the call ended before both halves did; set once
+}
+
+// receiving is the half that the peer sends. Its queue never holds more than the credit granted.
+type receiving struct {
+	queue    []*transports.Frame
+	offset   int    // bytes of the first frame's body that Read has taken
+	credit   int64  // bytes the peer may still send
+	window   int64  // bytes it could send at first
+	consumed int64  // bytes taken by the application whose credit is not yet returned
+	sequence uint32 // of the next data frame
+	ended    bool   // END or CANCEL came
+	wake     chan struct{}
+}
+
+// sending is the half that this end sends.
+type sending struct {
+	credit   int64  // bytes this end may still send
+	sequence uint32 // of the next data frame
+	waiting  bool   // a data frame has been queued and not yet been written
+	ended    bool   // END or CANCEL was sent
+	stopped  bool   // the peer wants no more
+	wake     chan struct{}
+}
+
+func (st *stream) init(w *writer, id uint32, data spec.FrameType, window, credit int64) {
+	st.w, st.id, st.data = w, id, data
+	wakeRecv, wakeSend := st.recv.wake, st.send.wake
+	if wakeRecv == nil {
+		wakeRecv, wakeSend = make(chan struct{}, 1), make(chan struct{}, 1)
+	}
+	st.recv = receiving{credit: window, window: window, queue: st.recv.queue[:0], wake: wakeRecv}
+	st.send = sending{credit: credit, wake: wakeSend}
+	st.err = nil
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// wakeAll makes everybody who waits look again.
+func (st *stream) wakeAll() {
+	signal(st.recv.wake)
+	signal(st.send.wake)
+}
+
+// receive takes over a data frame. The returned error ends the session; flow tells that the peer overran its
+// credit, which ends the stream.
+func (st *stream) receive(f *transports.Frame, h spec.Header) (flow bool, err error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.err != nil || st.recv.ended { // ended by this side, or crossing the end: nobody waits for it
+		f.Release()
+		return false, nil
+	}
+	if h.Aux != st.recv.sequence {
+		f.Release()
+		return false, protocolError("%s on stream %d has sequence %d, expected %d", h.Type, h.Stream, h.Aux, st.recv.sequence)
+	}
+	st.recv.sequence++
+	if st.recv.credit -= int64(h.Length); st.recv.credit < 0 {
+		f.Release()
+		return true, nil
+	}
+	if h.Length > 0 {
+		st.recv.queue = append(st.recv.queue, f)
+	} else {
+		f.Release()
+	}
+	if h.Flags&spec.FlagEnd != 0 {
+		st.recv.ended = true
+	}
+	signal(st.recv.wake)
+	return false, nil
+}
+
+// granted adds credit.
+func (st *stream) granted(n uint32) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.send.credit += int64(n); st.send.credit > math.MaxInt32 {
+		return protocolError("CREDIT on stream %d raises it to %d, the limit is %d", st.id, st.send.credit, math.MaxInt32)
+	}
+	signal(st.send.wake)
+	return nil
+}
+
+// written is told by the writer that the stream's data frame has left.
+func (st *stream) written() {
+	st.mu.Lock()
+	st.send.waiting = false
+	st.mu.Unlock()
+	signal(st.send.wake)
+}
+
+// returnCredit notes that the application consumed n bytes, and gives back the credit once it is worth a frame.
+func (st *stream) returnCredit(n int) {
+	st.mu.Lock()
+	st.recv.consumed += int64(n)
+	give := int64(0)
+	if !st.recv.ended && st.err == nil && st.recv.consumed >= st.recv.window/4 {
+		give, st.recv.consumed = st.recv.consumed, 0
+		st.recv.credit += give
+	}
+	st.mu.Unlock()
+	if give > 0 {
+		st.w.enqueue(transports.NewControl(spec.TypeCredit, st.id, uint32(give), nil))
+	}
+}
+
+// pop returns the next data frame; a nil frame without error means that there is none yet.
+func (st *stream) pop() (*transports.Frame, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	switch {
+	case st.err != nil:
+		return nil, st.err
+	case len(st.recv.queue) > 0:
+		f := st.recv.queue[0]
+		n := copy(st.recv.queue, st.recv.queue[1:])
+		st.recv.queue[n] = nil
+		st.recv.queue = st.recv.queue[:n]
+		return f, nil
+	case st.recv.ended:
+		return nil, io.EOF
+	}
+	return nil, nil
+}
+
+// acquire waits until the stream may send, and takes credit for up to want bytes. It ends with the stream.
+func (st *stream) acquire(want int) (int, error) {
+	for {
+		st.mu.Lock()
+		switch {
+		case st.err != nil:
+			err := st.err
+			st.mu.Unlock()
+			return 0, err
+		case st.send.stopped:
+			st.mu.Unlock()
+			return 0, ErrStopSending
+		case st.send.ended:
+			st.mu.Unlock()
+			return 0, errEnded
+		case st.send.credit > 0 && !st.send.waiting:
+			n := int(min(int64(want), st.send.credit, spec.MaxChunk))
+			st.send.credit -= int64(n)
+			st.mu.Unlock()
+			return n, nil
+		}
+		st.mu.Unlock()
+		if err := st.wait(st.send.wake); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// wait waits for a signal on wake, or for the call's context.
+func (st *stream) wait(wake <-chan struct{}) error {
+	if st.ctx == nil {
+		<-wake
+		return nil
+	}
+	select {
+	case <-wake:
+		return nil
+	case <-st.ctx.Done():
+		return context.Cause(st.ctx)
+	}
+}
+
+// giveBack returns credit that was acquired and is not needed.
+func (st *stream) giveBack(n int) {
+	st.mu.Lock()
+	st.send.credit += int64(n)
+	st.mu.Unlock()
+	signal(st.send.wake)
+}
+
+// sendData takes over f, whose payload is data for which credit was acquired, and sends it. Credit that the data does not
+// need is kept.
+func (st *stream) sendData(f *transports.Frame, acquired int, end bool) error {
+	n := len(f.Payload())
+	st.mu.Lock()
+	st.send.credit += int64(acquired - n)
+	var err error
+	switch {
+	case n > acquired:
+		err = errCredit
+	case st.err != nil:
+		err = st.err
+	case st.send.stopped:
+		err = ErrStopSending
+	case st.send.ended:
+		err = errEnded
+	}
+	if err != nil {
+		st.mu.Unlock()
+		f.Release()
+		return err
+	}
+	var flags spec.Flags
+	if end {
+		flags, st.send.ended = spec.FlagEnd, true
+	}
+	f.Seal(st.data, flags, st.id, st.send.sequence, 0)
+	st.send.sequence++
+	st.send.waiting = true
+	st.mu.Unlock()
+	return st.w.send(f, st)
+}
+
+// drop releases what was received and not read. The caller holds mu.
+func (st *stream) drop() {
+	for i, f := range st.recv.queue {
+		f.Release()
+		st.recv.queue[i] = nil
+	}
+	st.recv.queue, st.recv.offset = st.recv.queue[:0], 0
+}
+
+// cancelFrame is a CANCEL for the stream.
+func (st *stream) cancelFrame(code spec.Code, why string) *transports.Frame {
+	return transports.NewControl(spec.TypeCancel, st.id, uint32(code), reason(why))
+}

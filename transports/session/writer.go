@@ -1,0 +1,243 @@
+package session
+
+import (
+	"runtime"
+	"sync"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+)
+
+// Bounds of the writer, in bytes.
+const (
+	maxBatch   = 512 << 10 // what one write takes
+	maxPending = 4 << 20   // what may wait; beyond it new calls are refused
+)
+
+// turns is how many batches a sender writes before it hands over, so that its own deadline holds.
+const turns = 4
+
+// writer gathers the frames of many senders into few writes. A sender that finds nobody writing writes for all who
+// have queued, after one yield that lets them queue (measured: several times the frames per second of one write
+// each). Frames of the session go first; frames of streams keep their order, and a stream has at most one data
+// frame waiting, so streams take turns.
+//
+// The reading goroutine never writes: it enqueues, and the writer's own goroutine, run, takes it from there.
+type writer struct {
+	link transports.Link
+	fail func(error) // told of the first write error
+
+	mu      sync.Mutex
+	control queue
+	streams queue
+	spare   queue
+	pending int  // bytes waiting
+	busy    bool // somebody writes
+	handed  bool // busy, and run is to go on
+	closed  bool
+	idle    chan struct{} // closed when nothing waits any more, once somebody asks
+	kick    chan struct{} // wakes run
+}
+
+// queue is frames and, beside each, the stream that waits for it to be written, or nil.
+type queue struct {
+	frames []*transports.Frame
+	owners []*stream
+}
+
+func (q *queue) push(f *transports.Frame, owner *stream) {
+	q.frames = append(q.frames, f)
+	q.owners = append(q.owners, owner)
+}
+
+func newWriter(link transports.Link, fail func(error)) *writer {
+	return &writer{link: link, fail: fail, kick: make(chan struct{}, 1)}
+}
+
+// send queues f, which it takes over, behind what streams have queued, and writes if nobody else does. It may
+// block for as long as the link does, and is not for the reading goroutine.
+func (w *writer) send(f *transports.Frame, owner *stream) error {
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		f.Release()
+		return ErrClosed
+	}
+	w.streams.push(f, owner)
+	w.pending += len(f.Bytes())
+	if w.busy {
+		w.mu.Unlock()
+		return nil
+	}
+	w.busy = true
+	w.mu.Unlock()
+	runtime.Gosched()
+	w.write(turns)
+	return nil
+}
+
+// enqueue queues f, which it takes over, and leaves the writing to others: the call returns at once. Frames on
+// stream 0 and CREDIT go into the lane that is written first. The others must not overtake what their stream has
+// queued: a CANCEL written before its REQUEST would be lost.
+func (w *writer) enqueue(f *transports.Frame) {
+	h := f.Header()
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		f.Release()
+		return
+	}
+	if h.Stream == 0 || h.Type == spec.TypeCredit {
+		w.control.push(f, nil)
+	} else {
+		w.streams.push(f, nil)
+	}
+	w.pending += len(f.Bytes())
+	busy := w.busy
+	w.mu.Unlock()
+	if !busy {
+		w.wake()
+	}
+}
+
+func (w *writer) wake() {
+	select {
+	case w.kick <- struct{}{}:
+	default:
+	}
+}
+
+// full reports whether so much is waiting that nothing new should be begun.
+func (w *writer) full() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.pending > maxPending
+}
+
+// run writes what was enqueued or handed over, until done is closed.
+func (w *writer) run(done <-chan struct{}) {
+	for {
+		select {
+		case <-done:
+			return
+		case <-w.kick:
+		}
+		w.mu.Lock()
+		mine := w.handed || !w.busy
+		if mine {
+			w.busy, w.handed = true, false
+		}
+		w.mu.Unlock()
+		if mine {
+			w.write(-1)
+		}
+	}
+}
+
+// write writes batches until nothing waits, or n batches if n is not negative, and then hands over to run. The
+// caller has set busy.
+func (w *writer) write(n int) {
+	w.mu.Lock()
+	for ; w.waiting(); n-- {
+		if n == 0 {
+			w.handed = true
+			w.mu.Unlock()
+			w.wake()
+			return
+		}
+		batch := w.take()
+		w.mu.Unlock()
+		if err := w.link.WriteFrames(batch.frames); err != nil {
+			w.fail(err)
+		}
+		for _, st := range batch.owners {
+			if st != nil {
+				st.written()
+			}
+		}
+		clear(batch.frames)
+		clear(batch.owners)
+		w.mu.Lock()
+		w.spare = queue{batch.frames[:0], batch.owners[:0]}
+	}
+	w.busy = false
+	w.tellIdle()
+	w.mu.Unlock()
+}
+
+func (w *writer) waiting() bool {
+	return !w.closed && len(w.control.frames)+len(w.streams.frames) > 0
+}
+
+// tellIdle closes the idle channel if somebody waits for it. The caller holds mu.
+func (w *writer) tellIdle() {
+	if w.idle != nil {
+		close(w.idle)
+		w.idle = nil
+	}
+}
+
+// take removes the next batch: the control lane whole, then streams up to maxBatch.
+func (w *writer) take() queue {
+	batch, size := w.spare, 0
+	w.spare = queue{}
+	for i, f := range w.control.frames {
+		size += len(f.Bytes())
+		batch.push(f, w.control.owners[i])
+	}
+	w.control.reset(len(w.control.frames))
+	n := 0
+	for n < len(w.streams.frames) && (n == 0 || size < maxBatch) {
+		f := w.streams.frames[n]
+		size += len(f.Bytes())
+		batch.push(f, w.streams.owners[n])
+		n++
+	}
+	w.streams.reset(n)
+	w.pending -= size
+	return batch
+}
+
+// reset removes the first n entries and keeps the memory.
+func (q *queue) reset(n int) {
+	rest := copy(q.frames, q.frames[n:])
+	copy(q.owners, q.owners[n:])
+	clear(q.frames[rest:])
+	clear(q.owners[rest:])
+	q.frames, q.owners = q.frames[:rest], q.owners[:rest]
+}
+
+// flushed returns a channel that is closed when nothing waits to be written any more.
+func (w *writer) flushed() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.idle == nil {
+		w.idle = make(chan struct{})
+	}
+	idle := w.idle
+	switch {
+	case w.busy: // whoever writes will tell
+	case w.waiting():
+		w.wake()
+	default:
+		w.tellIdle()
+	}
+	return idle
+}
+
+// close drops what waits; from now on every frame is refused.
+func (w *writer) close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	for _, q := range []*queue{&w.control, &w.streams} {
+		for _, f := range q.frames {
+			f.Release()
+		}
+		*q = queue{}
+	}
+	w.pending = 0
+	if !w.busy {
+		w.tellIdle()
+	}
+}

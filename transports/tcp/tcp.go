@@ -1,0 +1,162 @@
+// Package tcp is the baseline transport: frames over a TCP connection, tcp://host:port. It has no encryption and no
+// authentication, so it listens on loopback addresses only.
+package tcp
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/stella-ops/router/transports"
+)
+
+// Scheme is the URL scheme.
+const Scheme = "tcp"
+
+// DefaultPort is taken where a URL names none.
+const DefaultPort = "5100"
+
+const (
+	dialTimeout = 5 * time.Second
+	// opening bounds the connections that have not yet become a link; further ones wait in the kernel's queue.
+	opening = 256
+)
+
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}
+
+func init() {
+	transports.Register(transports.Transport{Scheme: Scheme, Dialer: dialer{}, Listen: listen})
+}
+
+// address checks the URL and returns its host and port.
+func address(u *url.URL) (string, error) {
+	host, port := u.Hostname(), u.Port()
+	if host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
+		return "", fmt.Errorf("tcp: %s: expected tcp://host:port and nothing else", u.Redacted())
+	}
+	if port == "" {
+		port = DefaultPort
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+type dialer struct{}
+
+func (dialer) Dial(ctx context.Context, u *url.URL) (transports.Link, error) {
+	addr, err := address(u)
+	if err != nil {
+		return nil, err
+	}
+	d := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive}
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("tcp: %w", err)
+	}
+	return transports.OpenStream(conn, Scheme)
+}
+
+func listen(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (transports.Listener, error) {
+	addr, err := address(u)
+	if err != nil {
+		return nil, err
+	}
+	// The address is checked before it is bound: not even for a moment is the port open to others.
+	bound, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("tcp: listen %s: %w", u, err)
+	}
+	if !bound.IP.IsLoopback() {
+		return nil, fmt.Errorf("tcp: listen %s: not a loopback address: tcp neither encrypts nor knows who registers, so it serves this machine only", u)
+	}
+	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
+	ln, err := lc.Listen(ctx, "tcp", bound.String())
+	if err != nil {
+		return nil, fmt.Errorf("tcp: %w", err)
+	}
+	l := &listener{ln: ln, cfg: cfg, links: make(chan transports.Link), done: make(chan struct{})}
+	l.wg.Go(l.accept)
+	return l, nil
+}
+
+type listener struct {
+	ln    net.Listener
+	cfg   transports.ListenConfig
+	links chan transports.Link
+	done  chan struct{}
+	once  sync.Once
+	wg    sync.WaitGroup // the accepting goroutine, and one for each connection that is opening
+	err   error          // why accepting ended; set before done is closed
+}
+
+func (l *listener) accept() {
+	slots := make(chan struct{}, opening)
+	for {
+		conn, err := l.ln.Accept()
+		if err != nil {
+			l.end(err)
+			return
+		}
+		select {
+		case slots <- struct{}{}:
+		case <-l.done:
+			_ = conn.Close()
+			return
+		}
+		l.wg.Go(func() {
+			defer func() { <-slots }()
+			l.open(conn)
+		})
+	}
+}
+
+func (l *listener) open(conn net.Conn) {
+	opened := make(chan struct{})
+	l.wg.Go(func() {
+		select {
+		case <-l.done: // do not make Close wait for a silent peer
+			_ = conn.Close()
+		case <-opened:
+		}
+	})
+	link, err := transports.OpenStream(conn, Scheme)
+	close(opened)
+	if err != nil {
+		if l.cfg.Rejected != nil {
+			l.cfg.Rejected(conn.RemoteAddr().String(), err)
+		}
+		return
+	}
+	select {
+	case l.links <- link:
+	case <-l.done:
+		_ = link.Close()
+	}
+}
+
+func (l *listener) Accept() (transports.Link, error) {
+	select {
+	case link := <-l.links:
+		return link, nil
+	case <-l.done:
+		return nil, l.err
+	}
+}
+
+func (l *listener) Addr() string { return Scheme + "://" + l.ln.Addr().String() }
+
+func (l *listener) Close() error {
+	l.end(net.ErrClosed)
+	err := l.ln.Close()
+	l.wg.Wait()
+	return err
+}
+
+func (l *listener) end(err error) {
+	l.once.Do(func() {
+		l.err = err
+		close(l.done)
+	})
+}
