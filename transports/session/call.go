@@ -23,6 +23,7 @@ type Call struct {
 	// Guarded by stream.mu.
 	answered bool        // head was sent something
 	canceled bool        // this end sent CANCEL
+	plain    bool        // one frame each way: the reader has let go of it with the answer
 	hold     *time.Timer // frees the slot of a cancelled call that nobody confirms
 }
 
@@ -42,7 +43,7 @@ func (c *Call) begin(id uint32, whole bool, timeout time.Duration) {
 	c.init(c.g.w, id, spec.TypeRequestStreamData, c.g.cfg.Welcome.StreamWindow, c.g.hello.StreamWindow)
 	c.whole, c.timeout = whole, timeout
 	c.send.ended = whole
-	c.answered, c.canceled, c.hold = false, false, nil
+	c.answered, c.canceled, c.plain, c.hold = false, false, false, nil
 }
 
 // Head waits for RESPONSE, which the caller decodes and releases. Its errors: the cause of ctx, where that ended
@@ -187,10 +188,10 @@ func (c *Call) Close() {
 	c.Cancel(spec.CodeClientGone)
 	c.mu.Lock()
 	c.drop()
-	// Only a call that went the plain way is known to nobody else any more and can be used again.
-	reuse := c.whole && c.recv.ended && c.err == nil && !c.canceled
+	// Other calls may still be known to the reader, or to a pump of the request body.
+	reuse := c.plain && len(c.head) == 0
 	c.mu.Unlock()
-	if reuse && len(c.head) == 0 {
+	if reuse {
 		c.g, c.w = nil, nil
 		callPool.Put(c)
 	}
@@ -229,6 +230,7 @@ func (c *Call) onResponse(f *transports.Frame, h spec.Header) error {
 		return nil
 	}
 	c.answered = true
+	c.plain = end && c.whole
 	over := end && !c.whole
 	c.head <- f // has room, since nothing was sent before
 	c.mu.Unlock()
