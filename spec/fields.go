@@ -10,6 +10,18 @@ import (
 // Field is one header field. Names compare without case; the wire carries them in canonical form (Content-Type).
 type Field struct{ Name, Value string }
 
+// Check reports what keeps f from travelling: a name that is not a token (RFC 9110, section 5.6.2), or a value with
+// control characters.
+func (f Field) Check() error {
+	switch {
+	case !validName(f.Name):
+		return fmt.Errorf("spec: header name %.40q is not a token", f.Name)
+	case !validValue(f.Value):
+		return fmt.Errorf("spec: value of header %s has a control character", f.Name)
+	}
+	return nil
+}
+
 // staticNames are the header names with a number on the wire: index 1 is the first. The list only ever grows at
 // its end; PROTOCOL.md, section "Header fields", is generated from it and a test compares the two.
 var staticNames = [...]string{

@@ -139,3 +139,39 @@ func (p Pattern) Identity() string {
 	}
 	return b.String()
 }
+
+// Fill is the canonical path that p matches with these parameter values, which are not escaped. Values that are
+// missing count as empty.
+func (p Pattern) Fill(values []string) string {
+	if len(p.Segments) == 0 || len(values) == 0 {
+		return p.text
+	}
+	var b strings.Builder
+	b.Grow(len(p.text) + 16*len(values))
+	for _, s := range p.Segments {
+		b.WriteByte('/')
+		switch {
+		case s.Param == "":
+			b.WriteString(s.Literal)
+		case len(values) > 0:
+			escape(&b, values[0], s.Rest)
+			values = values[1:]
+		}
+	}
+	return b.String()
+}
+
+// escape writes a parameter's value as it stands in a canonical path.
+func escape(b *strings.Builder, s string, slashes bool) {
+	const hexDigits = "0123456789ABCDEF"
+	for i := range len(s) {
+		c := s[i]
+		if pathByte[c] || slashes && c == '/' {
+			b.WriteByte(c)
+			continue
+		}
+		b.WriteByte('%')
+		b.WriteByte(hexDigits[c>>4])
+		b.WriteByte(hexDigits[c&15])
+	}
+}

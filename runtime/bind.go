@@ -1,0 +1,439 @@
+package stella
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stella-ops/router/spec"
+)
+
+// maxFaults bounds how many faults one answer lists: a wrong body of a mebibyte has hundreds of thousands.
+const maxFaults = 100
+
+// maxQuoted bounds how much of a wrong value an answer repeats, in bytes.
+const maxQuoted = 40
+
+// Binder turns one request into a handler's input, and collects everything that is wrong with it, so that the caller
+// gets all faults in one answer. It is for generated code: the body first, by Body and the Decode functions, then the
+// path, the query and the header, by the Bind functions, then Err. It is not safe for concurrent use.
+type Binder struct {
+	request *Request
+	failure error // ends binding at once, such as a body over its limit
+	faults  []spec.Fault
+	dropped int // faults over maxFaults
+
+	text jsonText // the body, checked
+	at   int      // offset of the next part of text
+	path []step   // of the value at that offset
+
+	query  url.Values
+	parsed bool
+}
+
+// step is one level of a JSON pointer: a member's name, or an element's index.
+type step struct {
+	name  string
+	index int // -1 for a member
+}
+
+// Bind begins with one request. For generated code.
+func Bind(r *Request) *Binder { return &Binder{request: r} }
+
+// Err is nil if the input is whole, and otherwise what to answer: an *Error with all faults.
+func (b *Binder) Err() error {
+	if b.failure != nil {
+		return b.failure
+	}
+	if len(b.faults) == 0 {
+		return nil
+	}
+	message := "The request has a fault in its input: see errors."
+	if n := len(b.faults) + b.dropped; n > 1 {
+		message = fmt.Sprintf("The request has %d faults in its input: see errors.", n)
+	}
+	return &Error{Status: http.StatusBadRequest, Code: "invalid_input", Message: message, Faults: b.faults}
+}
+
+func (b *Binder) add(f spec.Fault) {
+	if len(b.faults) == maxFaults {
+		b.dropped++
+		return
+	}
+	b.faults = append(b.faults, f)
+}
+
+// Fault reports that the JSON value at hand is wrong. For generated code.
+func (b *Binder) Fault(detail string) {
+	b.add(spec.Fault{In: spec.InBody, Pointer: b.pointer(), Detail: detail})
+}
+
+// Body reads the body, and reports whether there is JSON to decode. A request without a body is a fault if it is
+// required. A body of another media type is refused with 415.
+func (b *Binder) Body(required bool) bool {
+	data, err := b.request.ReadBody()
+	if err != nil {
+		b.failure = bodyFailure(err)
+		return false
+	}
+	if len(data) == 0 {
+		if required {
+			b.Fault("required: expected a JSON object, got no body")
+		}
+		return false
+	}
+	if err := checkMedia(b.request.Header); err != nil {
+		b.failure = err
+		return false
+	}
+	b.text = data
+	if err := b.text.check(); err != nil {
+		b.Fault(err.describe(b.text))
+		return false
+	}
+	b.at = b.text.space(0)
+	return true
+}
+
+func bodyFailure(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return fmt.Errorf("stella: reading the request body: %w", err)
+}
+
+// checkMedia lets JSON pass, and a body that does not say what it is.
+func checkMedia(h Header) error {
+	if coding := h.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return unsupportedMedia(fmt.Sprintf("Send the body without Content-Encoding, got %.40q.", coding))
+	}
+	value := h.Get("Content-Type")
+	if value == "" || value == "application/json" {
+		return nil
+	}
+	media, params, err := mime.ParseMediaType(value)
+	if err != nil || media != "application/json" && !(strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")) {
+		return unsupportedMedia(fmt.Sprintf("Send the body as application/json, got %.80q.", value))
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return unsupportedMedia(fmt.Sprintf("Send JSON in UTF-8, got charset %.40q.", charset))
+	}
+	return nil
+}
+
+func unsupportedMedia(message string) *Error {
+	return NewError(http.StatusUnsupportedMediaType, "unsupported_media_type", message)
+}
+
+// pointer is the JSON pointer (RFC 6901) of the value at hand; empty for the whole body.
+func (b *Binder) pointer() string {
+	var p []byte
+	for _, s := range b.path {
+		p = append(p, '/')
+		if s.index >= 0 {
+			p = strconv.AppendInt(p, int64(s.index), 10)
+			continue
+		}
+		p = append(p, strings.NewReplacer("~", "~0", "/", "~1").Replace(s.name)...)
+	}
+	return string(p)
+}
+
+func (b *Binder) enter(member string) { b.path = append(b.path, step{member, -1}) }
+func (b *Binder) leave()              { b.path = b.path[:len(b.path)-1] }
+
+// raw takes the value that comes next. The text has been checked: there is one.
+func (b *Binder) raw() []byte {
+	from := b.at
+	end, err := b.text.value(from, 0)
+	if err != nil { // only after a wrong use by generated code
+		b.Fault(err.describe(b.text))
+		b.at = len(b.text)
+		return []byte("null")
+	}
+	b.at = b.text.space(end)
+	return b.text[from:end]
+}
+
+func (b *Binder) isNull() bool { return b.text.at(b.at) == 'n' }
+
+// null takes a null, if that comes next.
+func (b *Binder) null() bool {
+	if !b.isNull() {
+		return false
+	}
+	b.raw()
+	return true
+}
+
+// open begins an object or array. If something else comes, it reports that and passes over it.
+func (b *Binder) open(bracket byte, want string) bool {
+	if b.text.at(b.at) != bracket {
+		b.mismatch(want, b.raw())
+		return false
+	}
+	b.at = b.text.space(b.at + 1)
+	return true
+}
+
+// member takes the name of an object's next member, or the object's end.
+func (b *Binder) member() (name string, more bool) {
+	if !b.more('}') {
+		return "", false
+	}
+	end, err := b.text.text(b.at)
+	if err != nil { // only after a wrong use by generated code
+		b.Fault(err.describe(b.text))
+		b.at = len(b.text)
+		return "", false
+	}
+	name, _ = unquote(b.text[b.at:end])
+	b.at = b.text.space(b.text.space(end) + 1) // over the colon
+	return name, true
+}
+
+// more goes to an object's or array's next part, or takes its end.
+func (b *Binder) more(end byte) bool {
+	switch b.text.at(b.at) {
+	case end:
+		b.at = b.text.space(b.at + 1)
+		return false
+	case ',':
+		b.at = b.text.space(b.at + 1)
+	}
+	return b.at < len(b.text)
+}
+
+// unquote decodes a JSON string that has been checked. It reports whether it was UTF-8.
+func unquote(raw []byte) (string, bool) {
+	inner := raw[1 : len(raw)-1]
+	valid := utf8.Valid(inner)
+	if valid && !slices.Contains(inner, '\\') {
+		return string(inner), true
+	}
+	var s string
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return "", false
+	}
+	return s, valid
+}
+
+// mismatch reports a value of the wrong JSON type.
+func (b *Binder) mismatch(want string, raw []byte) {
+	b.Fault("expected " + want + ", got " + kindOf(raw))
+}
+
+func kindOf(raw []byte) string {
+	switch raw[0] {
+	case '"':
+		return "string"
+	case '{':
+		return "object"
+	case '[':
+		return "array"
+	case 't', 'f':
+		return "boolean"
+	case 'n':
+		return "null"
+	}
+	return "number"
+}
+
+type (
+	signed interface {
+		~int | ~int8 | ~int16 | ~int32 | ~int64
+	}
+	unsigned interface {
+		~uint | ~uint8 | ~uint16 | ~uint32 | ~uint64 | ~uintptr
+	}
+	float interface{ ~float32 | ~float64 }
+)
+
+// DecodeString takes a JSON string. It must be UTF-8. For generated code, as are the other Decode functions.
+func DecodeString[T ~string](b *Binder, dst *T) {
+	raw := b.raw()
+	if raw[0] != '"' {
+		b.mismatch("string", raw)
+		return
+	}
+	s, valid := unquote(raw)
+	if !valid {
+		b.Fault("expected UTF-8 text, got other bytes")
+		return
+	}
+	*dst = T(s)
+}
+
+// DecodeInt takes a JSON number without fraction and exponent that fits T.
+func DecodeInt[T signed](b *Binder, dst *T) {
+	raw := b.raw()
+	if kindOf(raw) != "number" {
+		b.mismatch("integer", raw)
+		return
+	}
+	n, detail := parseInt[T](string(raw))
+	if detail != "" {
+		b.Fault(detail)
+		return
+	}
+	*dst = n
+}
+
+// DecodeUint takes a JSON number without sign, fraction and exponent that fits T.
+func DecodeUint[T unsigned](b *Binder, dst *T) {
+	raw := b.raw()
+	if kindOf(raw) != "number" {
+		b.mismatch("integer", raw)
+		return
+	}
+	n, detail := parseUint[T](string(raw))
+	if detail != "" {
+		b.Fault(detail)
+		return
+	}
+	*dst = n
+}
+
+// DecodeFloat takes a JSON number within T's range.
+func DecodeFloat[T float](b *Binder, dst *T) {
+	raw := b.raw()
+	if kindOf(raw) != "number" {
+		b.mismatch("number", raw)
+		return
+	}
+	n, detail := parseFloat[T](string(raw))
+	if detail != "" {
+		b.Fault(detail)
+		return
+	}
+	*dst = n
+}
+
+// DecodeBool takes true or false.
+func DecodeBool[T ~bool](b *Binder, dst *T) {
+	raw := b.raw()
+	if raw[0] != 't' && raw[0] != 'f' {
+		b.mismatch("boolean", raw)
+		return
+	}
+	*dst = raw[0] == 't'
+}
+
+// DecodeTime takes a string with an RFC 3339 time.
+func DecodeTime(b *Binder, dst *time.Time) {
+	raw := b.raw()
+	if raw[0] != '"' {
+		b.mismatch("string", raw)
+		return
+	}
+	s, _ := unquote(raw)
+	t, detail := parseTime(s)
+	if detail != "" {
+		b.Fault(detail)
+		return
+	}
+	*dst = t
+}
+
+// DecodeBytes takes a string in base64 (RFC 4648, section 4), or null.
+func DecodeBytes[T ~[]byte](b *Binder, dst *T) {
+	raw := b.raw()
+	if raw[0] != '"' && raw[0] != 'n' {
+		b.mismatch("string", raw)
+		return
+	}
+	var data []byte
+	if err := json.Unmarshal(raw, &data); err != nil {
+		b.Fault("expected base64 text: " + err.Error())
+		return
+	}
+	*dst = data
+}
+
+// DecodeJSON hands the value to encoding/json: for types that decode themselves, and types generated code cannot see
+// into.
+func DecodeJSON[T any](b *Binder, dst *T) {
+	raw := b.raw()
+	err := json.Unmarshal(raw, dst)
+	if err == nil {
+		return
+	}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		depth := len(b.path)
+		if wrong.Field != "" {
+			for name := range strings.SplitSeq(wrong.Field, ".") {
+				b.enter(name)
+			}
+		}
+		b.Fault("a " + wrong.Value + " does not fit here")
+		b.path = b.path[:depth]
+		return
+	}
+	b.Fault("not a valid value: " + err.Error())
+}
+
+// DecodePointer takes null, or a value by elem.
+func DecodePointer[T any](b *Binder, dst **T, elem func(*Binder, *T)) {
+	if b.null() {
+		*dst = nil
+		return
+	}
+	v := new(T)
+	elem(b, v)
+	*dst = v
+}
+
+// DecodeSlice takes null, or an array whose elements elem takes.
+func DecodeSlice[S ~[]T, T any](b *Binder, dst *S, elem func(*Binder, *T)) {
+	if b.null() {
+		*dst = nil
+		return
+	}
+	if !b.open('[', "array") {
+		return
+	}
+	list := S{}
+	for b.more(']') {
+		b.path = append(b.path, step{index: len(list)})
+		var v T
+		list = append(list, v)
+		elem(b, &list[len(list)-1])
+		b.leave()
+	}
+	*dst = list
+}
+
+// DecodeMap takes null, or an object with any names, whose values elem takes.
+func DecodeMap[M ~map[K]V, K ~string, V any](b *Binder, dst *M, elem func(*Binder, *V)) {
+	if b.null() {
+		*dst = nil
+		return
+	}
+	if !b.open('{', "object") {
+		return
+	}
+	members := M{}
+	for {
+		name, more := b.member()
+		if !more {
+			break
+		}
+		b.enter(name)
+		if _, twice := members[K(name)]; twice {
+			b.Fault("member given twice")
+		}
+		var v V
+		elem(b, &v)
+		members[K(name)] = v
+		b.leave()
+	}
+	*dst = members
+}

@@ -1,0 +1,156 @@
+package stella
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+)
+
+// The variables that an operator sets. They go before what the program's code says with an option, because whoever
+// deploys a service knows more than whoever wrote it. An empty one counts as not set.
+const (
+	EnvGateways   = "STELLA_GATEWAYS"    // transport URLs; "," adds a gateway, "|" an alternative way to the same one
+	EnvRegion     = "STELLA_REGION"      // the region the service runs in
+	EnvInstanceID = "STELLA_INSTANCE_ID" // this process among those of its service; random unless set
+	EnvLease      = "STELLA_LEASE"       // calls taken on at once, over all gateways
+	EnvGrace      = "STELLA_GRACE"       // how long open calls may go on while the service drains, such as 25s
+)
+
+// What holds where neither a variable nor an option says otherwise. Source: DESIGN, section 6, "Defaults".
+const (
+	DefaultGateway = "tcp://127.0.0.1:5100"
+	DefaultLease   = 1024
+	DefaultGrace   = 25 * time.Second
+)
+
+// config is what New was given.
+type config struct {
+	endpoints []Endpoints
+	defaults  map[string]string // by variable, from options
+	variables map[string]string // by variable, from WithVariable
+	logger    *slog.Logger
+}
+
+// settings are the effective configuration.
+type settings struct {
+	gateways []gatewayURLs
+	instance spec.Instance
+	lease    int
+	grace    time.Duration
+	log      *slog.Logger
+}
+
+// gatewayURLs are the ways to one gateway, in the order to try them.
+type gatewayURLs []string
+
+func (g gatewayURLs) String() string { return strings.Join(g, "|") }
+
+// settings resolves the configuration for a service of this name and version. It reports everything that is wrong.
+func (c *config) settings(service, version string) (*settings, error) {
+	s := &settings{
+		instance: spec.Instance{Service: service, Version: version},
+		log:      c.logger,
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	var errs []error
+	known := []string{EnvGateways, EnvRegion, EnvInstanceID, EnvLease, EnvGrace}
+	for name := range c.variables {
+		if !slices.Contains(known, name) {
+			errs = append(errs, fmt.Errorf("stella: WithVariable(%q): there is no such variable; there are %s", name, strings.Join(known, ", ")))
+		}
+	}
+	resolve := func(name, fallback string, parse func(string) error) {
+		value := cmp.Or(c.variables[name], os.Getenv(name), c.defaults[name], fallback)
+		if err := parse(value); err != nil {
+			errs = append(errs, fmt.Errorf("stella: %s: %w", name, err))
+		}
+	}
+	resolve(EnvGateways, DefaultGateway, func(v string) (err error) {
+		s.gateways, err = parseGateways(v)
+		return err
+	})
+	resolve(EnvRegion, "", func(v string) error {
+		s.instance.Region = v
+		return checkInstance(spec.Instance{Region: v})
+	})
+	resolve(EnvInstanceID, strings.ToLower(rand.Text()), func(v string) error {
+		s.instance.ID = v
+		return checkInstance(spec.Instance{ID: v})
+	})
+	resolve(EnvLease, formatInt(DefaultLease), func(v string) (err error) {
+		s.lease, err = strconv.Atoi(v)
+		if err != nil || s.lease < 1 || s.lease > spec.MaxLease {
+			return fmt.Errorf("%q, expected a number of calls from 1 to %d", v, spec.MaxLease)
+		}
+		return nil
+	})
+	resolve(EnvGrace, DefaultGrace.String(), func(v string) (err error) {
+		s.grace, err = time.ParseDuration(v)
+		if err != nil || s.grace < 0 {
+			return fmt.Errorf("%q, expected a duration such as %v", v, DefaultGrace)
+		}
+		return nil
+	})
+	if s.lease < len(s.gateways) && len(errs) == 0 {
+		errs = append(errs, fmt.Errorf("stella: %s: %d calls are not one for each of %d gateways", EnvLease, s.lease, len(s.gateways)))
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return s, errors.Join(errs...)
+}
+
+// parseGateways reads the value of STELLA_GATEWAYS, and checks that the transports it names are linked in.
+func parseGateways(value string) ([]gatewayURLs, error) {
+	var gateways []gatewayURLs
+	var errs []error
+	seen := map[string]bool{}
+	for _, ways := range strings.Split(value, ",") {
+		var urls gatewayURLs
+		for _, raw := range strings.Split(ways, "|") {
+			raw = strings.TrimSpace(raw)
+			u, _, err := transports.Parse(raw)
+			switch {
+			case err != nil:
+				errs = append(errs, err)
+			case u.Opaque != "":
+				errs = append(errs, fmt.Errorf("%q has no //, expected a URL such as %s", raw, DefaultGateway))
+			case seen[raw]:
+				errs = append(errs, fmt.Errorf("%s is named twice", raw))
+			}
+			seen[raw] = true
+			urls = append(urls, raw)
+		}
+		gateways = append(gateways, urls)
+	}
+	return gateways, errors.Join(errs...)
+}
+
+// checkInstance checks the fields of i that are set, as the gateway will when it reads HELLO.
+func checkInstance(i spec.Instance) error {
+	i.Service, i.Version, i.ID = cmp.Or(i.Service, "x"), cmp.Or(i.Version, "0.0.0"), cmp.Or(i.ID, "x")
+	h := spec.Hello{Instance: i, Nonce: "0000000000000000", Lease: 1, StreamWindow: 1}
+	return h.Check()
+}
+
+func formatInt(n int) string { return strconv.Itoa(n) }
+
+// share is the part of the lease that the gateway of this index gets: the shares add up to the lease.
+func (s *settings) share(gateway int) int {
+	n := len(s.gateways)
+	share := s.lease / n
+	if gateway < s.lease%n {
+		share++
+	}
+	return share
+}

@@ -1,0 +1,281 @@
+package stella
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+)
+
+// maxDepth bounds how deep arrays and objects of a body nest. Go types of handlers nest a handful of levels; the
+// bound keeps recursion, ours and that of encoding/json, shallow.
+const maxDepth = 128
+
+// syntaxError is where a text stops being JSON.
+type syntaxError struct {
+	offset int    // in bytes
+	want   string // what was expected there
+}
+
+// describe tells people where the text is wrong.
+func (e *syntaxError) describe(text []byte) string {
+	line := 1 + bytes.Count(text[:e.offset], []byte{'\n'})
+	column := e.offset - bytes.LastIndexByte(text[:e.offset], '\n')
+	got := "the end"
+	if e.offset < len(text) {
+		r, _ := utf8.DecodeRune(text[e.offset:])
+		got = fmt.Sprintf("%q", r)
+	}
+	return fmt.Sprintf("malformed JSON at line %d, column %d (offset %d): expected %s, got %s", line, column, e.offset, e.want, got)
+}
+
+// jsonText is a JSON text. Its methods take the offset of a part and return the offset behind it.
+type jsonText []byte
+
+// check reports the first place where the text is no JSON of at most [maxDepth] levels, or nil. A text that passes
+// may be walked without looking for syntax errors.
+func (t jsonText) check() *syntaxError {
+	end, err := t.value(t.space(0), 0)
+	if err != nil {
+		return err
+	}
+	if end = t.space(end); end != len(t) {
+		return &syntaxError{end, "nothing behind the value"}
+	}
+	return nil
+}
+
+// at is the byte at offset i, or 0 behind the end. (A real 0 is in no valid place of JSON either.)
+func (t jsonText) at(i int) byte {
+	if i < len(t) {
+		return t[i]
+	}
+	return 0
+}
+
+func (t jsonText) space(i int) int {
+	for i < len(t) && (t[i] == ' ' || t[i] == '\n' || t[i] == '\t' || t[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+func (t jsonText) value(i, depth int) (int, *syntaxError) {
+	switch c := t.at(i); {
+	case c == '"':
+		return t.text(i)
+	case c == '{' || c == '[':
+		if depth == maxDepth {
+			return 0, &syntaxError{i, fmt.Sprintf("at most %d levels", maxDepth)}
+		}
+		return t.container(i, depth+1)
+	case c == '-' || c >= '0' && c <= '9':
+		return t.number(i)
+	case c == 't':
+		return t.literal(i, "true")
+	case c == 'f':
+		return t.literal(i, "false")
+	case c == 'n':
+		return t.literal(i, "null")
+	}
+	return 0, &syntaxError{i, "a value"}
+}
+
+func (t jsonText) container(i, depth int) (int, *syntaxError) {
+	object, end := t[i] == '{', byte(']')
+	if object {
+		end = '}'
+	}
+	if i = t.space(i + 1); t.at(i) == end {
+		return i + 1, nil
+	}
+	for {
+		var err *syntaxError
+		if object {
+			if t.at(i) != '"' {
+				return 0, &syntaxError{i, "a member's name in quotes"}
+			}
+			if i, err = t.text(i); err != nil {
+				return 0, err
+			}
+			if i = t.space(i); t.at(i) != ':' {
+				return 0, &syntaxError{i, "a colon"}
+			}
+			i = t.space(i + 1)
+		}
+		if i, err = t.value(i, depth); err != nil {
+			return 0, err
+		}
+		switch i = t.space(i); t.at(i) {
+		case ',':
+			i = t.space(i + 1)
+		case end:
+			return i + 1, nil
+		default:
+			return 0, &syntaxError{i, fmt.Sprintf("a comma or %q", end)}
+		}
+	}
+}
+
+// text passes over a string, whose first quote is at i.
+func (t jsonText) text(i int) (int, *syntaxError) {
+	for i++; i < len(t); i++ {
+		switch c := t[i]; {
+		case c == '"':
+			return i + 1, nil
+		case c < ' ':
+			return 0, &syntaxError{i, "no bare control character within a string"}
+		case c == '\\':
+			i++
+			if t.at(i) == 'u' {
+				for range 4 {
+					if i++; !isHex(t.at(i)) {
+						return 0, &syntaxError{min(i, len(t)), "a hex digit"}
+					}
+				}
+			} else if bytes.IndexByte([]byte(`"\/bfnrt`), t.at(i)) < 0 {
+				return 0, &syntaxError{min(i, len(t)), "an escape of JSON"}
+			}
+		}
+	}
+	return 0, &syntaxError{len(t), "the closing quote"}
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+}
+
+func (t jsonText) number(i int) (int, *syntaxError) {
+	if t.at(i) == '-' {
+		i++
+	}
+	if t.at(i) == '0' {
+		i++
+	} else {
+		var err *syntaxError
+		if i, err = t.digits(i); err != nil {
+			return 0, err
+		}
+	}
+	if t.at(i) == '.' {
+		var err *syntaxError
+		if i, err = t.digits(i + 1); err != nil {
+			return 0, err
+		}
+	}
+	if c := t.at(i); c == 'e' || c == 'E' {
+		i++
+		if c = t.at(i); c == '+' || c == '-' {
+			i++
+		}
+		return t.digits(i)
+	}
+	return i, nil
+}
+
+func (t jsonText) digits(i int) (int, *syntaxError) {
+	from := i
+	for i < len(t) && t[i] >= '0' && t[i] <= '9' {
+		i++
+	}
+	if i == from {
+		return 0, &syntaxError{i, "a digit"}
+	}
+	return i, nil
+}
+
+func (t jsonText) literal(i int, word string) (int, *syntaxError) {
+	for k := range len(word) {
+		if t.at(i+k) != word[k] {
+			return 0, &syntaxError{min(i+k, len(t)), word}
+		}
+	}
+	return i + len(word), nil
+}
+
+// Member is one member that an object may have. For generated code.
+type Member struct {
+	Name     string
+	Required bool // it must be there, and not be null
+}
+
+// Object walks the members of one JSON object. It reports every member that is unknown, given twice or missing, and
+// hands the others to generated code. For generated code, in this form:
+//
+//	for o := b.Object(members); o.Next(); {
+//		switch o.Name() {
+//		case "amount":
+//			stella.DecodeInt(b, &out.Amount)
+//		}
+//	}
+//
+// The body of the loop must take exactly one value from the Binder each time.
+type Object struct {
+	b       *Binder
+	members []Member
+	seen    []uint64 // a bit for each member
+	first   [1]uint64
+	current int // index of the member that Next stopped at; -1 before the first
+	over    bool
+}
+
+// Object begins the value that comes next, which must be an object.
+func (b *Binder) Object(members []Member) *Object {
+	o := &Object{b: b, members: members, current: -1}
+	if len(members) > 64 {
+		o.seen = make([]uint64, (len(members)+63)/64)
+	} else {
+		o.seen = o.first[:]
+	}
+	o.over = !b.open('{', "object")
+	return o
+}
+
+// Name is the member that Next stopped at.
+func (o *Object) Name() string { return o.members[o.current].Name }
+
+// Next goes to the next member that generated code has to decode, and reports whether there is one. At the end it
+// reports the required members that did not come.
+func (o *Object) Next() bool {
+	if o.over {
+		return false
+	}
+	if o.current >= 0 {
+		o.b.leave()
+	}
+	for {
+		name, more := o.b.member()
+		if !more {
+			o.finish()
+			return false
+		}
+		o.b.enter(name)
+		i := slices.IndexFunc(o.members, func(m Member) bool { return m.Name == name })
+		switch {
+		case i < 0:
+			o.b.Fault("unknown member")
+		case o.seen[i/64]&(1<<(i%64)) != 0:
+			o.b.Fault("member given twice")
+		case o.members[i].Required && o.b.isNull():
+			o.seen[i/64] |= 1 << (i % 64)
+			o.b.Fault("required: expected a value, got null")
+		default:
+			o.seen[i/64] |= 1 << (i % 64)
+			o.current = i
+			return true
+		}
+		o.b.raw()
+		o.b.leave()
+	}
+}
+
+func (o *Object) finish() {
+	o.over = true
+	for i, m := range o.members {
+		if m.Required && o.seen[i/64]&(1<<(i%64)) == 0 {
+			o.b.enter(m.Name)
+			o.b.Fault("required, but missing")
+			o.b.leave()
+		}
+	}
+}

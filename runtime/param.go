@@ -1,0 +1,225 @@
+package stella
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stella-ops/router/spec"
+)
+
+// Param is a path, query or header parameter of one request, with the text that came for it. For generated code.
+type Param struct {
+	b      *Binder
+	name   string
+	in     string
+	values []string // none: it did not come
+}
+
+// Path is the path parameter of this name. It is always there.
+func (b *Binder) Path(name string) Param {
+	return Param{b, name, spec.InPath, []string{b.request.PathValue(name)}}
+}
+
+// Query is the query parameter of this name.
+func (b *Binder) Query(name string) Param {
+	if !b.parsed {
+		b.parsed = true
+		query, err := url.ParseQuery(b.request.RawQuery)
+		if err != nil {
+			b.add(spec.Fault{In: spec.InQuery, Detail: "malformed query: " + err.Error()})
+		}
+		b.query = query
+	}
+	return Param{b, name, spec.InQuery, b.query[name]}
+}
+
+// Header is the header field of this name.
+func (b *Binder) Header(name string) Param {
+	return Param{b, name, spec.InHeader, b.request.Header.Values(name)}
+}
+
+// Required reports a parameter that did not come.
+func (p Param) Required() Param {
+	if len(p.values) == 0 {
+		p.fault("required, but missing")
+	}
+	return p
+}
+
+func (p Param) fault(detail string) {
+	p.b.add(spec.Fault{Parameter: p.name, In: p.in, Detail: detail})
+}
+
+// one is the text of a parameter that may come once.
+func (p Param) one() (string, bool) {
+	switch len(p.values) {
+	case 0:
+		return "", false
+	case 1:
+		return p.values[0], true
+	}
+	p.fault(fmt.Sprintf("expected one value, got %d", len(p.values)))
+	return "", false
+}
+
+// BindString takes the parameter's text as it is. For generated code, as are the other Bind functions. A parameter
+// that did not come leaves the destination alone.
+func BindString[T ~string](p Param, dst *T) {
+	if s, ok := p.one(); ok {
+		*dst = T(s)
+	}
+}
+
+// BindInt takes a decimal integer that fits T.
+func BindInt[T signed](p Param, dst *T) { bindBy(p, dst, parseInt[T]) }
+
+// BindUint takes a decimal integer without sign that fits T.
+func BindUint[T unsigned](p Param, dst *T) { bindBy(p, dst, parseUint[T]) }
+
+// BindFloat takes a decimal number within T's range.
+func BindFloat[T float](p Param, dst *T) { bindBy(p, dst, parseFloat[T]) }
+
+// BindBool takes true or false.
+func BindBool[T ~bool](p Param, dst *T) { bindBy(p, dst, parseBool[T]) }
+
+// BindTime takes an RFC 3339 time.
+func BindTime(p Param, dst *time.Time) { bindBy(p, dst, parseTime) }
+
+// BindDuration takes a duration in Go's form, such as 1m30s.
+func BindDuration[T ~int64](p Param, dst *T) { bindBy(p, dst, parseDuration[T]) }
+
+// BindText hands the text to a type that decodes itself.
+func BindText[T any, P interface {
+	*T
+	encoding.TextUnmarshaler
+}](p Param, dst *T) {
+	s, ok := p.one()
+	if !ok {
+		return
+	}
+	if err := P(dst).UnmarshalText([]byte(s)); err != nil {
+		p.fault("not a valid value: " + err.Error())
+	}
+}
+
+// BindPointer points the destination at the parameter's value, by elem, if it came.
+func BindPointer[T any](p Param, dst **T, elem func(Param, *T)) {
+	if len(p.values) == 0 {
+		return
+	}
+	v := new(T)
+	elem(p, v)
+	*dst = v
+}
+
+// BindSlice takes a parameter that may come several times, each value by elem. A header field is also split at its
+// commas (RFC 9110, section 5.6.1).
+func BindSlice[S ~[]T, T any](p Param, dst *S, elem func(Param, *T)) {
+	for _, value := range p.values {
+		if p.in != spec.InHeader {
+			*dst = bindElement(p, value, *dst, elem)
+			continue
+		}
+		for part := range strings.SplitSeq(value, ",") {
+			if part = strings.Trim(part, " \t"); part != "" {
+				*dst = bindElement(p, part, *dst, elem)
+			}
+		}
+	}
+}
+
+func bindElement[S ~[]T, T any](p Param, value string, list S, elem func(Param, *T)) S {
+	var v T
+	list = append(list, v)
+	elem(Param{p.b, p.name, p.in, []string{value}}, &list[len(list)-1])
+	return list
+}
+
+// bindBy takes one value by a function that tells what is wrong with it, or an empty string.
+func bindBy[T any](p Param, dst *T, parse func(string) (T, string)) {
+	s, ok := p.one()
+	if !ok {
+		return
+	}
+	v, detail := parse(s)
+	if detail != "" {
+		p.fault(detail)
+		return
+	}
+	*dst = v
+}
+
+func parseInt[T signed](s string) (T, string) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if errors.Is(err, strconv.ErrSyntax) || strings.HasPrefix(s, "+") {
+		return 0, expected("integer", s)
+	}
+	if err != nil || int64(T(n)) != n {
+		return 0, "integer " + cut(s) + " is out of range"
+	}
+	return T(n), ""
+}
+
+func parseUint[T unsigned](s string) (T, string) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if errors.Is(err, strconv.ErrSyntax) {
+		return 0, expected("integer without sign", s)
+	}
+	if err != nil || uint64(T(n)) != n {
+		return 0, "integer " + cut(s) + " is out of range"
+	}
+	return T(n), ""
+}
+
+func parseFloat[T float](s string) (T, string) {
+	// ParseFloat also takes inf, nan, hexadecimal and underscores: none is a decimal number.
+	if strings.ContainsFunc(s, func(c rune) bool { return !strings.ContainsRune("0123456789+-.eE", c) }) {
+		return 0, expected("number", s)
+	}
+	n, err := strconv.ParseFloat(s, 64)
+	if errors.Is(err, strconv.ErrSyntax) {
+		return 0, expected("number", s)
+	}
+	if v := T(n); err == nil && v-v == 0 { // neither is an infinity
+		return v, ""
+	}
+	return 0, "number " + cut(s) + " is out of range"
+}
+
+func parseBool[T ~bool](s string) (T, string) {
+	if s != "true" && s != "false" {
+		return false, expected("true or false", s)
+	}
+	return s == "true", ""
+}
+
+func parseTime(s string) (time.Time, string) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return time.Time{}, expected("RFC 3339 time, such as 2026-01-31T15:04:05Z", s)
+	}
+	return t, ""
+}
+
+func parseDuration[T ~int64](s string) (T, string) {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, expected("duration, such as 1m30s", s)
+	}
+	return T(d), ""
+}
+
+func expected(want, got string) string { return fmt.Sprintf("expected %s, got %q", want, cut(got)) }
+
+// cut shortens a caller's text for an answer.
+func cut(s string) string {
+	if len(s) <= maxQuoted {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxQuoted], "") + "..."
+}

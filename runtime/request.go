@@ -1,0 +1,145 @@
+package stella
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports/session"
+)
+
+// Request is one request as a handler sees it. The gateway has authenticated and authorised it, and has made its
+// path canonical. It is for one goroutine at a time, and its body ends with the handler.
+type Request struct {
+	Method        string         // as the caller sent it: HEAD where an endpoint for GET answers HEAD
+	Path          string         // canonical, escaped
+	RawQuery      string         // without the question mark
+	Host          string         // the authority that the caller asked for
+	RemoteAddr    string         // the caller's address and port, as the gateway sees it
+	TLS           bool           // whether the caller came by https
+	ID            string         // the request id, as in X-Request-Id
+	ContentLength int64          // of the body in bytes; -1 if unknown
+	Identity      *spec.Identity // who calls; nil: anonymous
+	Header        Header         // without identity headers, which the gateway removes
+	Body          io.Reader      // never nil; an error means that the call is over
+
+	endpoint *spec.Endpoint
+	params   []string // values of the path's parameters, in order
+
+	query    url.Values // once asked for
+	queryErr error      // what was wrong with RawQuery
+	body     []byte     // once ReadBody has been called
+	whole    bool       // whether body is set
+}
+
+// PathValue returns the value of a parameter of the endpoint's path, decoded; the empty string where the path has no
+// such parameter.
+func (r *Request) PathValue(name string) string {
+	if r.endpoint == nil {
+		return ""
+	}
+	pattern := r.endpoint.Path
+	for _, value := range r.params {
+		begin := strings.IndexByte(pattern, '{')
+		end := strings.IndexByte(pattern, '}')
+		if begin < 0 || end < begin {
+			return ""
+		}
+		if strings.TrimSuffix(pattern[begin+1:end], "...") == name {
+			return value
+		}
+		pattern = pattern[end+1:]
+	}
+	return ""
+}
+
+// Query returns the query's parameters; of a malformed query, those that could be read.
+func (r *Request) Query() url.Values {
+	if r.query == nil {
+		r.query, r.queryErr = url.ParseQuery(r.RawQuery)
+	}
+	return r.query
+}
+
+// errTooLarge ends the reading of a body that is over its limit.
+var errTooLarge = errors.New("stella: body over its limit")
+
+// ReadBody reads what is left of the body. It is bounded by the endpoint's body limit: over it, the error is an
+// *[Error] with status 413 and code payload_too_large, for a handler to return as it is. The bytes must not be
+// written to, and must not be used after the handler has returned.
+func (r *Request) ReadBody() ([]byte, error) {
+	if r.whole {
+		return r.body, nil
+	}
+	limit := spec.DefaultLimits.MaxBodyBytes
+	if r.endpoint != nil {
+		limit = r.endpoint.Limits.MaxBodyBytes
+	}
+	body, err := r.readBody(limit)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return nil, &Error{
+			Status: http.StatusRequestEntityTooLarge, Code: "payload_too_large",
+			Message: fmt.Sprintf("The body is larger than the %d bytes that this endpoint takes.", limit),
+		}
+	case err != nil:
+		return nil, fmt.Errorf("stella: reading the body: %w", err)
+	}
+	r.body, r.whole, r.Body = body, true, http.NoBody
+	return body, nil
+}
+
+// maxTrusted bounds the memory that a Content-Length gets before the bytes have come.
+const maxTrusted = 1 << 20
+
+func (r *Request) readBody(limit int64) ([]byte, error) {
+	if in, ok := r.Body.(*session.Incoming); ok {
+		if body, whole := in.Inline(); whole {
+			if int64(len(body)) > limit {
+				return nil, errTooLarge
+			}
+			return body, nil
+		}
+	}
+	if r.Body == nil {
+		return nil, nil
+	}
+	if r.ContentLength > limit {
+		return nil, errTooLarge
+	}
+	size := int64(spec.MaxInlineBody)
+	if r.ContentLength >= 0 {
+		size = min(r.ContentLength, maxTrusted) + 1 // one more than the body, for the read that finds its end
+	}
+	body := make([]byte, 0, size)
+	for {
+		if len(body) == cap(body) {
+			body = append(body, 0)[:len(body)]
+		}
+		n, err := r.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case int64(len(body)) > limit:
+			return nil, errTooLarge
+		case errors.Is(err, io.EOF):
+			return body, nil
+		case err != nil:
+			return nil, err //nolint:wrapcheck // ReadBody wraps it
+		}
+	}
+}
+
+// requestKey is the key of a call's context under which it is found again.
+type requestKey struct{}
+
+// RequestFromContext returns the request that ctx belongs to, for handlers whose parameters do not include it; nil
+// outside of a call.
+func RequestFromContext(ctx context.Context) *Request {
+	r, _ := ctx.Value(requestKey{}).(*Request)
+	return r
+}

@@ -1,0 +1,345 @@
+package stella
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports/session"
+)
+
+const (
+	contentLength = "Content-Length"
+	contentType   = "Content-Type"
+	jsonType      = "application/json"
+)
+
+// Response is the answer that a handler gives. Up to 16 KiB of body are held, so that a small answer travels whole,
+// and so that an error which the handler returns can still take its place; more body, or Flush, begins the answer.
+// From then on header and status stand, and an error breaks the answer off.
+//
+// A Response is for one goroutine at a time, and ends when the handler returns.
+type Response struct {
+	to     *session.Incoming
+	header Header
+	status int
+	length int64 // declared by Content-Length; -1: none
+	sent   int64 // bytes of body taken, held or not
+	held   *answer
+	begun  bool // the head has left
+	ended  bool // nothing may be written any more
+
+	fallback int  // the status, unless the handler says another
+	bodiless bool // HEAD: the body is counted, and left out
+}
+
+var (
+	errAnswered  = errors.New("stella: the answer is given already")
+	errEnded     = errors.New("stella: the answer has ended with its handler")
+	errTooLong   = errors.New("stella: more body than Content-Length says")
+	errTooShort  = errors.New("stella: less body than Content-Length says")
+	errBadLength = errors.New("stella: Content-Length is not one number of bytes")
+)
+
+// Header is the answer's header, to be changed before the answer begins.
+func (w *Response) Header() *Header { return &w.header }
+
+// WriteHeader sets the status, 200 to 599. Without it the first Write implies the endpoint's own, which is 200
+// unless its directive says otherwise. As in net/http the first status counts.
+func (w *Response) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+}
+
+// JSON answers with v as JSON. It must be the whole answer. Where v cannot be encoded, nothing has been answered.
+func (w *Response) JSON(status int, v any) error {
+	if err := w.untouched(); err != nil {
+		return err
+	}
+	body := newAnswer()
+	if err := body.encode(v); err != nil {
+		body.release()
+		return err
+	}
+	if !w.header.Has(contentType) {
+		w.header.Add(contentType, jsonType)
+	}
+	w.header.Del(contentLength)
+	w.status, w.held, w.sent = status, body, int64(body.Len())
+	w.length = w.sent
+	return nil
+}
+
+// Empty answers without a body.
+func (w *Response) Empty(status int) error {
+	if err := w.untouched(); err != nil {
+		return err
+	}
+	w.status = status
+	return nil
+}
+
+func (w *Response) untouched() error {
+	switch {
+	case w.ended:
+		return errEnded
+	case w.begun || w.sent > 0:
+		return errAnswered
+	}
+	return nil
+}
+
+// Write answers with a part of the body. Once the answer has begun it waits until the caller takes the bytes, and
+// fails when the call is over. More bytes than a Content-Length header promised are an error, and so is a body where
+// the status or the method allows none: then it is [http.ErrBodyNotAllowed].
+func (w *Response) Write(p []byte) (int, error) {
+	if err := w.admit(int64(len(p))); err != nil {
+		return 0, err
+	}
+	if !w.begun {
+		if w.sent+int64(len(p)) <= spec.MaxInlineBody {
+			w.hold(p)
+			return len(p), nil
+		}
+		if err := w.begin(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := w.to.Write(p)
+	w.sent += int64(n)
+	return n, err //nolint:wrapcheck // as every io.Writer
+}
+
+// ReadFrom answers with all of src, without copying it on the way. It makes [io.Copy] fast.
+func (w *Response) ReadFrom(src io.Reader) (int64, error) {
+	var held int64
+	for !w.begun { // until src ends, or is known to be more than is held
+		n, err := w.fill(src)
+		held += n
+		if errors.Is(err, io.EOF) {
+			return held, nil
+		}
+		if err != nil {
+			return held, err
+		}
+	}
+	if err := w.admit(0); err != nil {
+		return held, err
+	}
+	over := false
+	if w.length >= 0 { // one byte more than promised, so that a longer source is noticed and not sent
+		src = &promised{src: src, left: w.length - w.sent, over: &over}
+	}
+	n, err := w.to.ReadFrom(src)
+	w.sent += n
+	if over {
+		err = errTooLong
+	}
+	return held + n, err //nolint:wrapcheck // as every io.ReaderFrom
+}
+
+// fill reads once from src into what is held, and begins the answer when that is more than a small one. io.EOF is the
+// end of src.
+func (w *Response) fill(src io.Reader) (int64, error) {
+	if err := w.admit(0); err != nil {
+		return 0, err
+	}
+	w.hold(nil)
+	n, err := src.Read(w.held.AvailableBuffer()[:answerRoom-w.held.Len()])
+	if n > 0 {
+		if err := w.admit(int64(n)); err != nil {
+			return 0, err
+		}
+		w.hold(w.held.AvailableBuffer()[:n])
+	}
+	if w.held.Len() > spec.MaxInlineBody {
+		if err := w.begin(); err != nil {
+			return int64(n), err
+		}
+	}
+	return int64(n), err //nolint:wrapcheck // as every io.ReaderFrom
+}
+
+// promised reads no more than was promised, and notes when there would have been more.
+type promised struct {
+	src  io.Reader
+	left int64
+	over *bool
+}
+
+func (p *promised) Read(b []byte) (int, error) {
+	if p.left == 0 {
+		var extra [1]byte
+		n, err := p.src.Read(extra[:])
+		if n > 0 {
+			*p.over = true
+			return 0, errTooLong
+		}
+		return 0, err //nolint:wrapcheck // as every io.Reader
+	}
+	if int64(len(b)) > p.left {
+		b = b[:p.left]
+	}
+	n, err := p.src.Read(b)
+	p.left -= int64(n)
+	return n, err //nolint:wrapcheck // as every io.Reader
+}
+
+// Flush begins the answer and sends what is held. Only streams need it: a handler that has written all it has to say
+// returns instead.
+func (w *Response) Flush() error {
+	if err := w.admit(0); err != nil {
+		return err
+	}
+	if w.begun {
+		return nil
+	}
+	return w.begin()
+}
+
+// admit checks whether n more bytes of body may be written.
+func (w *Response) admit(n int64) error {
+	if w.ended {
+		return errEnded
+	}
+	if w.begun {
+		if w.length >= 0 && w.sent+n > w.length {
+			return errTooLong
+		}
+		return nil
+	}
+	if w.status == 0 {
+		w.status = w.fallback
+	}
+	if err := w.takeLength(); err != nil {
+		return err
+	}
+	switch {
+	case n > 0 && !bodyAllowed(w.status):
+		return http.ErrBodyNotAllowed
+	case w.length >= 0 && w.sent+n > w.length:
+		return errTooLong
+	}
+	return nil
+}
+
+// bodyAllowed is RFC 9110, section 6.4.1.
+func bodyAllowed(status int) bool {
+	return status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+// takeLength moves Content-Length from the header, where the wire does not have it, to its own field.
+func (w *Response) takeLength() error {
+	v, ok := w.header.lookup(contentLength)
+	if !ok {
+		return nil
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 0 || len(w.header.Values(contentLength)) > 1 {
+		return fmt.Errorf("%w: %.40q", errBadLength, w.header.Values(contentLength))
+	}
+	w.header.Del(contentLength)
+	w.length = n
+	return nil
+}
+
+// hold keeps p for later.
+func (w *Response) hold(p []byte) {
+	if w.held == nil {
+		w.held = newAnswer()
+	}
+	_, _ = w.held.Write(p) // never fails
+	w.sent += int64(len(p))
+}
+
+// meta is the answer's metadata, checked: what the gateway would refuse fails here, where it can be logged.
+func (w *Response) meta() (*spec.Response, error) {
+	if w.status < 200 || w.status > 599 {
+		return nil, fmt.Errorf("stella: status %d, expected 200 to 599", w.status)
+	}
+	for _, f := range w.header {
+		if err := f.Check(); err != nil {
+			return nil, fmt.Errorf("stella: answer: %w", err)
+		}
+	}
+	return &spec.Response{Status: w.status, ContentLength: w.length, Header: w.header}, nil
+}
+
+// begin sends the head, and what is held. A caller who wants no body has all of the answer then.
+func (w *Response) begin() error {
+	meta, err := w.meta()
+	if err != nil {
+		return err
+	}
+	w.begun = true
+	if err := w.to.Head(meta); err != nil {
+		return err //nolint:wrapcheck // the session's error says all
+	}
+	held := w.held
+	w.held = nil
+	defer held.release()
+	if w.bodiless {
+		w.ended = true
+		if err := w.to.End(); err != nil {
+			return err //nolint:wrapcheck // the session's error says all
+		}
+		return http.ErrBodyNotAllowed
+	}
+	if held != nil {
+		_, err = w.to.Write(held.Bytes())
+	}
+	return err //nolint:wrapcheck // the session's error says all
+}
+
+// finish sends what is left once the handler has returned without an error.
+func (w *Response) finish() error {
+	if w.ended { // HEAD, answered early
+		return nil
+	}
+	if err := w.admit(0); err != nil {
+		return err
+	}
+	w.ended = true
+	if w.length >= 0 && w.sent < w.length && !w.bodiless {
+		return fmt.Errorf("%w: %d of %d bytes", errTooShort, w.sent, w.length)
+	}
+	if w.begun {
+		return w.to.End() //nolint:wrapcheck // the session's error says all
+	}
+	if w.length < 0 && bodyAllowed(w.status) {
+		w.length = w.sent
+	}
+	meta, err := w.meta()
+	if err != nil {
+		return err
+	}
+	var body []byte
+	if w.held != nil && !w.bodiless {
+		body = w.held.Bytes()
+	}
+	w.begun = true
+	return w.to.Respond(meta, body) //nolint:wrapcheck // the session's error says all
+}
+
+// replace drops what has been written so far, and answers with e. It must not have begun.
+func (w *Response) replace(e *Error, requestID string) error {
+	w.held.release()
+	w.held, w.sent, w.length, w.status, w.ended = nil, 0, -1, 0, false
+	w.header = append(Header(nil), e.Header...)
+	w.header.Set(contentType, spec.ProblemType)
+	if err := w.JSON(e.status(), e.problem(requestID)); err != nil {
+		return err
+	}
+	return w.finish()
+}
+
+// release gives back what is held.
+func (w *Response) release() {
+	w.ended = true
+	w.held.release()
+	w.held = nil
+}

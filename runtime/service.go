@@ -1,0 +1,117 @@
+package stella
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/stella-ops/router/spec"
+	_ "github.com/stella-ops/router/transports/tcp" // the default gateway's transport
+)
+
+// farewell is how long handlers get to return once the drain has ended their calls.
+const farewell = time.Second
+
+// Service offers endpoints to gateways. Make one with [New] and let it [Service.Run].
+type Service struct {
+	manifest Manifest
+	config   config
+}
+
+// New makes a service of a manifest, the dispatchers of its packages, and options. It never fails: whatever is wrong
+// with its arguments is reported by [Service.Run], all at once.
+func New(m Manifest, parts ...Part) *Service {
+	s := &Service{manifest: m, config: config{defaults: map[string]string{}, variables: map[string]string{}}}
+	for _, p := range parts {
+		if p != nil {
+			p.apply(&s.config)
+		}
+	}
+	return s
+}
+
+// Run serves until ctx ends or the process gets SIGTERM or SIGINT. Then it drains: gateways send no new calls, open
+// ones may finish within the grace, and Run returns nil. A second signal ends it at once, with an error.
+//
+// Before it dials it checks its configuration and reports everything that is wrong with it. Afterwards it never gives
+// up on a gateway: one that cannot be reached, refuses or goes away is dialled again.
+//
+// Run may be called again once it has returned, and also concurrently: every Run is an instance of its own, unless
+// STELLA_INSTANCE_ID gives all the same name.
+func (s *Service) Run(ctx context.Context) error {
+	manifest, err := spec.ParseManifest([]byte(s.manifest.JSON))
+	if err != nil {
+		return fmt.Errorf("stella: the manifest cannot be used, run go generate: %w", err)
+	}
+	routes, errRoutes := newRoutes(manifest, s.config.endpoints)
+	set, errSettings := s.config.settings(manifest.Service, manifest.Version)
+	if err := errors.Join(errRoutes, errSettings); err != nil {
+		return err
+	}
+	r := &running{
+		settings: set, manifest: []byte(s.manifest.JSON),
+		dispatcher: newDispatcher(routes, set.log),
+	}
+	signals := make(chan os.Signal, 2) // two: the one that drains, and the one that ends
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+	return r.run(ctx, signals)
+}
+
+// running is a service while it runs.
+type running struct {
+	*settings
+
+	manifest   []byte
+	dispatcher *dispatcher
+	cut        context.Context //nolint:containedctx // ends when open calls get no more time
+}
+
+// run connects to every gateway, waits for a reason to stop, and drains.
+func (r *running) run(ctx context.Context, signals <-chan os.Signal) error {
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	cut, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+	r.cut = cut
+
+	var wg sync.WaitGroup
+	for i, urls := range r.gateways {
+		wg.Go(func() { newConnection(r, urls, r.share(i)).run(serving) })
+	}
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		wg.Wait()
+	}()
+
+	select {
+	case <-ctx.Done():
+		r.log.Info("stella: draining", "reason", context.Cause(ctx), "grace", r.grace, "in_flight", r.dispatcher.calls.Load())
+	case sig := <-signals:
+		r.log.Info("stella: draining", "reason", sig.String(), "grace", r.grace, "in_flight", r.dispatcher.calls.Load())
+	}
+	stop()
+	grace := time.AfterFunc(r.grace, func() { end(errGrace) })
+	defer grace.Stop()
+	select {
+	case <-closed:
+		r.dispatcher.drained(farewell)
+		r.log.Info("stella: stopped")
+		return nil
+	case sig := <-signals:
+		end(errSecondSignal)
+		<-closed // sessions tell their calls and close, which takes no longer than a write
+		return fmt.Errorf("%w (%s)", errSecondSignal, sig)
+	}
+}
+
+var (
+	errGrace        = errors.New("stella: the grace is over")
+	errSecondSignal = errors.New("stella: a second signal ended the drain")
+)
