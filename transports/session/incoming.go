@@ -18,11 +18,14 @@ type Incoming struct {
 	request spec.Request
 	inline  []byte // of the inline body, what Read has not taken yet
 
-	head bool // RESPONSE was sent; guarded by stream.mu
+	// Guarded by stream.mu.
+	head bool // RESPONSE was sent
+	slot bool // counts against the lease: until the final frame is about to leave, after which the gateway may use
+	// the slot again at once, whether or not Serve has returned
 }
 
 func newIncoming(s *Service, f *transports.Frame, h spec.Header) *Incoming {
-	c := &Incoming{s: s, frame: f, inline: f.Body()}
+	c := &Incoming{s: s, frame: f, inline: f.Body(), slot: true}
 	c.init(s.w, h.Stream, spec.TypeResponseStreamData, s.cfg.Hello.StreamWindow, s.welcome.StreamWindow)
 	c.recv.ended = h.Flags&spec.FlagEnd != 0
 	c.ctx = newCallContext(time.Duration(h.Aux) * time.Millisecond)
@@ -144,7 +147,10 @@ func (c *Incoming) respond(r *spec.Response, flags spec.Flags, body []byte) erro
 		return err
 	}
 	c.head = true
-	c.send.ended = flags&spec.FlagEnd != 0
+	if flags&spec.FlagEnd != 0 {
+		c.send.ended = true
+		c.freeSlot()
+	}
 	c.mu.Unlock()
 	if flags&spec.FlagEnd == 0 {
 		c.ctx.lift()
@@ -213,6 +219,7 @@ func (c *Incoming) End() error {
 		c.mu.Unlock()
 		return nil
 	}
+	c.freeSlot()
 	c.mu.Unlock()
 	// An empty data frame needs no credit; it only waits for its turn.
 	return c.sendData(transports.NewFrame(0), 0, true)
@@ -236,8 +243,17 @@ func (c *Incoming) Cancel(code spec.Code, why string) {
 func (c *Incoming) end(err error) {
 	c.err = err
 	c.send.ended, c.recv.ended = true, true
+	c.freeSlot()
 	c.drop()
 	c.wakeAll()
+}
+
+// freeSlot gives the call's slot of the lease back. The caller holds mu.
+func (c *Incoming) freeSlot() {
+	if c.slot {
+		c.slot = false
+		c.s.slots.Add(-1)
+	}
 }
 
 // serve decodes the request, runs Serve, and leaves the call ended whatever Serve did.

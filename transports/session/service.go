@@ -41,6 +41,7 @@ type Service struct {
 	work chan *Incoming // to a worker that is idle
 	idle atomic.Int64
 
+	slots    atomic.Int64 // of the lease, taken
 	mu       sync.Mutex
 	calls    map[uint32]*Incoming // being served
 	draining bool
@@ -214,12 +215,13 @@ func (s *Service) onRequest(f *transports.Frame, h spec.Header) error {
 		f.Release()
 		return protocolError("second REQUEST on stream %d", h.Stream)
 	}
-	if s.draining || len(s.calls) >= s.cfg.Hello.Lease {
+	if s.draining || s.slots.Load() >= int64(s.cfg.Hello.Lease) {
 		s.mu.Unlock()
 		f.Release()
 		s.w.enqueue(transports.NewControl(spec.TypeCancel, h.Stream, uint32(spec.CodeRefused), nil))
 		return nil
 	}
+	s.slots.Add(1)
 	c := newIncoming(s, f, h)
 	s.calls[h.Stream] = c
 	s.mu.Unlock()
