@@ -1,0 +1,99 @@
+# Everything a developer or a build machine runs. `make` alone explains the targets.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+GO       ?= go
+FUZZTIME ?= 30s
+BENCH    ?= .
+# Packages that `make test`, `make test-go`, `make bench` and `make fuzz` look at; e2e always runs by itself,
+# because its timing must not compete with the compiler.
+PKGS     ?= ./...
+
+# What is shipped, vetted and linted is compiled once, the same way: without cgo and without paths of this machine.
+PLAIN    := CGO_ENABLED=0 GOFLAGS='$(strip $(filter-out -trimpath,$(shell $(GO) env GOFLAGS)) -trimpath)'
+LINT     := tools/bin/golangci-lint
+LINTVER  := $(shell sed -n 's|.*golangci/golangci-lint/v2 v\([0-9.]*\).*|\1|p' tools/go.mod)
+TESTSUM  := tools/bin/testsum
+
+# Test output is read in logs.
+export GINKGO_NO_COLOR := TRUE
+export NO_COLOR        := 1
+
+.PHONY: help
+help: ## explain the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/stellagen, bin/stella-gateway, bin/billing and bin/echo
+	@mkdir -p bin
+	$(PLAIN) $(GO) build -o bin/ ./generator/cmd/stellagen ./gateway/cmd/stella-gateway ./examples/billing/cmd/billing ./examples/echo/cmd/echo
+
+.PHONY: run
+run: build ## start the gateway and the billing example, and print commands to try; Ctrl-C ends both
+	@exec scripts/run.sh
+
+.PHONY: test
+test: test-deps build $(TESTSUM) ## all tests with the race detector, then the end-to-end suite
+	STELLA_BIN=$(CURDIR)/bin $(TESTSUM) \
+		-- env CGO_ENABLED=1 $(GO) test -race -timeout 5m $$($(GO) list $(PKGS) | grep -v '/e2e$$') \
+		-- env CGO_ENABLED=1 $(GO) test -race -timeout 5m -count=1 ./e2e
+
+.PHONY: test-go
+test-go: build $(TESTSUM) ## what Go alone can test: no race detector (it needs gcc), no specs that run curl
+	STELLA_BIN=$(CURDIR)/bin $(TESTSUM) \
+		-- env CGO_ENABLED=0 $(GO) test -timeout 5m $$($(GO) list $(PKGS) | grep -v '/e2e$$') \
+		-- env CGO_ENABLED=0 $(GO) test -timeout 5m -count=1 ./e2e -args -ginkgo.label-filter='!curl'
+
+.PHONY: test-deps
+test-deps:
+	@scripts/install-test-deps.sh
+
+.PHONY: check
+check: build check-format check-vet check-generated check-modules check-imports check-lint ## formatting, vet, lint, generated code, go.mod, import rules
+
+.PHONY: check-format check-vet check-generated check-modules check-imports check-lint
+check-format:
+	@out=$$(find . -name '*.go' -not -path '*/testdata/*' -print0 | xargs -0 gofmt -l); \
+	if [ -n "$$out" ]; then printf 'gofmt wants to change these files, run gofmt -w on them:\n%s\n' "$$out"; exit 1; fi
+
+check-vet:
+	$(PLAIN) $(GO) vet ./...
+
+check-generated:
+	bin/stellagen check ./...
+
+check-modules:
+	$(GO) mod tidy -diff
+
+check-imports:
+	$(PLAIN) $(GO) test -count=1 -run '^TestImportRules$$' ./e2e
+
+check-lint: lint-tool
+	$(PLAIN) $(LINT) run ./...
+
+# The linter is pinned by tools/go.mod, and is built when it is missing or another version: that takes minutes.
+.PHONY: lint-tool
+lint-tool:
+	@if ! $(LINT) version --short 2>/dev/null | grep -qxF '$(LINTVER)'; then \
+		echo "building golangci-lint $(LINTVER)"; \
+		(cd tools && $(PLAIN) $(GO) build -o bin/golangci-lint -ldflags '-X main.version=$(LINTVER)' \
+			github.com/golangci/golangci-lint/v2/cmd/golangci-lint); \
+	fi
+
+$(TESTSUM): $(wildcard scripts/testsum/*.go)
+	$(PLAIN) $(GO) build -o $@ ./scripts/testsum
+
+.PHONY: bench
+bench: ## run the benchmarks with allocations (BENCH=regexp, PKGS=./...)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKGS)
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME each (30s)
+	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh $(PKGS)
+
+.PHONY: clean
+clean: ## remove what the other targets made
+	rm -rf bin .run tools/bin

@@ -1,0 +1,151 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/stella-ops/router"
+
+// listed is what `go list -json` says of a package.
+type listed struct {
+	ImportPath string
+	Standard   bool
+	Imports    []string
+	Deps       []string
+}
+
+// TestImportRules holds the packages to DESIGN's "Who may import whom". It sees what is linked, not only what a file
+// imports.
+func TestImportRules(t *testing.T) {
+	packages := list(t)
+	rules := []struct {
+		name   string
+		of     string                 // the packages that the rule binds: this one and all below it
+		not    []string               // what none of them may link, itself or through others
+		only   func(dep listed) bool  // nil, or all that they may link
+		except func(path string) bool // nil, or packages below that the rule leaves out
+	}{
+		{
+			name: "spec links only the standard library and semver",
+			of:   "spec", except: func(path string) bool { return below(path, module+"/spec/openapi") },
+			only: func(dep listed) bool {
+				return dep.Standard || below(dep.ImportPath, module+"/spec") || below(dep.ImportPath, "github.com/Masterminds/semver/v3")
+			},
+		},
+		{
+			name: "transports build on spec alone",
+			of:   "transports", not: parts("runtime", "gateway", "generator", "examples", "e2e"),
+		},
+		{
+			name: "the runtime never links the gateway or the generator",
+			of:   "runtime", not: parts("gateway", "generator", "examples", "e2e"),
+		},
+		{
+			name: "the gateway never links the runtime or the generator",
+			of:   "gateway", not: parts("runtime", "generator", "examples", "e2e"),
+		},
+		{
+			name: "the generator emits code for the runtime, and does not link it",
+			of:   "generator", not: parts("runtime", "gateway", "transports", "examples", "e2e"),
+		},
+		{
+			name: "a service over tcp links no broker, no QUIC and no telemetry",
+			of:   "runtime", not: heavy,
+		},
+		{
+			name: "the tcp transport links no broker, no QUIC and no telemetry",
+			of:   "transports/tcp", not: heavy,
+		},
+	}
+	for _, r := range rules {
+		t.Run(r.name, func(t *testing.T) {
+			bound := 0
+			for path, p := range packages {
+				if !below(path, module+"/"+r.of) || r.except != nil && r.except(path) {
+					continue
+				}
+				bound++
+				for _, dep := range p.Deps {
+					forbidden := slices.ContainsFunc(r.not, func(prefix string) bool { return below(dep, prefix) })
+					if forbidden || r.only != nil && !r.only(packages[dep]) {
+						t.Errorf("%s links %s, by way of %s", path, dep, strings.Join(way(packages, path, dep), " -> "))
+					}
+				}
+			}
+			if bound == 0 {
+				t.Errorf("there is no package %s/%s: the rule proves nothing", module, r.of)
+			}
+		})
+	}
+}
+
+// heavy is what users of the runtime must not inherit.
+var heavy = []string{
+	"github.com/rabbitmq", "github.com/quic-go", "github.com/valkey-io", "github.com/redis", "go.opentelemetry.io",
+	"github.com/prometheus", "google.golang.org/grpc",
+}
+
+func parts(names ...string) []string {
+	for i := range names {
+		names[i] = module + "/" + names[i]
+	}
+	return names
+}
+
+// below reports whether path is the package prefix or one below it.
+func below(path, prefix string) bool {
+	return path == prefix || strings.HasPrefix(path, prefix+"/")
+}
+
+// list asks go list for all packages of the module and everything that they link, without their tests.
+func list(t *testing.T) map[string]listed {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", "-json=ImportPath,Standard,Imports,Deps", "./...")
+	cmd.Dir = ".."
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.String())
+	}
+	packages := map[string]listed{}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		packages[p.ImportPath] = p
+	}
+}
+
+// way is how from comes to link to, for the error message: the shortest chain of imports.
+func way(packages map[string]listed, from, to string) []string {
+	previous := map[string]string{from: ""}
+	for queue := []string{from}; len(queue) > 0; queue = queue[1:] {
+		for _, next := range packages[queue[0]].Imports {
+			if _, seen := previous[next]; seen {
+				continue
+			}
+			previous[next] = queue[0]
+			if next == to {
+				var chain []string
+				for p := to; p != ""; p = previous[p] {
+					chain = append(chain, p)
+				}
+				slices.Reverse(chain)
+				return chain
+			}
+			queue = append(queue, next)
+		}
+	}
+	return []string{from, to}
+}

@@ -1,0 +1,5 @@
+//go:build generate
+
+package router
+
+//go:generate go tool stellagen generate ./...

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Sees that what the tests need beside Go is there: a C compiler, for the race detector, and curl, for the README's
+# commands. As root, what is missing is installed with apt-get; otherwise this fails and says what to install.
+set -euo pipefail
+
+compiles() { command -v gcc >/dev/null && echo 'int main(void) { return 0; }' | gcc -x c -o /dev/null - 2>/dev/null; }
+
+packages=()
+compiles || packages+=(gcc libc6-dev)
+command -v curl >/dev/null || packages+=(curl)
+[ ${#packages[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+	echo "install-test-deps: the tests need ${packages[*]}; install them, or run 'make test-go', which needs Go alone" >&2
+	exit 1
+fi
+echo "install-test-deps: installing ${packages[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -qq -y --no-install-recommends "${packages[@]}" >/dev/null
+compiles || { echo "install-test-deps: gcc is installed and still compiles nothing" >&2; exit 1; }
