@@ -1,0 +1,65 @@
+package routing
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports/session"
+)
+
+// Health is what the gateway makes of an instance's signs of life.
+type Health string
+
+// The healths. A Degraded instance is picked when its tier has no healthy one; an Unhealthy or Draining one never.
+const (
+	Healthy   Health = "healthy"
+	Degraded  Health = "degraded"  // no HEARTBEAT for 2 intervals, or it says so itself
+	Unhealthy Health = "unhealthy" // no HEARTBEAT for 3 intervals
+	Draining  Health = "draining"
+)
+
+// Intervals without HEARTBEAT until an instance counts as Degraded, and as Unhealthy.
+const (
+	degradedAfter  = 2
+	unhealthyAfter = 3
+)
+
+// Instance is one connected process of a service.
+type Instance struct {
+	Session *session.Gateway
+	since   time.Time
+
+	// Written by the session's reader, which must not wait for a lock.
+	beat   atomic.Int64 // when HEARTBEAT came last, in Unix nanoseconds
+	status atomic.Pointer[spec.Status]
+	leaves atomic.Bool
+
+	// Guarded by the registry's mutex.
+	release    *release
+	health     Health
+	quarantine string // why it is not routed; empty when it is
+}
+
+// Service is the name of the instance's service.
+func (in *Instance) Service() string { return in.Session.Hello().Instance.Service }
+
+// ID is the instance's id.
+func (in *Instance) ID() string { return in.Session.Hello().Instance.ID }
+
+// assess returns the instance's health at a moment.
+func (in *Instance) assess(now time.Time, interval time.Duration) Health {
+	status, silent := *in.status.Load(), now.Sub(time.Unix(0, in.beat.Load()))
+	switch {
+	case in.leaves.Load() || status == spec.StatusDraining:
+		return Draining
+	case silent > unhealthyAfter*interval:
+		return Unhealthy
+	case silent > degradedAfter*interval || status == spec.StatusDegraded:
+		return Degraded
+	}
+	return Healthy
+}
+
+// usable reports whether the instance may be picked at all.
+func (h Health) usable() bool { return h == Healthy || h == Degraded }

@@ -1,0 +1,237 @@
+package routing
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports/session"
+)
+
+// DefaultRetain is how long the endpoints of a version without any instance stay known.
+const DefaultRetain = 10 * time.Minute
+
+// Config is what a [Registry] needs. Zero fields mean the defaults.
+type Config struct {
+	Region    string        // the gateway's own, from its configuration and nothing else (invariant 3)
+	Heartbeat time.Duration // how often services send HEARTBEAT; [spec.HeartbeatInterval]
+	Retain    time.Duration // [DefaultRetain]
+	Logger    *slog.Logger  // [slog.Default]
+	// Changed is told of every new snapshot. It must not block. May be nil.
+	Changed func()
+}
+
+// Registry keeps the snapshot up to date. Its methods may be called concurrently.
+type Registry struct {
+	cfg     Config
+	current atomic.Pointer[Snapshot]
+	wake    chan struct{} // an instance's status has changed
+	waiting atomic.Int32  // changes that wait for mu: only the last of them builds a snapshot
+
+	mu        sync.Mutex
+	releases  []*release  // known ones, in the order of their first instance
+	instances []*Instance // in the order of their arrival
+}
+
+// release is a version of a service that is known: it has instances, or had some not long ago.
+type release struct {
+	service  string
+	version  spec.Version
+	contract string
+	manifest string // digest
+	offers   []offer
+	standing []*Instance // not quarantined
+	gone     time.Time   // since when nobody is standing
+}
+
+func (rel *release) live() bool {
+	return slices.ContainsFunc(rel.standing, func(in *Instance) bool { return in.health.usable() })
+}
+
+// NewRegistry returns a registry that knows nobody.
+func NewRegistry(cfg Config) *Registry {
+	if cfg.Heartbeat == 0 {
+		cfg.Heartbeat = spec.HeartbeatInterval
+	}
+	if cfg.Retain == 0 {
+		cfg.Retain = DefaultRetain
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	r := &Registry{cfg: cfg, wake: make(chan struct{}, 1)}
+	r.current.Store(new(Snapshot))
+	return r
+}
+
+// Snapshot is the state in force.
+func (r *Registry) Snapshot() *Snapshot { return r.current.Load() }
+
+// Watch looks after health and expiry until ctx ends.
+func (r *Registry) Watch(ctx context.Context) {
+	ticker := time.NewTicker(r.cfg.Heartbeat / 2)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-r.wake:
+		}
+		r.Refresh(time.Now())
+	}
+}
+
+// Offer is a manifest that has been checked and prepared for [Registry.Add].
+type Offer struct {
+	manifest *spec.Manifest
+	version  spec.Version
+	offers   []offer
+}
+
+// Prepare checks a manifest as it came, and that it is the manifest of the service and version that HELLO names.
+func Prepare(h *spec.Hello, manifest []byte) (*Offer, error) {
+	m, err := spec.ParseManifest(manifest)
+	if err != nil {
+		return nil, err
+	}
+	if m.Service != h.Instance.Service || m.Version != h.Instance.Version {
+		return nil, fmt.Errorf("routing: HELLO says %s %s, its manifest says %s %s",
+			h.Instance.Service, h.Instance.Version, m.Service, m.Version)
+	}
+	o := &Offer{manifest: m}
+	if o.version, err = spec.ParseVersion(m.Version); err != nil {
+		return nil, err
+	}
+	for i := range m.Endpoints {
+		e := &m.Endpoints[i]
+		p, err := spec.ParsePattern(e.Path)
+		if err != nil {
+			return nil, err
+		}
+		o.offers = append(o.offers, offer{Endpoint: e, pattern: p, identity: e.Method + " " + p.Identity(), index: uint32(i)})
+	}
+	return o, nil
+}
+
+// Add makes an instance known and, unless it has to be quarantined, routable. The caller removes it when its
+// session has ended.
+func (r *Registry) Add(s *session.Gateway, o *Offer, now time.Time) *Instance {
+	in := &Instance{Session: s, since: now, health: Healthy}
+	in.beat.Store(now.UnixNano())
+	ready := spec.StatusReady
+	in.status.Store(&ready)
+	// What the newcomer offers is kept beside the known releases until it may stand.
+	in.release = &release{
+		service: o.manifest.Service, version: o.version, contract: o.manifest.ContractDigest,
+		manifest: s.Hello().ManifestDigest, offers: o.offers,
+	}
+	r.change(now, func() { r.instances = append(r.instances, in) })
+	return in
+}
+
+// Remove forgets an instance whose session has ended.
+func (r *Registry) Remove(in *Instance, now time.Time) {
+	r.change(now, func() {
+		i := slices.Index(r.instances, in)
+		if i < 0 {
+			return
+		}
+		r.instances = slices.Delete(r.instances, i, i+1)
+		rel := in.release
+		if i := slices.Index(rel.standing, in); i >= 0 {
+			rel.standing = slices.Delete(rel.standing, i, i+1)
+			rel.gone = now
+		}
+	})
+}
+
+// change makes a change and publishes what comes of it. When a thousand services come back at once, those that wait
+// for each other share a snapshot.
+func (r *Registry) change(now time.Time, do func()) {
+	r.waiting.Add(1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	do()
+	if r.waiting.Add(-1) == 0 {
+		r.settle(now)
+	}
+}
+
+// Beat notes a HEARTBEAT. It does not block.
+func (r *Registry) Beat(in *Instance, hb spec.Heartbeat, now time.Time) {
+	in.beat.Store(now.UnixNano())
+	if *in.status.Load() != hb.Status {
+		in.status.Store(&hb.Status)
+		r.kick()
+	}
+}
+
+// Leave notes that an instance drains. It does not block.
+func (r *Registry) Leave(in *Instance) {
+	in.leaves.Store(true)
+	r.kick()
+}
+
+func (r *Registry) kick() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Refresh brings health and expiry up to date.
+func (r *Registry) Refresh(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	changed := false
+	for _, in := range r.instances {
+		if h := in.assess(now, r.cfg.Heartbeat); h != in.health {
+			r.cfg.Logger.Info("instance health", "service", in.Service(), "instance", in.ID(), "from", in.health, "to", h)
+			in.health, changed = h, true
+		}
+	}
+	for _, rel := range r.releases {
+		changed = changed || r.expired(rel, now)
+	}
+	if changed {
+		r.settle(now)
+	}
+}
+
+func (r *Registry) expired(rel *release, now time.Time) bool {
+	return len(rel.standing) == 0 && now.Sub(rel.gone) >= r.cfg.Retain
+}
+
+// settle drops what has expired, lets those stand who may, and publishes the next snapshot. The caller holds mu.
+func (r *Registry) settle(now time.Time) {
+	r.releases = slices.DeleteFunc(r.releases, func(rel *release) bool { return r.expired(rel, now) })
+	for _, in := range r.instances {
+		if in.release != nil && slices.Contains(in.release.standing, in) {
+			continue
+		}
+		reason := r.admit(in)
+		if reason != in.quarantine {
+			r.report(in, reason)
+		}
+		in.quarantine = reason
+	}
+	r.current.Store(build(r.releases, r.cfg.Region))
+	if r.cfg.Changed != nil {
+		r.cfg.Changed()
+	}
+}
+
+func (r *Registry) report(in *Instance, reason string) {
+	attrs := []any{"service", in.Service(), "version", in.release.version.String(), "instance", in.ID()}
+	if reason == "" {
+		r.cfg.Logger.Info("instance promoted from quarantine", attrs...)
+	} else {
+		r.cfg.Logger.Warn("instance quarantined", append(attrs, "reason", reason)...)
+	}
+}

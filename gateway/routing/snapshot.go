@@ -1,0 +1,134 @@
+package routing
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/stella-ops/router/spec"
+)
+
+// Snapshot is everything a request has to know about the services, at one moment. It is immutable.
+type Snapshot struct {
+	root      node
+	endpoints map[string]*Endpoint // by identity
+	claims    []spec.ClaimRequirement
+}
+
+// Claims are the requirements of all endpoints that are routed, each once, sorted.
+func (s *Snapshot) Claims() []spec.ClaimRequirement { return s.claims }
+
+// Endpoint is one Method + Path, over all versions of the service that owns it.
+type Endpoint struct {
+	Service string
+	Method  string
+	Path    string // the pattern, with the parameter names of the version that is selected by default
+	bit     uint16
+	routes  []*Route // best first: live before gone, stable before prerelease, higher before lower
+}
+
+// Select returns the route for a version, or the best one where version is empty: the highest stable version that
+// is live, a prerelease only when no stable one is. It is nil when the endpoint has no such version.
+func (e *Endpoint) Select(version string) *Route {
+	if version == "" {
+		return e.routes[0]
+	}
+	for _, r := range e.routes {
+		if r.Release.Version == version {
+			return r
+		}
+	}
+	return nil
+}
+
+// Route is an endpoint in one version of its service.
+type Route struct {
+	*spec.Endpoint
+
+	Index     uint32 // of the endpoint in the manifest
+	NeedsPath bool   // the service cannot tell the path from the parameters
+	Unary     bool   // neither body may be streamed: the timeout bounds the call whole
+	MaxBody   int64  // bytes of the request body, inclusive
+	Timeout   time.Duration
+	Idle      time.Duration
+	Release   *Release
+}
+
+// Release is one version of one service, with the instances that serve it.
+type Release struct {
+	Service string
+	Version string
+
+	tiers [][]*Instance // in order of preference
+}
+
+// Live reports whether any instance can be picked.
+func (r *Release) Live() bool { return len(r.tiers) > 0 }
+
+// offer is an endpoint of a manifest, prepared once for all snapshots.
+type offer struct {
+	*spec.Endpoint
+
+	pattern  spec.Pattern
+	identity string
+	index    uint32
+}
+
+func (o *offer) route(r *Release) *Route {
+	limits := o.Limits.WithDefaults()
+	return &Route{
+		Endpoint: o.Endpoint, Index: o.index, Release: r,
+		NeedsPath: o.pattern.HasRest() || o.Kind == spec.KindHTTP,
+		Unary:     o.Stream == spec.StreamNone || o.Stream == "",
+		MaxBody:   limits.MaxBodyBytes, Timeout: limits.Timeout(), Idle: limits.Idle(),
+	}
+}
+
+// build makes a snapshot of releases that do not contradict each other. region is the gateway's own.
+func build(releases []*release, region string) *Snapshot {
+	ordered := slices.Clone(releases)
+	slices.SortStableFunc(ordered, func(a, b *release) int {
+		return cmp.Or(
+			-compareBool(a.live(), b.live()),
+			-compareBool(a.version.Stable(), b.version.Stable()),
+			-a.version.Compare(b.version),
+		)
+	})
+	s := &Snapshot{endpoints: map[string]*Endpoint{}}
+	claims := map[spec.ClaimRequirement]bool{}
+	for _, rel := range ordered {
+		r := &Release{Service: rel.service, Version: rel.version.String(), tiers: rel.tiers(region)}
+		for i := range rel.offers {
+			o := &rel.offers[i]
+			e := s.endpoints[o.identity]
+			if e == nil {
+				e = &Endpoint{Service: rel.service, Method: o.Method, Path: o.Path, bit: methodBit(o.Method)}
+				s.endpoints[o.identity] = e
+				s.root.insert(o.pattern, e)
+			}
+			e.routes = append(e.routes, o.route(r))
+			for _, c := range o.Claims {
+				claims[c] = true
+			}
+		}
+	}
+	for c := range claims {
+		s.claims = append(s.claims, c)
+	}
+	slices.SortFunc(s.claims, func(a, b spec.ClaimRequirement) int {
+		return cmp.Or(strings.Compare(a.Type, b.Type), strings.Compare(a.Value, b.Value))
+	})
+	return s
+}
+
+// compareBool orders false before true.
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
