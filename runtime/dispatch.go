@@ -118,7 +118,9 @@ func newCall(in *session.Incoming, meta *spec.Request, rt *route) *call {
 	if c.request.Path == "" {
 		c.request.Path = rt.pattern.Fill(meta.Params)
 	}
-	c.response = Response{to: in, length: -1, fallback: rt.endpoint.Status, bodiless: method == http.MethodHead}
+	w := &c.response
+	w.to, w.length, w.fallback, w.bodiless = in, -1, rt.endpoint.Status, method == http.MethodHead
+	w.header = w.fields[:0]
 	return c
 }
 

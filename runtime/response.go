@@ -19,18 +19,22 @@ const (
 
 // Response is the answer that a handler gives. Up to 16 KiB of body are held, so that a small answer travels whole,
 // and so that an error which the handler returns can still take its place; more body, or Flush, begins the answer.
-// From then on header and status stand, and an error breaks the answer off.
+// From then on header and status stand, and an error breaks the answer off. What is written after that is gathered,
+// too, into parts of up to 16 KiB: a handler that means a part to be seen at once says so with Flush.
 //
 // A Response is for one goroutine at a time, and ends when the handler returns.
 type Response struct {
 	to     *session.Incoming
 	header Header
 	status int
-	length int64 // declared by Content-Length; -1: none
-	sent   int64 // bytes of body taken, held or not
-	held   *answer
-	begun  bool // the head has left
-	ended  bool // nothing may be written any more
+	length int64   // declared by Content-Length; -1: none
+	sent   int64   // bytes of body taken, held or not
+	held   *answer // body that has not left
+	begun  bool    // the head has left
+	ended  bool    // nothing may be written any more
+
+	fields [4]spec.Field // where header begins, so that a few fields need no allocation
+	meta   spec.Response // what travels, once it does
 
 	fallback int  // the status, unless the handler says another
 	bodiless bool // HEAD: the body is counted, and left out
@@ -100,14 +104,16 @@ func (w *Response) Write(p []byte) (int, error) {
 	if err := w.admit(int64(len(p))); err != nil {
 		return 0, err
 	}
-	if !w.begun {
-		if w.sent+int64(len(p)) <= spec.MaxInlineBody {
-			w.hold(p)
-			return len(p), nil
-		}
-		if err := w.begin(); err != nil {
-			return 0, err
-		}
+	if w.holds()+len(p) <= spec.MaxInlineBody {
+		w.hold(p)
+		return len(p), nil
+	}
+	if err := w.pass(); err != nil {
+		return 0, err
+	}
+	if len(p) <= spec.MaxInlineBody/2 { // not worth a frame of its own
+		w.hold(p)
+		return len(p), nil
 	}
 	n, err := w.to.Write(p)
 	w.sent += int64(n)
@@ -127,7 +133,7 @@ func (w *Response) ReadFrom(src io.Reader) (int64, error) {
 			return held, err
 		}
 	}
-	if err := w.admit(0); err != nil {
+	if err := w.Flush(); err != nil {
 		return held, err
 	}
 	over := false
@@ -149,15 +155,15 @@ func (w *Response) fill(src io.Reader) (int64, error) {
 		return 0, err
 	}
 	w.hold(nil)
-	n, err := src.Read(w.held.AvailableBuffer()[:answerRoom-w.held.Len()])
+	n, err := src.Read(w.held.AvailableBuffer()[:answerRoom-w.holds()])
 	if n > 0 {
 		if err := w.admit(int64(n)); err != nil {
 			return 0, err
 		}
 		w.hold(w.held.AvailableBuffer()[:n])
 	}
-	if w.held.Len() > spec.MaxInlineBody {
-		if err := w.begin(); err != nil {
+	if w.holds() > spec.MaxInlineBody {
+		if err := w.pass(); err != nil {
 			return int64(n), err
 		}
 	}
@@ -189,16 +195,13 @@ func (p *promised) Read(b []byte) (int, error) {
 	return n, err //nolint:wrapcheck // as every io.Reader
 }
 
-// Flush begins the answer and sends what is held. Only streams need it: a handler that has written all it has to say
-// returns instead.
+// Flush sends what is held, and so begins the answer. Only streams need it: a handler that has written all it has to
+// say returns instead.
 func (w *Response) Flush() error {
 	if err := w.admit(0); err != nil {
 		return err
 	}
-	if w.begun {
-		return nil
-	}
-	return w.begin()
+	return w.pass()
 }
 
 // admit checks whether n more bytes of body may be written.
@@ -247,6 +250,14 @@ func (w *Response) takeLength() error {
 	return nil
 }
 
+// holds is how many bytes are held.
+func (w *Response) holds() int {
+	if w.held == nil {
+		return 0
+	}
+	return w.held.Len()
+}
+
 // hold keeps p for later.
 func (w *Response) hold(p []byte) {
 	if w.held == nil {
@@ -256,8 +267,8 @@ func (w *Response) hold(p []byte) {
 	w.sent += int64(len(p))
 }
 
-// meta is the answer's metadata, checked: what the gateway would refuse fails here, where it can be logged.
-func (w *Response) meta() (*spec.Response, error) {
+// metadata is the answer's, checked: what the gateway would refuse fails here, where it can be logged.
+func (w *Response) metadata() (*spec.Response, error) {
 	if w.status < 200 || w.status > 599 {
 		return nil, fmt.Errorf("stella: status %d, expected 200 to 599", w.status)
 	}
@@ -266,33 +277,43 @@ func (w *Response) meta() (*spec.Response, error) {
 			return nil, fmt.Errorf("stella: answer: %w", err)
 		}
 	}
-	return &spec.Response{Status: w.status, ContentLength: w.length, Header: w.header}, nil
+	w.meta = spec.Response{Status: w.status, ContentLength: w.length, Header: w.header}
+	return &w.meta, nil
 }
 
-// begin sends the head, and what is held. A caller who wants no body has all of the answer then.
+// pass sends what is held, after the head.
+func (w *Response) pass() error {
+	if !w.begun {
+		if err := w.begin(); err != nil {
+			return err
+		}
+	}
+	if w.holds() == 0 {
+		return nil
+	}
+	_, err := w.to.Write(w.held.Bytes())
+	w.held.Reset()
+	return err //nolint:wrapcheck // the session's error says all
+}
+
+// begin sends the head. A caller who wants no body has all of the answer then.
 func (w *Response) begin() error {
-	meta, err := w.meta()
+	meta, err := w.metadata()
 	if err != nil {
 		return err
 	}
-	w.begun = true
 	if err := w.to.Head(meta); err != nil {
 		return err //nolint:wrapcheck // the session's error says all
 	}
-	held := w.held
-	w.held = nil
-	defer held.release()
-	if w.bodiless {
-		w.ended = true
-		if err := w.to.End(); err != nil {
-			return err //nolint:wrapcheck // the session's error says all
-		}
-		return http.ErrBodyNotAllowed
+	w.begun = true
+	if !w.bodiless {
+		return nil
 	}
-	if held != nil {
-		_, err = w.to.Write(held.Bytes())
+	w.ended = true
+	if err := w.to.End(); err != nil {
+		return err //nolint:wrapcheck // the session's error says all
 	}
-	return err //nolint:wrapcheck // the session's error says all
+	return http.ErrBodyNotAllowed
 }
 
 // finish sends what is left once the handler has returned without an error.
@@ -308,28 +329,34 @@ func (w *Response) finish() error {
 		return fmt.Errorf("%w: %d of %d bytes", errTooShort, w.sent, w.length)
 	}
 	if w.begun {
+		if err := w.pass(); err != nil {
+			return err
+		}
 		return w.to.End() //nolint:wrapcheck // the session's error says all
 	}
 	if w.length < 0 && bodyAllowed(w.status) {
 		w.length = w.sent
 	}
-	meta, err := w.meta()
+	meta, err := w.metadata()
 	if err != nil {
 		return err
 	}
 	var body []byte
-	if w.held != nil && !w.bodiless {
+	if w.holds() > 0 && !w.bodiless {
 		body = w.held.Bytes()
 	}
+	if err := w.to.Respond(meta, body); err != nil {
+		return err //nolint:wrapcheck // the session's error says all
+	}
 	w.begun = true
-	return w.to.Respond(meta, body) //nolint:wrapcheck // the session's error says all
+	return nil
 }
 
 // replace drops what has been written so far, and answers with e. It must not have begun.
 func (w *Response) replace(e *Error, requestID string) error {
 	w.held.release()
 	w.held, w.sent, w.length, w.status, w.ended = nil, 0, -1, 0, false
-	w.header = append(Header(nil), e.Header...)
+	w.header = append(w.fields[:0], e.Header...)
 	w.header.Set(contentType, spec.ProblemType)
 	if err := w.JSON(e.status(), e.problem(requestID)); err != nil {
 		return err
