@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/textproto"
+	"slices"
 )
 
 // Field is one header field. Names compare without case; the wire carries them in canonical form (Content-Type).
@@ -39,7 +40,7 @@ var staticNames = [...]string{
 }
 
 // StaticNames returns the header names that have a number on the wire, the first being number 1.
-func StaticNames() []string { return append([]string(nil), staticNames[:]...) }
+func StaticNames() []string { return slices.Clone(staticNames[:]) }
 
 var staticIndex = func() map[string]uint64 {
 	m := make(map[string]uint64, len(staticNames))
@@ -49,7 +50,8 @@ var staticIndex = func() map[string]uint64 {
 	return m
 }()
 
-// AppendField appends one header field. The caller has counted it in the field count that precedes all fields.
+// AppendField appends one header field. The caller has counted it in the field count that precedes all fields. A
+// name in canonical form that is in the static table takes one byte.
 func AppendField(dst []byte, name, value string) []byte {
 	if i, ok := staticIndex[name]; ok {
 		dst = binary.AppendUvarint(dst, i)
@@ -85,7 +87,7 @@ func (c *cursor) uvarint() uint64 {
 	var v uint64
 	for i := 0; i < len(c.s); i++ {
 		b := c.s[i]
-		if i == 9 && b > 1 || i > 9 {
+		if i == 9 && b > 1 { // the tenth byte has room for one bit, and none follows it
 			c.fail("number over 64 bits")
 			return 0
 		}
@@ -125,7 +127,8 @@ func (c *cursor) take(n uint64) string {
 
 func (c *cursor) string() string { return c.take(c.uvarint()) }
 
-// count reads a number of things of at least size bytes each, and checks it before anything is allocated.
+// count reads a number of things of at least size bytes each, and checks it against [MaxFields] and the bytes that
+// are left before anything is allocated.
 func (c *cursor) count(what string, size int) int {
 	n := c.uvarint()
 	if n > MaxFields {
@@ -140,7 +143,9 @@ func (c *cursor) count(what string, size int) int {
 }
 
 func (c *cursor) fields(dst []Field) []Field {
-	for range c.count("header fields", 2) {
+	n := c.count("header fields", 2)
+	dst = slices.Grow(dst, n)
+	for range n {
 		var f Field
 		if i := c.uvarint(); i == 0 {
 			f.Name = c.string()

@@ -40,32 +40,46 @@ const (
 	FlagRetry      Flags = 0x08 // REQUEST: not the first attempt
 )
 
-// rule says what a frame of one type may hold.
+// rule says what a frame of one type may hold. PROTOCOL.md shows these as a table.
 type rule struct {
 	name    string
 	flags   Flags
-	meta    bool // has metadata
-	session bool // may travel on stream 0
-	stream  bool // may travel on another stream
-	body    bool // may have payload after the metadata without INLINE_BODY
+	session bool   // may travel on stream 0
+	stream  bool   // may travel on another stream
+	meta    uint32 // most bytes of metadata
+	body    uint32 // most bytes of payload after the metadata
+	inline  bool   // the body needs INLINE_BODY
+	aux     auxUse
 }
 
+// auxUse is what a type keeps in aux.
+type auxUse uint8
+
+const (
+	auxZero     auxUse = iota // nothing
+	auxDeadline               // remaining milliseconds; 0 is none
+	auxSequence               // number of the chunk in its half of the stream, from 0
+	auxCredit                 // bytes, at least one
+	auxCode                   // a Code
+	auxOpaque                 // a number that PONG gives back
+)
+
 var rules = [...]rule{
-	TypeHello:              {"HELLO", FlagInlineBody, true, true, false, false},
-	TypeHeartbeat:          {"HEARTBEAT", 0, true, true, false, false},
-	TypeRequest:            {"REQUEST", FlagEnd | FlagInlineBody | FlagIdempotent | FlagRetry, true, false, true, false},
-	TypeResponse:           {"RESPONSE", FlagEnd | FlagInlineBody, true, false, true, false},
-	TypeRequestStreamData:  {"REQUEST_STREAM_DATA", FlagEnd, false, false, true, true},
-	TypeResponseStreamData: {"RESPONSE_STREAM_DATA", FlagEnd, false, false, true, true},
-	TypeCancel:             {"CANCEL", 0, true, true, true, false},
-	TypeResync:             {"RESYNC", 0, true, true, false, false},
-	TypeEndpoints:          {"ENDPOINTS", FlagEnd, false, true, false, true},
-	TypeWelcome:            {"WELCOME", 0, true, true, false, false},
-	TypeCredit:             {"CREDIT", 0, false, true, true, false},
-	TypePing:               {"PING", 0, false, true, false, false},
-	TypePong:               {"PONG", 0, false, true, false, false},
-	TypeGoAway:             {"GOAWAY", 0, true, true, false, false},
-	TypeTrailers:           {"TRAILERS", FlagEnd, true, false, true, false},
+	TypeHello:              {name: "HELLO", flags: FlagInlineBody, session: true, meta: MaxMetadata, body: MaxFrameHello, inline: true},
+	TypeHeartbeat:          {name: "HEARTBEAT", session: true, meta: MaxMetadata},
+	TypeRequest:            {name: "REQUEST", flags: FlagEnd | FlagInlineBody | FlagIdempotent | FlagRetry, stream: true, meta: MaxMetadata, body: MaxInlineBody, inline: true, aux: auxDeadline},
+	TypeResponse:           {name: "RESPONSE", flags: FlagEnd | FlagInlineBody, stream: true, meta: MaxMetadata, body: MaxInlineBody, inline: true},
+	TypeRequestStreamData:  {name: "REQUEST_STREAM_DATA", flags: FlagEnd, stream: true, body: MaxChunk, aux: auxSequence},
+	TypeResponseStreamData: {name: "RESPONSE_STREAM_DATA", flags: FlagEnd, stream: true, body: MaxChunk, aux: auxSequence},
+	TypeCancel:             {name: "CANCEL", session: true, stream: true, meta: MaxReason, aux: auxCode},
+	TypeResync:             {name: "RESYNC", session: true, meta: MaxMetadata},
+	TypeEndpoints:          {name: "ENDPOINTS", flags: FlagEnd, session: true, body: MaxChunk, aux: auxSequence},
+	TypeWelcome:            {name: "WELCOME", session: true, meta: MaxMetadata},
+	TypeCredit:             {name: "CREDIT", session: true, stream: true, aux: auxCredit},
+	TypePing:               {name: "PING", session: true, aux: auxOpaque},
+	TypePong:               {name: "PONG", session: true, aux: auxOpaque},
+	TypeGoAway:             {name: "GOAWAY", session: true, meta: MaxReason, aux: auxCode},
+	TypeTrailers:           {name: "TRAILERS", flags: FlagEnd, stream: true, meta: MaxMetadata},
 }
 
 // Known reports whether t is a type of this protocol version.
@@ -84,8 +98,8 @@ func (t FrameType) String() string {
 // Header is the head of every frame.
 type Header struct {
 	Length  uint32    // payload bytes: metadata and body
-	Type    FrameType //
-	Flags   Flags     //
+	Type    FrameType // what the frame is
+	Flags   Flags     // those that its type allows
 	MetaLen uint16    // bytes of the payload that are metadata
 	Stream  uint32    // 0 is the session; even ids are opened by the gateway
 	Aux     uint32    // by type: deadline in ms, credit in bytes, chunk sequence, code, or an opaque number
@@ -128,7 +142,8 @@ func GetHeader(b []byte) Header {
 }
 
 // ParseHeader reads and checks the header at the start of b. maxPayload is the limit in force, in bytes; a frame
-// that announces more is refused before anything is allocated for it. The error is [ErrShort] or a *[FrameError].
+// that announces more, or more than its type may have, is refused before anything is allocated for it. The error is
+// [ErrShort] or a *[FrameError].
 func ParseHeader(b []byte, maxPayload uint32) (Header, error) {
 	if len(b) < HeaderSize {
 		return Header{}, ErrShort
@@ -140,6 +155,8 @@ func ParseHeader(b []byte, maxPayload uint32) (Header, error) {
 	return h, nil
 }
 
+// fault is why h breaks the protocol, or the empty string. All of a type's limits are checked here, so that whoever
+// has a header that passed may allocate for its payload.
 func (h *Header) fault(maxPayload uint32) string {
 	switch {
 	case h.Length > maxPayload:
@@ -154,6 +171,7 @@ func (h *Header) fault(maxPayload uint32) string {
 		return "unknown type"
 	}
 	r := &rules[h.Type]
+	meta, body := uint32(h.MetaLen), h.Length-uint32(h.MetaLen)
 	switch {
 	case h.Flags&^r.flags != 0:
 		return fmt.Sprintf("flags 0x%02x, allowed are 0x%02x", uint8(h.Flags), uint8(r.flags))
@@ -161,16 +179,22 @@ func (h *Header) fault(maxPayload uint32) string {
 		return "not allowed on the session"
 	case h.Stream != 0 && !r.stream:
 		return "allowed on the session only"
-	case h.MetaLen != 0 && !r.meta:
-		return "has no metadata"
-	case uint32(h.MetaLen) != h.Length && !r.body && h.Flags&FlagInlineBody == 0:
+	case meta > r.meta:
+		return fmt.Sprintf("metadata of %d bytes, the limit is %d", meta, r.meta)
+	case body > 0 && r.inline && h.Flags&FlagInlineBody == 0:
 		return "body without INLINE_BODY"
+	case body > r.body:
+		return fmt.Sprintf("body of %d bytes, the limit is %d", body, r.body)
+	case h.Aux != 0 && r.aux == auxZero:
+		return fmt.Sprintf("aux %d, expected 0", h.Aux)
+	case r.aux == auxCredit && (h.Aux == 0 || h.Aux > MaxStreamWindow):
+		return fmt.Sprintf("credit of %d bytes, expected at least 1, and the limit is %d", h.Aux, MaxStreamWindow)
 	}
 	return ""
 }
 
 // DecodeFrame reads the frame at the start of b. It returns the whole payload, aliasing b, and the number of bytes
-// the frame takes; n is 0 as long as b holds only a part of it.
+// the frame takes; n is 0 as long as b holds only a part of it. A fault shows as soon as the header is whole.
 func DecodeFrame(b []byte, maxPayload uint32) (h Header, payload []byte, n int, err error) {
 	h, err = ParseHeader(b, maxPayload)
 	if errors.Is(err, ErrShort) {
@@ -187,10 +211,14 @@ func DecodeFrame(b []byte, maxPayload uint32) (h Header, payload []byte, n int, 
 }
 
 // AppendFrame appends a whole frame to dst; Length and MetaLen are computed. It does not allocate where dst has
-// room, and refuses metadata over [MaxMetadata].
+// room. It refuses, with dst as it was, metadata over [MaxMetadata] and a payload over [MaxFrameHard], which the
+// header cannot express or no peer takes; everything else is for the receiver's [ParseHeader] to judge.
 func AppendFrame(dst []byte, h Header, meta, body []byte) ([]byte, error) {
 	if len(meta) > MaxMetadata {
 		return dst, fmt.Errorf("spec: %s metadata of %d bytes, the limit is %d", h.Type, len(meta), MaxMetadata)
+	}
+	if len(meta)+len(body) > MaxFrameHard {
+		return dst, fmt.Errorf("spec: %s payload of %d bytes, the limit is %d", h.Type, len(meta)+len(body), MaxFrameHard)
 	}
 	h.MetaLen = uint16(len(meta))
 	h.Length = uint32(len(meta) + len(body))

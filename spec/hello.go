@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // ProtocolVersion is the version of the wire that this package speaks.
@@ -36,7 +37,7 @@ type Hello struct {
 
 // Welcome is the payload of WELCOME, canonical JSON.
 type Welcome struct {
-	Node         string   `json:"node"`               // the gateway's name
+	Node         string   `json:"node"`               // the gateway's name; may be empty
 	Region       string   `json:"region,omitempty"`   // the gateway's own, from its configuration (invariant 3)
 	HeartbeatMS  int64    `json:"heartbeatMs"`        // how often to send HEARTBEAT
 	MaxFrame     uint32   `json:"maxFrame"`           // payload limit in bytes for both directions
@@ -47,9 +48,9 @@ type Welcome struct {
 // Heartbeat is the payload of HEARTBEAT, canonical JSON.
 type Heartbeat struct {
 	Status        Status `json:"status"`
-	InFlight      int    `json:"inFlight"`
+	InFlight      int    `json:"inFlight"`      // calls being served
 	ErrorPermille int    `json:"errorPermille"` // failed calls of the last interval, in thousandths
-	Lease         int    `json:"lease"`
+	Lease         int    `json:"lease"`         // replaces HELLO's; 0 takes nothing on for now
 }
 
 // Status is what an instance says of itself.
@@ -82,14 +83,21 @@ func (h *Hello) Check(known ...string) error {
 		}
 	}
 	switch {
-	case len(h.Nonce) != 16:
-		return errors.New("spec: HELLO nonce is not 16 hex digits")
+	case len(h.Nonce) != nonceDigits || !lowerHex(h.Nonce):
+		return fmt.Errorf("spec: HELLO nonce %.40q, expected %d lower-case hex digits", h.Nonce, nonceDigits)
+	case !validDigest(h.ManifestDigest):
+		return fmt.Errorf("spec: HELLO manifestDigest %.80q, expected sha256: and 64 lower-case hex digits", h.ManifestDigest)
 	case h.Lease < 1 || h.Lease > MaxLease:
 		return fmt.Errorf("spec: HELLO lease %d, expected 1 to %d", h.Lease, MaxLease)
-	case h.StreamWindow < 1 || h.StreamWindow > 1<<31:
-		return fmt.Errorf("spec: HELLO streamWindow %d, expected 1 to 2^31", h.StreamWindow)
+	case h.StreamWindow < 1 || h.StreamWindow > MaxStreamWindow:
+		return fmt.Errorf("spec: HELLO streamWindow %d, expected 1 to %d", h.StreamWindow, MaxStreamWindow)
+	case len(h.Features) > MaxFeatures:
+		return fmt.Errorf("spec: HELLO names %d features, the limit is %d", len(h.Features), MaxFeatures)
 	}
 	for _, f := range h.Features {
+		if err := checkName("HELLO feature", f.Name); err != nil {
+			return err
+		}
 		if f.Critical && !slices.Contains(known, f.Name) {
 			return fmt.Errorf("%w %q", ErrFeature, f.Name)
 		}
@@ -107,8 +115,18 @@ func (w *Welcome) Check() error {
 		return fmt.Errorf("spec: WELCOME heartbeatMs %d, expected 10 to 600000", w.HeartbeatMS)
 	case w.MaxFrame < MaxMetadata+MaxInlineBody || w.MaxFrame > MaxFrameHard:
 		return fmt.Errorf("spec: WELCOME maxFrame %d, expected %d to %d", w.MaxFrame, MaxMetadata+MaxInlineBody, MaxFrameHard)
-	case w.StreamWindow < 1 || w.StreamWindow > 1<<31:
-		return fmt.Errorf("spec: WELCOME streamWindow %d, expected 1 to 2^31", w.StreamWindow)
+	case w.StreamWindow < 1 || w.StreamWindow > MaxStreamWindow:
+		return fmt.Errorf("spec: WELCOME streamWindow %d, expected 1 to %d", w.StreamWindow, MaxStreamWindow)
+	case len(w.Gateways) > MaxFeatures:
+		return fmt.Errorf("spec: WELCOME names %d gateways, the limit is %d", len(w.Gateways), MaxFeatures)
+	}
+	if w.Node != "" {
+		if err := checkName("WELCOME node", w.Node); err != nil {
+			return err
+		}
+	}
+	if w.Region != "" {
+		return checkName("WELCOME region", w.Region)
 	}
 	return nil
 }
@@ -117,9 +135,13 @@ func (w *Welcome) Check() error {
 func (h *Heartbeat) Check() error {
 	switch {
 	case h.Status != StatusReady && h.Status != StatusDegraded && h.Status != StatusDraining:
-		return fmt.Errorf("spec: HEARTBEAT status %.40q", h.Status)
-	case h.InFlight < 0 || h.ErrorPermille < 0 || h.ErrorPermille > 1000 || h.Lease < 0 || h.Lease > MaxLease:
-		return fmt.Errorf("spec: HEARTBEAT with a number out of its range: %+v", *h)
+		return fmt.Errorf("spec: HEARTBEAT status %.40q, expected ready, degraded or draining", h.Status)
+	case h.InFlight < 0:
+		return fmt.Errorf("spec: HEARTBEAT inFlight %d, expected 0 or more", h.InFlight)
+	case h.ErrorPermille < 0 || h.ErrorPermille > 1000:
+		return fmt.Errorf("spec: HEARTBEAT errorPermille %d, expected 0 to 1000", h.ErrorPermille)
+	case h.Lease < 0 || h.Lease > MaxLease:
+		return fmt.Errorf("spec: HEARTBEAT lease %d, expected 0 to %d", h.Lease, MaxLease)
 	}
 	return nil
 }
@@ -130,6 +152,13 @@ func DecodeJSON(b []byte, v any) error {
 		return fmt.Errorf("spec: %T: %w", v, err)
 	}
 	return nil
+}
+
+// nonceDigits is the length of a nonce: 64 bits in hex.
+const nonceDigits = 16
+
+func lowerHex(s string) bool {
+	return strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // maxName bounds the names of services, regions and instances.

@@ -20,10 +20,14 @@ const (
 	MaxInlineBody = 16 << 10
 	// MaxChunk is the largest body part of one stream data frame.
 	MaxChunk = 64 << 10
-	// MaxReason bounds the text that goes with CANCEL and GOAWAY.
+	// MaxReason bounds the text that goes with CANCEL and GOAWAY, in bytes of UTF-8.
 	MaxReason = 1 << 10
 	// StreamWindow is the credit, in bytes, that each half of a stream starts with.
 	StreamWindow = 256 << 10
+	// MaxStreamWindow bounds the credit, in bytes, that one half of a stream may have at any time.
+	MaxStreamWindow = 1<<31 - 1
+	// MaxFeatures bounds the features of a HELLO, and the gateways of a WELCOME.
+	MaxFeatures = 64
 	// MaxStreamID is the last stream id; the top bit of the field stays zero.
 	MaxStreamID = 1<<31 - 1
 )

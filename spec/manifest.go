@@ -2,11 +2,11 @@ package spec
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"net/textproto"
 	"slices"
 	"strings"
 )
@@ -21,7 +21,7 @@ const MaxManifest = 16 << 20
 // embedded in the service, and sent in HELLO, byte for byte.
 type Manifest struct {
 	Format         int                `json:"format"`         // ManifestFormat
-	ContractDigest string             `json:"contractDigest"` // over what callers see; see [Manifest.Contract]
+	ContractDigest string             `json:"contractDigest"` // over what callers see; PROTOCOL.md, section "Manifest"
 	Service        string             `json:"service"`
 	Version        string             `json:"version"`
 	Doc            string             `json:"doc,omitempty"`
@@ -80,22 +80,6 @@ type Param struct {
 	Schema   *Schema `json:"schema"`
 }
 
-// Schema is the subset of JSON Schema (2020-12) that handlers' Go types map to. Numbers that a schema bounds are
-// canonical decimal strings, because canonical JSON has integers only.
-type Schema struct {
-	Ref        string             `json:"ref,omitempty"`    // key into Manifest.Schemas; nothing else is set then
-	Type       string             `json:"type,omitempty"`   // string, integer, number, boolean, array, object; empty is any
-	Format     string             `json:"format,omitempty"` // int32, int64, double, date-time, byte, ...
-	Nullable   bool               `json:"nullable,omitempty"`
-	Items      *Schema            `json:"items,omitempty"`      // of an array
-	Values     *Schema            `json:"values,omitempty"`     // of an object used as a map
-	Properties map[string]*Schema `json:"properties,omitempty"` // of an object
-	Required   []string           `json:"required,omitempty"`   // sorted
-	Minimum    string             `json:"minimum,omitempty"`    // canonical decimal string
-	Maximum    string             `json:"maximum,omitempty"`    // canonical decimal string
-	Doc        string             `json:"doc,omitempty"`
-}
-
 // Identity is the endpoint's identity: its method, and its path without parameter names (invariant 1).
 func (e *Endpoint) Identity() (string, error) {
 	p, err := ParsePattern(e.Path)
@@ -105,19 +89,34 @@ func (e *Endpoint) Identity() (string, error) {
 	return e.Method + " " + p.Identity(), nil
 }
 
-// Encode sets the contract digest, sorts the endpoints and returns the canonical JSON.
+// Encode sorts the endpoints, checks m, sets its format and contract digest, and returns the canonical JSON.
 func (m *Manifest) Encode() ([]byte, error) {
 	m.Format = ManifestFormat
 	slices.SortFunc(m.Endpoints, compareEndpoints)
-	digest, err := m.contract()
-	if err != nil {
-		return nil, err
-	}
-	m.ContractDigest = digest
 	if err := m.Check(); err != nil {
 		return nil, err
 	}
-	return Canonical(m)
+	digest, err := m.contract()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrManifest, err)
+	}
+	m.ContractDigest = digest
+	return m.canonical()
+}
+
+// canonical is m's canonical JSON.
+func (m *Manifest) canonical() ([]byte, error) {
+	if m.Endpoints == nil {
+		m.Endpoints = []Endpoint{}
+	}
+	b, err := Canonical(m)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrManifest, err)
+	}
+	if len(b) > MaxManifest {
+		return nil, fmt.Errorf("%w: %d bytes, the limit is %d", ErrManifest, len(b), MaxManifest)
+	}
+	return b, nil
 }
 
 func compareEndpoints(a, b Endpoint) int {
@@ -125,52 +124,6 @@ func compareEndpoints(a, b Endpoint) int {
 		return c
 	}
 	return strings.Compare(a.Method, b.Method)
-}
-
-// contract digests what callers see: everything but documentation, the service's version, and which Go symbol
-// serves an endpoint.
-func (m *Manifest) contract() (string, error) {
-	c := Manifest{Service: m.Service, Schemas: map[string]*Schema{}}
-	for _, e := range m.Endpoints {
-		e.Doc, e.Handler, e.Public, e.Tags, e.Deprecated = "", "", "", nil, ""
-		e.Params = slices.Clone(e.Params)
-		for i := range e.Params {
-			e.Params[i].Doc = ""
-			e.Params[i].Schema = e.Params[i].Schema.withoutDoc()
-		}
-		e.Request, e.Response = e.Request.withoutDoc(), e.Response.withoutDoc()
-		c.Endpoints = append(c.Endpoints, e)
-	}
-	for name, s := range m.Schemas {
-		c.Schemas[name] = s.withoutDoc()
-	}
-	b, err := Canonical(c)
-	if err != nil {
-		return "", err
-	}
-	return Digest(b), nil
-}
-
-func (s *Schema) withoutDoc() *Schema {
-	if s == nil {
-		return nil
-	}
-	c := *s
-	c.Doc = ""
-	c.Items, c.Values = c.Items.withoutDoc(), c.Values.withoutDoc()
-	if c.Properties != nil {
-		c.Properties = make(map[string]*Schema, len(s.Properties))
-		for k, p := range s.Properties {
-			c.Properties[k] = p.withoutDoc()
-		}
-	}
-	return &c
-}
-
-// Digest names bytes: "sha256:" and 64 hex digits.
-func Digest(b []byte) string {
-	sum := sha256.Sum256(b)
-	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // ErrManifest is what every error about a manifest wraps.
@@ -182,14 +135,20 @@ func ParseManifest(b []byte) (*Manifest, error) {
 	if len(b) > MaxManifest {
 		return nil, fmt.Errorf("%w: %d bytes, the limit is %d", ErrManifest, len(b), MaxManifest)
 	}
+	var format struct { // of a newer format nothing else is known
+		Format int `json:"format"`
+	}
+	if err := json.Unmarshal(b, &format); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrManifest, err)
+	}
+	if format.Format != ManifestFormat {
+		return nil, fmt.Errorf("%w: format %d, this version reads %d", ErrManifest, format.Format, ManifestFormat)
+	}
 	m := new(Manifest)
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(m); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrManifest, err)
-	}
-	if m.Format != ManifestFormat {
-		return nil, fmt.Errorf("%w: format %d, this version reads %d", ErrManifest, m.Format, ManifestFormat)
 	}
 	if err := m.Check(); err != nil {
 		return nil, err
@@ -201,9 +160,9 @@ func ParseManifest(b []byte) (*Manifest, error) {
 	if m.ContractDigest != want {
 		return nil, fmt.Errorf("%w: contractDigest is %.80q, its contents give %s: was it edited by hand? run stellagen generate", ErrManifest, m.ContractDigest, want)
 	}
-	again, err := Canonical(m)
+	again, err := m.canonical()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrManifest, err)
+		return nil, err
 	}
 	if !bytes.Equal(again, b) {
 		return nil, fmt.Errorf("%w: not in canonical form: was it edited by hand? run stellagen generate", ErrManifest)
@@ -237,8 +196,11 @@ func (m *Manifest) Check() error {
 		}
 		seen[id] = e.Method + " " + e.Path
 	}
-	for name, s := range m.Schemas {
-		if err := s.check(m, 0); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(m.Schemas)) {
+		if name == "" || m.Schemas[name] == nil {
+			return fmt.Errorf("%w: schema %q is not whole", ErrManifest, name)
+		}
+		if err := m.Schemas[name].check(m, 0); err != nil {
 			return fmt.Errorf("%w: schema %q: %w", ErrManifest, name, err)
 		}
 	}
@@ -262,8 +224,8 @@ func (e *Endpoint) check(m *Manifest) error {
 		return fmt.Errorf("status %d, expected 200 to 599", e.Status)
 	case (e.Public == "") == (len(e.Claims) == 0):
 		return errors.New("needs either claims or a reason to be public")
-	case e.Limits.MaxBodyBytes < 0 || e.Limits.MaxBodyBytes > maxBodyBytes:
-		return fmt.Errorf("maxBodyBytes %d, expected 0 to %d", e.Limits.MaxBodyBytes, maxBodyBytes)
+	case e.Limits.MaxBodyBytes < 1 || e.Limits.MaxBodyBytes > maxBodyBytes:
+		return fmt.Errorf("maxBodyBytes %d, expected 1 to %d", e.Limits.MaxBodyBytes, maxBodyBytes)
 	case e.Limits.TimeoutMS < 1 || e.Limits.TimeoutMS > maxTimeoutMS:
 		return fmt.Errorf("timeoutMs %d, expected 1 to %d", e.Limits.TimeoutMS, maxTimeoutMS)
 	case e.Limits.IdleMS < 1 || e.Limits.IdleMS > maxTimeoutMS:
@@ -276,16 +238,8 @@ func (e *Endpoint) check(m *Manifest) error {
 			return err
 		}
 	}
-	for _, q := range e.Params {
-		if q.Name == "" || q.In != InPath && q.In != InQuery && q.In != InHeader || q.Schema == nil {
-			return fmt.Errorf("parameter %q in %q is not whole", q.Name, q.In)
-		}
-		if q.In == InPath && !slices.Contains(p.Params(), q.Name) {
-			return fmt.Errorf("parameter %q is not in the path", q.Name)
-		}
-		if err := q.Schema.check(m, 0); err != nil {
-			return fmt.Errorf("parameter %q: %w", q.Name, err)
-		}
+	if err := e.checkParams(m, p); err != nil {
+		return err
 	}
 	if err := e.Request.check(m, 0); err != nil {
 		return fmt.Errorf("request: %w", err)
@@ -296,31 +250,31 @@ func (e *Endpoint) check(m *Manifest) error {
 	return nil
 }
 
-// maxDepth bounds how deep schemas nest without a Ref.
-const maxDepth = 64
-
-func (s *Schema) check(m *Manifest, depth int) error {
-	if s == nil {
-		return nil
-	}
-	if depth > maxDepth {
-		return fmt.Errorf("schema nests deeper than %d", maxDepth)
-	}
-	if s.Ref != "" {
-		if _, ok := m.Schemas[s.Ref]; !ok {
-			return fmt.Errorf("schema refers to %q, which the manifest lacks", s.Ref)
+// checkParams checks the parameters against each other and against the path's pattern.
+func (e *Endpoint) checkParams(m *Manifest, p Pattern) error {
+	names := p.Params()
+	seen := make(map[[2]string]bool, len(e.Params))
+	for _, q := range e.Params {
+		if q.Name == "" || q.In != InPath && q.In != InQuery && q.In != InHeader || q.Schema == nil {
+			return fmt.Errorf("parameter %q in %q is not whole: it needs a name, a schema, and to be in path, query or header", q.Name, q.In)
+		}
+		key := [2]string{q.In, q.Name}
+		if q.In == InHeader {
+			if !validName(q.Name) {
+				return fmt.Errorf("parameter %q is not the name of a header", q.Name)
+			}
+			key[1] = textproto.CanonicalMIMEHeaderKey(q.Name)
+		}
+		if seen[key] {
+			return fmt.Errorf("parameter %q is twice in the %s", q.Name, q.In)
+		}
+		seen[key] = true
+		if q.In == InPath && !slices.Contains(names, q.Name) {
+			return fmt.Errorf("parameter %q is not in the path", q.Name)
+		}
+		if err := q.Schema.check(m, 0); err != nil {
+			return fmt.Errorf("parameter %q: %w", q.Name, err)
 		}
 	}
-	if !slices.IsSorted(s.Required) {
-		return errors.New("required is not sorted")
-	}
-	for _, child := range s.Properties {
-		if err := child.check(m, depth+1); err != nil {
-			return err
-		}
-	}
-	if err := s.Items.check(m, depth+1); err != nil {
-		return err
-	}
-	return s.Values.check(m, depth+1)
+	return nil
 }

@@ -3,6 +3,7 @@ package spec
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 )
 
 // RequestID is the gateway's own id of a request: a UUID version 7.
@@ -52,6 +53,10 @@ type Request struct {
 	Header        []Field
 }
 
+// maxContentLength is the longest body that may be announced, in bytes.
+const maxContentLength = 1 << 62
+
+// Bits of the first byte of REQUEST metadata.
 const (
 	reqTLS = 1 << iota
 	reqTrace
@@ -60,7 +65,8 @@ const (
 	reqKnown = reqTLS | reqTrace | reqIdentity | reqLength
 )
 
-// AppendTo appends the metadata to dst. It does not allocate where dst has room.
+// AppendTo appends the metadata to dst. It does not allocate where dst has room. It checks nothing: a receiver
+// refuses more than [MaxFields] parameters, claims or header fields, and the frame has room for [MaxMetadata] bytes.
 func (r *Request) AppendTo(dst []byte) []byte {
 	dst = r.AppendHead(dst, len(r.Header))
 	for _, f := range r.Header {
@@ -119,7 +125,8 @@ func (r *Request) AppendHead(dst []byte, fields int) []byte {
 	return binary.AppendUvarint(dst, uint64(fields))
 }
 
-// Decode reads REQUEST metadata into r, whose slices it reuses. The strings share one copy of b.
+// Decode reads REQUEST metadata into r, whose slices it reuses. The strings share one copy of b. After an error,
+// which wraps [ErrMetadata], what r holds means nothing.
 func (r *Request) Decode(b []byte) error {
 	c := cursor{s: string(b)}
 	bits := c.byte()
@@ -129,12 +136,17 @@ func (r *Request) Decode(b []byte) error {
 	r.TLS = bits&reqTLS != 0
 	r.Generation = c.uint32()
 	r.Endpoint = c.uint32()
-	r.Method = c.string()
-	r.Params = r.Params[:0]
-	for range c.count("path parameters", 1) {
+	if r.Method = c.string(); r.Method != "" && !ValidMethod(r.Method) {
+		c.fail("method %.20q", r.Method)
+	}
+	n := c.count("path parameters", 1)
+	r.Params = slices.Grow(r.Params[:0], n)
+	for range n {
 		r.Params = append(r.Params, c.string())
 	}
-	r.Path = c.string()
+	if r.Path = c.string(); r.Path != "" && r.Path[0] != '/' {
+		c.fail("path %.40q does not begin with a slash", r.Path)
+	}
 	r.Query = c.string()
 	r.Authority = c.string()
 	r.Peer = c.string()
@@ -142,14 +154,16 @@ func (r *Request) Decode(b []byte) error {
 	r.ContentLength = -1
 	if bits&reqLength != 0 {
 		n := c.uvarint()
-		if n > 1<<62 {
-			c.fail("content length %d", n)
+		if n > maxContentLength {
+			c.fail("content length %d, the limit is %d", n, uint64(maxContentLength))
 		}
 		r.ContentLength = int64(n)
 	}
 	r.Trace = Trace{}
 	if bits&reqTrace != 0 {
-		copy(r.Trace.TraceID[:], c.take(16))
+		if copy(r.Trace.TraceID[:], c.take(16)); r.Trace.TraceID == [16]byte{} {
+			c.fail("trace without an id")
+		}
 		copy(r.Trace.SpanID[:], c.take(8))
 		r.Trace.Flags = c.byte()
 		r.Trace.State = c.string()
@@ -157,7 +171,9 @@ func (r *Request) Decode(b []byte) error {
 	r.Identity = nil
 	if bits&reqIdentity != 0 {
 		id := &Identity{Subject: c.string(), Tenant: c.string()}
-		for range c.count("claims", 2) {
+		n := c.count("claims", 2)
+		id.Claims = slices.Grow(id.Claims, n)
+		for range n {
 			id.Claims = append(id.Claims, Claim{Type: c.string(), Value: c.string()})
 		}
 		r.Identity = id
@@ -184,7 +200,7 @@ type Response struct {
 // AppendTo appends the metadata to dst. It does not allocate where dst has room.
 func (r *Response) AppendTo(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(r.Status))
-	dst = binary.AppendUvarint(dst, uint64(r.ContentLength+1))
+	dst = binary.AppendUvarint(dst, uint64(max(r.ContentLength, -1)+1))
 	dst = binary.AppendUvarint(dst, uint64(len(r.Header)))
 	for _, f := range r.Header {
 		dst = AppendField(dst, f.Name, f.Value)
@@ -193,15 +209,16 @@ func (r *Response) AppendTo(dst []byte) []byte {
 }
 
 // Decode reads RESPONSE metadata into r, whose slices it reuses. The strings share one copy of b. A service is not
-// trusted: the status is checked, and so is the grammar of every field.
+// trusted: the status is checked, and so is the grammar of every field. After an error, which wraps [ErrMetadata],
+// what r holds means nothing.
 func (r *Response) Decode(b []byte) error {
 	c := cursor{s: string(b)}
 	status, length := c.uvarint(), c.uvarint()
 	if c.err == nil && (status < 200 || status > 599) {
 		c.fail("status %d, expected 200 to 599", status)
 	}
-	if length > 1<<62 {
-		c.fail("content length %d", length)
+	if length > maxContentLength+1 {
+		c.fail("content length %d, the limit is %d", length-1, uint64(maxContentLength))
 	}
 	r.Status, r.ContentLength = int(status), int64(length)-1
 	r.Header = c.fields(r.Header[:0])

@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,6 +24,7 @@ type Segment struct {
 // (a trailing slash, and {$}) are refused: a path means one thing.
 type Pattern struct {
 	text     string
+	params   int       // how many Segments are parameters
 	Segments []Segment // none for "/"
 }
 
@@ -53,6 +55,7 @@ func ParsePattern(s string) (Pattern, error) {
 				return Pattern{}, fmt.Errorf("path %q names parameter %q twice", s, seg.Param)
 			}
 			seen[seg.Param] = true
+			p.params++
 		}
 		p.Segments = append(p.Segments, seg)
 	}
@@ -62,11 +65,11 @@ func ParsePattern(s string) (Pattern, error) {
 func parseSegment(s string) (Segment, error) {
 	switch {
 	case s == "":
-		return Segment{}, fmt.Errorf("empty segment")
+		return Segment{}, errors.New("empty segment")
 	case s == "." || s == "..":
 		return Segment{}, fmt.Errorf("segment %q would be resolved away", s)
 	case s == "{$}":
-		return Segment{}, fmt.Errorf("{$} is not needed: a path never matches a subtree")
+		return Segment{}, errors.New("{$} is not needed: a path never matches a subtree")
 	case s[0] == '{' && s[len(s)-1] == '}':
 		name, rest := strings.CutSuffix(s[1:len(s)-1], "...")
 		if !identifier(name) {
@@ -107,7 +110,7 @@ func (p Pattern) String() string { return p.text }
 
 // Params are the parameters' names, in order.
 func (p Pattern) Params() []string {
-	var names []string
+	names := make([]string, 0, p.params)
 	for _, s := range p.Segments {
 		if s.Param != "" {
 			names = append(names, s.Param)
@@ -143,7 +146,7 @@ func (p Pattern) Identity() string {
 // Fill is the canonical path that p matches with these parameter values, which are not escaped. Values that are
 // missing count as empty.
 func (p Pattern) Fill(values []string) string {
-	if len(p.Segments) == 0 || len(values) == 0 {
+	if p.params == 0 {
 		return p.text
 	}
 	var b strings.Builder
