@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,8 +34,7 @@ type Binder struct {
 	at   int      // offset of the next part of text
 	path []step   // of the value at that offset
 
-	query  url.Values
-	parsed bool
+	queried bool // the query as a whole has been looked at
 }
 
 // step is one level of a JSON pointer: a member's name, or an element's index.

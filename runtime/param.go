@@ -4,7 +4,6 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -27,15 +26,14 @@ func (b *Binder) Path(name string) Param {
 
 // Query is the query parameter of this name.
 func (b *Binder) Query(name string) Param {
-	if !b.parsed {
-		b.parsed = true
-		query, err := url.ParseQuery(b.request.RawQuery)
-		if err != nil {
-			b.add(spec.Fault{In: spec.InQuery, Detail: "malformed query: " + err.Error()})
+	query := b.request.Query()
+	if !b.queried {
+		b.queried = true
+		if err := b.request.queryErr; err != nil {
+			b.add(spec.Fault{In: spec.InQuery, Detail: "malformed query: " + cut(err.Error())})
 		}
-		b.query = query
 	}
-	return Param{b, name, spec.InQuery, b.query[name]}
+	return Param{b, name, spec.InQuery, query[name]}
 }
 
 // Header is the header field of this name.

@@ -1,0 +1,16 @@
+// Command stellagen generates the code and the manifest of services from their annotated handlers.
+//
+//	stellagen generate [patterns]   write stella_gen.go and stella.manifest.json beside the handlers
+//	stellagen check [patterns]      write nothing; tell which files are not current
+//	stellagen version               print the version
+//
+// Patterns are those of the go command; without one it is ./... . Standard output has data (the files that were
+// written, or are not current), standard error everything else. The exit code is 0 for success, 20 if check found
+// something that is not current, 2 for wrong input, and 1 for a bug or a failing disk.
+package main
+
+import "os"
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}

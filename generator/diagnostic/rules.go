@@ -1,0 +1,120 @@
+package diagnostic
+
+import "slices"
+
+// ID names a rule. It never changes its meaning, and is never used again.
+type ID string
+
+// The rules.
+const (
+	Unreadable        ID = "STL0001"
+	Pattern           ID = "STL0002"
+	LookAlike         ID = "STL0003"
+	UnknownDirective  ID = "STL0004"
+	Misplaced         ID = "STL0005"
+	DuplicateDirect   ID = "STL0006"
+	Syntax            ID = "STL0007"
+	UnknownKey        ID = "STL0008"
+	DuplicateKey      ID = "STL0009"
+	BadValue          ID = "STL0010"
+	MissingArgument   ID = "STL0011"
+	NotSupportedYet   ID = "STL0012"
+	NoService         ID = "STL0013"
+	Authorization     ID = "STL0014"
+	SameEndpoint      ID = "STL0015"
+	HandlerShape      ID = "STL0016"
+	HandlerPlace      ID = "STL0017"
+	PathField         ID = "STL0018"
+	UntaggedField     ID = "STL0019"
+	NearTag           ID = "STL0020"
+	BadTag            ID = "STL0021"
+	FieldType         ID = "STL0022"
+	UnresolvedType    ID = "STL0023"
+	Collision         ID = "STL0024"
+	ResultHeader      ID = "STL0025"
+	BadIgnore         ID = "STL0026"
+	ForeignFile       ID = "STL0027"
+	NoEndpoints       ID = "STL0028"
+	OrphanedDirective ID = "STL0029"
+)
+
+// Rule is one thing that can be wrong.
+type Rule struct {
+	ID        ID
+	Title     string
+	Ignorable bool // //stella:ignore may silence it
+	Text      string
+}
+
+// Rules returns all rules, sorted by id.
+func Rules() []Rule { return slices.Clone(rules) }
+
+// Find returns the rule with this id.
+func Find(id ID) (Rule, bool) {
+	i := slices.IndexFunc(rules, func(r Rule) bool { return r.ID == id })
+	if i < 0 {
+		return Rule{}, false
+	}
+	return rules[i], true
+}
+
+var rules = []Rule{
+	{ID: Unreadable, Title: "source cannot be read", Text: "A file with directives has a syntax error, or could not be " +
+		"opened. The generator reads declarations only: function bodies may be wrong, and names that generated code " +
+		"will declare may be missing."},
+	{ID: Pattern, Title: "package pattern matches nothing", Text: "A pattern on the command line names no package of this " +
+		"module. Patterns are those of the go command, such as ./... or ./billing, from the working directory."},
+	{ID: LookAlike, Title: "looks like a directive, but is none", Text: "A directive is a line comment that begins exactly " +
+		"with //stella: and a lower-case name, without spaces or a plus sign. To Go, anything else is prose: it would be " +
+		"ignored without a word."},
+	{ID: UnknownDirective, Title: "unknown directive", Text: "There is no directive of this name."},
+	{ID: Misplaced, Title: "directive in the wrong place", Text: "service stands in the package's doc comment; endpoint, " +
+		"with, claim and public stand in the doc comment of a top-level function or method. A blank line between comment " +
+		"and declaration detaches it. Files with build constraints and _test.go files may hold none: what is generated " +
+		"must not depend on the machine."},
+	{ID: DuplicateDirect, Title: "directive given twice", Text: "Only with, claim and ignore may stand several times on one " +
+		"declaration. A package has one service directive."},
+	{ID: Syntax, Title: "malformed arguments", Text: "Arguments are separated by spaces. A value with spaces or commas is " +
+		"quoted as in Go: key=\"a b\" or key=`a b`. A directive is one line."},
+	{ID: UnknownKey, Title: "unknown key", Text: "The directive has no key or flag of this name."},
+	{ID: DuplicateKey, Title: "key given twice", Text: "A key stands once, be it on the endpoint or on one of its with lines."},
+	{ID: BadValue, Title: "value of the wrong form", Text: "Durations have a unit (30s, 1m30s), sizes too (64KiB, 10MB, 1GiB), " +
+		"versions are strict semver (1.4.0), methods are upper case, and paths are net/http patterns without subtrees."},
+	{ID: MissingArgument, Title: "argument missing", Text: "The directive needs an argument that is not there."},
+	{ID: NotSupportedYet, Title: "not supported yet", Text: "The design has it, this version of the generator does not. It is " +
+		"refused instead of being ignored."},
+	{ID: NoService, Title: "endpoints without a service", Text: "A package with endpoints says which service they belong to, in " +
+		"its package doc comment: //stella:service NAME version=1.0.0."},
+	{ID: Authorization, Title: "neither claims nor public, or both", Text: "An endpoint lists the claims its callers must hold, " +
+		"one //stella:claim TYPE [VALUE] each, or says why it needs none: //stella:public \"why\"."},
+	{ID: SameEndpoint, Title: "two handlers for one endpoint", Text: "Method and path are an endpoint's identity. The names of " +
+		"path parameters do not count: /x/{id} and /x/{key} are one."},
+	{ID: HandlerShape, Title: "not a handler's signature", Text: "Handlers are func(context.Context, *In) (*Out, error), either of " +
+		"In and Out left out, or func(context.Context, *stella.Request, *stella.Response) error."},
+	{ID: HandlerPlace, Title: "not a place for a handler", Text: "A handler is a top-level function, or a method of a type of the " +
+		"same package, without type parameters."},
+	{ID: PathField, Title: "path parameters and fields disagree", Text: "Every {name} of the path needs a field tagged " +
+		"path:\"name\" in the handler's input, and the other way round."},
+	{ID: UntaggedField, Title: "field without a place in the request", Text: "GET, HEAD and DELETE have no body. Every exported " +
+		"field of their input is tagged path, query or header."},
+	{ID: NearTag, Title: "tag key is probably misspelt", Ignorable: true, Text: "A tag key differs from one of the generator's " +
+		"keys by a letter or two. It would be ignored without a word."},
+	{ID: BadTag, Title: "tag of the wrong form", Text: "A field has at most one of path, query and header, with a name; a field " +
+		"that is bound to one of them has no JSON name; required is true or false."},
+	{ID: FieldType, Title: "type that cannot be bound", Text: "Parameters are text, numbers, booleans, times, durations, types " +
+		"with UnmarshalText, pointers to these, and for query and header slices of these. Body fields are what " +
+		"encoding/json decodes."},
+	{ID: UnresolvedType, Title: "type cannot be resolved", Text: "A type that an endpoint's signature reaches is not declared, or " +
+		"its package cannot be read. Errors elsewhere are left to the compiler."},
+	{ID: Collision, Title: "name collides with generated code", Text: "The generator declares Manifest, Handlers and Endpoints in " +
+		"the handlers' package, and uses Go's predeclared names there."},
+	{ID: ResultHeader, Title: "header field of a result is also JSON", Text: "A result's field tagged header travels as a header " +
+		"field. Tag it json:\"-\" too, so that it is left out of the body."},
+	{ID: BadIgnore, Title: "ignore without effect", Text: "//stella:ignore STL0020 reason names a rule that can be ignored, says " +
+		"why, and stands on the declaration that has the finding."},
+	{ID: ForeignFile, Title: "file in the way", Text: "stella_gen.go exists and is not the generator's: it lacks the header of " +
+		"generated code. Rename it."},
+	{ID: NoEndpoints, Title: "service without endpoints", Text: "A package says that it is a service, and has no endpoint."},
+	{ID: OrphanedDirective, Title: "directive without an endpoint", Text: "with, claim and public refine the endpoint directive of " +
+		"the same doc comment; there is none."},
+}

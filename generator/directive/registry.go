@@ -1,0 +1,150 @@
+package directive
+
+import "slices"
+
+// Place is where a directive may stand.
+type Place int
+
+// The places.
+const (
+	OnPackage Place = iota + 1 // in the package's doc comment
+	OnFunc                     // in the doc comment of a top-level function or method
+	OnAny                      // in any doc comment
+)
+
+func (p Place) String() string {
+	switch p {
+	case OnPackage:
+		return "the package's doc comment"
+	case OnFunc:
+		return "the doc comment of a top-level function or method"
+	}
+	return "a doc comment"
+}
+
+// ValueType is the form of an argument.
+type ValueType int
+
+// The forms.
+const (
+	Flag     ValueType = iota + 1 // no value: the name alone
+	Text                          // any text; quoted if it has spaces or commas
+	Word                          // text without spaces
+	Name                          // a service's name
+	Integer                       // a decimal number
+	Duration                      // a Go duration with its unit
+	Size                          // bytes, with a unit
+	Enum                          // one of a list
+	Version                       // strict semver
+	List                          // words separated by commas
+	Method                        // an HTTP method
+	Path                          // a path pattern
+	Rule                          // the id of a rule
+)
+
+func (t ValueType) String() string {
+	return [...]string{
+		"", "flag", "text", "word", "name", "integer", "duration", "size", "enum", "version", "list", "method", "path", "rule",
+	}[t]
+}
+
+// Key is one argument of a directive: positional, key=value, or a flag.
+type Key struct {
+	Name     string
+	Type     ValueType
+	Doc      string
+	Required bool
+	Values   []string // of an Enum
+	Min, Max int64    // of an Integer
+}
+
+// Definition is one directive.
+type Definition struct {
+	Name       string
+	Doc        string
+	Place      Place
+	Repeatable bool  // may stand several times on one declaration
+	Args       []Key // positional, in order
+	Rest       bool  // the last positional argument takes all that is left of the line
+	Keys       []Key // key=value and flags
+}
+
+// Registry returns all directives, in the order of their documentation.
+func Registry() []Definition { return slices.Clone(registry) }
+
+// Lookup returns the directive of this name.
+func Lookup(name string) (Definition, bool) {
+	i := slices.IndexFunc(registry, func(d Definition) bool { return d.Name == name })
+	if i < 0 {
+		return Definition{}, false
+	}
+	return registry[i], true
+}
+
+func names(keys []Key) []string {
+	list := make([]string, len(keys))
+	for i, k := range keys {
+		list[i] = k.Name
+	}
+	return list
+}
+
+func directiveNames() []string {
+	list := make([]string, len(registry))
+	for i, d := range registry {
+		list[i] = d.Name
+	}
+	return list
+}
+
+var endpointKeys = []Key{
+	{Name: "status", Type: Integer, Min: 200, Max: 299, Doc: "status of a successful answer; 200, or 204 without a result"},
+	{Name: "timeout", Type: Duration, Doc: "bounds a call whole, and a stream's time to response headers; 30s"},
+	{Name: "idle", Type: Duration, Doc: "bounds the silence of a stream after its response headers; 60s"},
+	{Name: "body", Type: Size, Doc: "largest request body, inclusive; 1MiB"},
+	{
+		Name: "stream", Type: Enum, Values: []string{"none", "request", "response", "both"},
+		Doc: "which bodies of a raw handler may be streamed; none",
+	},
+	{Name: "idempotent", Type: Flag, Doc: "safe to repeat; GET and HEAD always are"},
+	{Name: "tags", Type: List, Doc: "groups for documentation"},
+}
+
+var registry = []Definition{
+	{
+		Name: "service", Place: OnPackage, Doc: "The package serves a service's endpoints, and holds its manifest.",
+		Args: []Key{{Name: "NAME", Type: Name, Required: true, Doc: "the service's name"}},
+		Keys: []Key{{Name: "version", Type: Version, Required: true, Doc: "the service's version"}},
+	},
+	{
+		Name: "part", Place: OnPackage, Doc: "The package serves some endpoints of a service of several packages.",
+		Keys: []Key{{Name: "of", Type: Name, Required: true, Doc: "the service's name"}},
+	},
+	{
+		Name: "endpoint", Place: OnFunc, Doc: "The function serves one method of one path.",
+		Args: []Key{
+			{Name: "METHOD", Type: Method, Required: true, Doc: "GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS"},
+			{Name: "PATH", Type: Path, Required: true, Doc: "net/http pattern: /invoices/{id}, /files/{rest...}"},
+		},
+		Keys: endpointKeys,
+	},
+	{Name: "with", Place: OnFunc, Repeatable: true, Doc: "More keys of the endpoint directive above.", Keys: endpointKeys},
+	{
+		Name: "claim", Place: OnFunc, Repeatable: true, Doc: "A claim that callers must hold; all of several.",
+		Args: []Key{
+			{Name: "TYPE", Type: Word, Required: true, Doc: "the claim's type"},
+			{Name: "VALUE", Type: Text, Doc: "its value; without one, presence is enough"},
+		},
+	},
+	{
+		Name: "public", Place: OnFunc, Doc: "Callers need no claims.",
+		Args: []Key{{Name: "WHY", Type: Text, Required: true, Doc: "the reason, for reviewers"}},
+	},
+	{
+		Name: "ignore", Place: OnAny, Repeatable: true, Doc: "Silences a rule on the declaration.", Rest: true,
+		Args: []Key{
+			{Name: "RULE", Type: Rule, Required: true, Doc: "the rule's id, such as STL0020"},
+			{Name: "REASON", Type: Text, Required: true, Doc: "why, for reviewers"},
+		},
+	},
+}

@@ -1,0 +1,165 @@
+package directive
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/spec"
+)
+
+// check reads a value of the key's type. The message is empty if it is right.
+func (k Key) check(a arg) (v Value, message string) {
+	v = Value{Text: a.value}
+	if k.Type == Flag {
+		return v, "is a flag and takes no value"
+	}
+	if a.value == "" {
+		return v, "needs " + k.wants()
+	}
+	switch k.Type {
+	case Integer:
+		n, err := strconv.ParseInt(a.value, 10, 64)
+		if err != nil || n < k.Min || n > k.Max {
+			return v, fmt.Sprintf("is %q, expected %s", a.value, k.wants())
+		}
+		v.Int = n
+	case Duration:
+		return checkDuration(v)
+	case Size:
+		return checkSize(v)
+	case Enum:
+		if !slices.Contains(k.Values, a.value) {
+			return v, fmt.Sprintf("is %q, expected %s%s", a.value, k.wants(), didYouMean(a.value, k.Values))
+		}
+	case Version:
+		if _, err := spec.ParseVersion(a.value); err != nil {
+			return v, fmt.Sprintf("is %q, expected strict semver, such as 1.4.0", a.value)
+		}
+	case List:
+		for _, it := range a.list {
+			if it.text == "" {
+				return v, "has an empty item"
+			}
+			v.List = append(v.List, it.text)
+		}
+	case Method:
+		if !spec.ValidMethod(a.value) {
+			return v, fmt.Sprintf("is %q, expected %s%s", a.value, k.wants(), didYouMean(a.value, spec.Methods))
+		}
+	case Path:
+		if _, err := spec.ParsePattern(a.value); err != nil {
+			return v, "is wrong: " + err.Error()
+		}
+	case Name:
+		if !isName(a.value) {
+			return v, fmt.Sprintf("is %q, expected %s", a.value, k.wants())
+		}
+	case Rule:
+		if _, known := diagnostic.Find(diagnostic.ID(a.value)); !known {
+			return v, fmt.Sprintf("is %q, expected %s", a.value, k.wants())
+		}
+	case Flag, Text, Word:
+	}
+	return v, ""
+}
+
+// wants says what a value should look like.
+func (k Key) wants() string {
+	switch k.Type {
+	case Integer:
+		return fmt.Sprintf("a number from %d to %d", k.Min, k.Max)
+	case Duration:
+		return "a duration with its unit, such as 30s"
+	case Size:
+		return "a size with its unit, such as 64KiB"
+	case Enum:
+		return "one of " + strings.Join(k.Values, ", ")
+	case Version:
+		return "a version, such as 1.4.0"
+	case Method:
+		return "one of " + strings.Join(spec.Methods, ", ")
+	case Path:
+		return "a path, such as /invoices/{id}"
+	case Name:
+		return "a name of letters, digits, dots, dashes and underscores"
+	case Rule:
+		return "the id of a rule, such as " + string(diagnostic.NearTag)
+	case List:
+		return "words separated by commas"
+	case Flag, Text, Word:
+	}
+	return "a value"
+}
+
+// maxName is the length of a service's name that the manifest allows.
+const maxName = 128
+
+func isName(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && (i == 0 || c != '-' && c != '_' && c != '.') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxName
+}
+
+func isDigits(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
+// maxDuration is the longest time that the manifest allows.
+const maxDuration = 24 * time.Hour
+
+func checkDuration(v Value) (Value, string) {
+	if isDigits(v.Text) {
+		return v, fmt.Sprintf("is %q: missing unit, did you mean %ss?", v.Text, v.Text)
+	}
+	d, err := time.ParseDuration(v.Text)
+	switch {
+	case err != nil:
+		return v, fmt.Sprintf("is %q, expected a duration, such as 30s or 1m30s", v.Text)
+	case d < time.Millisecond || d > maxDuration:
+		return v, fmt.Sprintf("is %q, expected 1ms to 24h", v.Text)
+	case d%time.Millisecond != 0:
+		return v, fmt.Sprintf("is %q, expected whole milliseconds", v.Text)
+	}
+	v.Duration = d
+	return v, ""
+}
+
+// maxSize is the largest body that the manifest allows, in bytes: 1 TiB.
+const maxSize = int64(1) << 40
+
+func checkSize(v Value) (Value, string) {
+	if isDigits(v.Text) {
+		return v, fmt.Sprintf("is %q: missing unit, did you mean %sB?", v.Text, v.Text)
+	}
+	digits := len(v.Text) - len(strings.TrimLeft(v.Text, "0123456789"))
+	units := []string{"B", "KB", "MB", "GB", "KiB", "MiB", "GiB"}
+	factors := []int64{1, 1e3, 1e6, 1e9, 1 << 10, 1 << 20, 1 << 30}
+	i := slices.Index(units, v.Text[digits:])
+	if digits == 0 || i < 0 {
+		return v, fmt.Sprintf("is %q, expected a whole number and one of %s%s",
+			v.Text, strings.Join(units, ", "), didYouMean(v.Text[digits:], units))
+	}
+	n, err := strconv.ParseInt(v.Text[:digits], 10, 64)
+	if err != nil || n < 1 || n > math.MaxInt64/factors[i] || n*factors[i] > maxSize {
+		return v, fmt.Sprintf("is %q, expected 1B to 1024GiB", v.Text)
+	}
+	v.Int = n * factors[i]
+	return v, ""
+}
+
+func didYouMean(word string, candidates []string) string {
+	if s := diagnostic.Suggest(word, candidates); s != "" {
+		return ": did you mean " + s + "?"
+	}
+	return ""
+}

@@ -1,0 +1,106 @@
+package emit
+
+import (
+	"github.com/dave/jennifer/jen"
+
+	"github.com/stella-ops/router/generator/scan"
+	"github.com/stella-ops/router/spec"
+)
+
+// decoded lists the structs that bodies are made of, by full name.
+func (s *source) decoded() []*scan.Struct {
+	found := map[*scan.Struct]bool{}
+	var visit func(st *scan.Struct)
+	visit = func(st *scan.Struct) {
+		if st == nil || found[st] {
+			return
+		}
+		found[st] = true
+		for _, f := range st.Fields {
+			if f.In != spec.InBody {
+				continue
+			}
+			for t := f.Type; t != nil; t = t.Elem {
+				visit(t.Struct)
+			}
+		}
+	}
+	for _, e := range s.svc.Endpoints {
+		if e.HasBody() && e.In != nil && hasMembers(e.In) {
+			visit(e.In)
+		}
+	}
+	var list []*scan.Struct
+	for _, st := range structsOf(s.svc) {
+		if found[st] {
+			list = append(list, st)
+		}
+	}
+	return list
+}
+
+// decoder writes the function that takes one struct from a body, and the list of its members.
+func (s *source) decoder(st *scan.Struct) {
+	key := scan.SchemaKey(st.Go)
+	s.file.Var().Id(s.members[key]).Op("=").Index().Add(stella("Member")).ValuesFunc(func(g *jen.Group) {
+		for _, f := range st.Fields {
+			if f.In != spec.InBody {
+				continue
+			}
+			values := []jen.Code{jen.Id("Name").Op(":").Lit(f.Name)}
+			if f.Required {
+				values = append(values, jen.Id("Required").Op(":").True())
+			}
+			g.Line().Values(values...)
+		}
+		if hasMembers(st) {
+			g.Line()
+		}
+	})
+	s.file.Line()
+	body := jen.Id("b").Dot("Object").Call(jen.Id(s.members[key])).Dot("Next").Call()
+	if hasMembers(st) {
+		body = jen.For(jen.Id("o").Op(":=").Id("b").Dot("Object").Call(jen.Id(s.members[key])), jen.Id("o").Dot("Next").Call(), jen.Empty()).Block(
+			jen.Switch(jen.Id("o").Dot("Name").Call()).BlockFunc(func(g *jen.Group) {
+				for _, f := range st.Fields {
+					if f.In == spec.InBody {
+						g.Case(jen.Lit(f.Name)).Block(s.decodeInto(f.Type, jen.Op("&").Add(selector("out", f))))
+					}
+				}
+			}))
+	}
+	s.file.Func().Id(s.decoders[key]).Params(jen.Id("b").Op("*").Add(stella("Binder")), jen.Id("out").Op("*").Add(typeExpr(st.Go))).Block(body)
+	s.file.Line()
+}
+
+// decoders are the runtime's functions for a JSON value.
+var decoders = map[scan.Kind]string{
+	scan.String: "DecodeString", scan.Int: "DecodeInt", scan.Duration: "DecodeInt", scan.Uint: "DecodeUint",
+	scan.Float: "DecodeFloat", scan.Bool: "DecodeBool", scan.Time: "DecodeTime", scan.Bytes: "DecodeBytes",
+	scan.Text: "DecodeJSON", scan.JSON: "DecodeJSON",
+	scan.Pointer: "DecodePointer", scan.Slice: "DecodeSlice", scan.Map: "DecodeMap",
+}
+
+// decodeInto writes the decoding of one value.
+func (s *source) decodeInto(t *scan.Type, dst *jen.Statement) *jen.Statement {
+	if t.Kind == scan.Object {
+		return jen.Id(s.decoders[scan.SchemaKey(t.Struct.Go)]).Call(jen.Id("b"), dst)
+	}
+	call := stella(decoders[t.Kind])
+	if t.Elem != nil {
+		return call.Call(jen.Id("b"), dst, s.element(t.Elem))
+	}
+	return call.Call(jen.Id("b"), dst)
+}
+
+// element is the function that decodes the elements of a slice, map or pointer.
+func (s *source) element(t *scan.Type) *jen.Statement {
+	switch {
+	case t.Kind == scan.Object:
+		return jen.Id(s.decoders[scan.SchemaKey(t.Struct.Go)])
+	case t.Elem != nil:
+		return jen.Func().Params(jen.Id("b").Op("*").Add(stella("Binder")), jen.Id("v").Op("*").Add(typeExpr(t.Go))).Block(
+			s.decodeInto(t, jen.Id("v")))
+	}
+	return instance(decoders, t)
+}

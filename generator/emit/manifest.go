@@ -1,0 +1,178 @@
+package emit
+
+import (
+	"fmt"
+	"go/types"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/stella-ops/router/generator/scan"
+	"github.com/stella-ops/router/spec"
+)
+
+// Manifest is the canonical JSON of the service's manifest.
+func Manifest(svc *scan.Service) ([]byte, error) {
+	structs := structsOf(svc)
+	names := schemaNames(structs)
+	m := &spec.Manifest{
+		Service: svc.Name, Version: svc.Version, Doc: svc.Doc, Endpoints: []spec.Endpoint{}, Schemas: map[string]*spec.Schema{},
+	}
+	for _, e := range svc.Endpoints {
+		m.Endpoints = append(m.Endpoints, descriptor(e, names))
+	}
+	for _, s := range structs {
+		if hasMembers(s) || !isInputOnly(svc, s) {
+			m.Schemas[names[scan.SchemaKey(s.Go)]] = objectSchema(s, names)
+		}
+	}
+	encoded, err := m.Encode()
+	if err != nil {
+		return nil, fmt.Errorf("emit: manifest of %s: %w", svc.ImportPath, err)
+	}
+	return encoded, nil
+}
+
+func descriptor(e *scan.Endpoint, names map[string]string) spec.Endpoint {
+	d := spec.Endpoint{
+		Method: e.Method, Path: e.Path, Handler: e.Handler(), Kind: e.Kind, Status: e.Status, Stream: e.Stream,
+		Idempotent: e.Idempotent, Public: e.Public, Claims: e.Claims, Limits: e.Limits, Tags: e.Tags, Doc: e.Doc,
+		Deprecated: e.Deprecated,
+	}
+	if e.In != nil {
+		for _, in := range []string{spec.InPath, spec.InQuery, spec.InHeader} {
+			for _, f := range e.In.Fields {
+				if f.In == in {
+					d.Params = append(d.Params, spec.Param{Name: f.Name, In: in, Required: f.Required, Doc: f.Doc, Schema: paramSchema(f.Type)})
+				}
+			}
+		}
+		if e.HasBody() && hasMembers(e.In) {
+			d.Request = &spec.Schema{Ref: names[scan.SchemaKey(e.In.Go)]}
+		}
+	}
+	if e.Out != nil {
+		d.Response = &spec.Schema{Ref: names[scan.SchemaKey(e.Out.Go)]}
+	}
+	return d
+}
+
+func hasMembers(s *scan.Struct) bool {
+	return slices.ContainsFunc(s.Fields, func(f *scan.Field) bool { return f.In == spec.InBody })
+}
+
+// isInputOnly reports whether a struct is nothing but the input of endpoints, so that its parameters tell all of it.
+func isInputOnly(svc *scan.Service, s *scan.Struct) bool {
+	input := false
+	for _, e := range svc.Endpoints {
+		if e.Out == s {
+			return false
+		}
+		input = input || e.In == s
+	}
+	return input
+}
+
+// paramSchema is the schema of a parameter's text.
+func paramSchema(t *scan.Type) *spec.Schema {
+	switch t.Kind {
+	case scan.Pointer:
+		return paramSchema(t.Elem)
+	case scan.Slice:
+		return &spec.Schema{Type: "array", Items: paramSchema(t.Elem)}
+	case scan.Text:
+		return &spec.Schema{Type: "string"}
+	case scan.Duration:
+		return &spec.Schema{Type: "string", Format: "go-duration"}
+	default:
+		return t.Schema
+	}
+}
+
+func objectSchema(s *scan.Struct, names map[string]string) *spec.Schema {
+	o := &spec.Schema{Type: "object", Doc: s.Doc}
+	for _, f := range s.Fields {
+		if f.In != spec.InBody {
+			continue
+		}
+		if o.Properties == nil {
+			o.Properties = map[string]*spec.Schema{}
+		}
+		member := named(f.Type.Schema, names)
+		if member.Ref == "" {
+			c := *member
+			c.Doc = f.Doc
+			c.Nullable = c.Nullable && !f.Required
+			member = &c
+		}
+		o.Properties[f.Name] = member
+		if f.Required {
+			o.Required = append(o.Required, f.Name)
+		}
+	}
+	slices.Sort(o.Required)
+	return o
+}
+
+// named puts the manifest's names into the references of a schema.
+func named(s *spec.Schema, names map[string]string) *spec.Schema {
+	if s == nil {
+		return nil
+	}
+	c := *s
+	if c.Ref != "" {
+		c.Ref = names[c.Ref]
+	}
+	c.Items, c.Values = named(c.Items, names), named(c.Values, names)
+	return &c
+}
+
+// structsOf lists every struct that the service's inputs and results are made of, by full name.
+func structsOf(svc *scan.Service) []*scan.Struct {
+	found := map[string]*scan.Struct{}
+	var visit func(s *scan.Struct)
+	visit = func(s *scan.Struct) {
+		if s == nil || found[scan.SchemaKey(s.Go)] != nil {
+			return
+		}
+		found[scan.SchemaKey(s.Go)] = s
+		for _, f := range s.Fields {
+			for t := f.Type; t != nil; t = t.Elem {
+				visit(t.Struct)
+			}
+		}
+	}
+	for _, e := range svc.Endpoints {
+		visit(e.In)
+		visit(e.Out)
+	}
+	var list []*scan.Struct
+	for _, key := range slices.Sorted(maps.Keys(found)) {
+		list = append(list, found[key])
+	}
+	return list
+}
+
+// schemaNames names structs as package.Type. Where two packages of one name have a type of one name, their import
+// paths tell them apart.
+func schemaNames(structs []*scan.Struct) map[string]string {
+	short := func(p *types.Package) string { return p.Name() }
+	count := map[string]int{}
+	for _, s := range structs {
+		count[types.TypeString(s.Go, short)]++
+	}
+	names := map[string]string{}
+	for _, s := range structs {
+		name := types.TypeString(s.Go, short)
+		if count[name] > 1 {
+			name = scan.SchemaKey(s.Go)
+		}
+		names[scan.SchemaKey(s.Go)] = plain(name)
+	}
+	return names
+}
+
+// plain replaces the brackets of type arguments, which have no place in the names of OpenAPI components.
+func plain(name string) string {
+	return strings.TrimRight(strings.NewReplacer("[", "_", "]", "_", ",", "_", "*", "", "/", "_").Replace(name), "_")
+}

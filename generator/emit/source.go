@@ -1,0 +1,222 @@
+package emit
+
+import (
+	"bytes"
+	"fmt"
+	"go/types"
+	"maps"
+	"slices"
+
+	"github.com/dave/jennifer/jen"
+
+	"github.com/stella-ops/router/generator/scan"
+	"github.com/stella-ops/router/spec"
+)
+
+// source is a Go file being written. It is all that the rest of this package sees of jennifer's file: imports are
+// named once, here, and declarations are appended.
+type source struct {
+	svc   *scan.Service
+	file  *jen.File
+	names names
+
+	decoders map[string]string // names of the functions that decode structs, by the type's full name
+	members  map[string]string // names of the variables with their members
+	serves   map[*scan.Endpoint]string
+}
+
+// Source is the Go file beside the service's handlers, formatted.
+func Source(svc *scan.Service) ([]byte, error) {
+	s := newSource(svc)
+	s.head()
+	s.handlers()
+	s.guards()
+	for _, e := range svc.Endpoints {
+		s.dispatcher(e)
+	}
+	for _, st := range s.decoded() {
+		s.decoder(st)
+	}
+	var out bytes.Buffer
+	if err := s.file.Render(&out); err != nil {
+		return nil, fmt.Errorf("emit: %s of %s: %w", scan.GeneratedFile, svc.ImportPath, err)
+	}
+	return out.Bytes(), nil
+}
+
+func newSource(svc *scan.Service) *source {
+	s := &source{
+		svc: svc, file: jen.NewFilePathName(svc.ImportPath, svc.Package), names: newNames(svc),
+		decoders: map[string]string{}, members: map[string]string{}, serves: map[*scan.Endpoint]string{},
+	}
+	for path, in := range s.names.nameImports(imports(svc)) {
+		if in.alias {
+			s.file.ImportAlias(path, in.name)
+		} else {
+			s.file.ImportName(path, in.name)
+		}
+	}
+	for _, e := range svc.Endpoints {
+		name := e.Func
+		if e.Receiver != nil {
+			name = scan.ExportedName(e.Receiver.Type) + scan.ExportedName(e.Func)
+		}
+		s.serves[e] = s.names.take("stellaServe" + scan.ExportedName(name))
+	}
+	for _, st := range s.decoded() {
+		key, id := scan.SchemaKey(st.Go), identifier(st.Go, svc.ImportPath)
+		s.decoders[key] = s.names.take("stellaDecode" + id)
+		s.members[key] = s.names.take("stellaMembersOf" + id)
+	}
+	return s
+}
+
+// stella names something of the runtime.
+func stella(name string) *jen.Statement { return jen.Qual(scan.RuntimePath, name) }
+
+// head writes what does not depend on the endpoints.
+func (s *source) head() {
+	s.file.HeaderComment(scan.GeneratedHeader)
+	s.file.Anon("embed")
+	s.file.Comment("This file needs a runtime of at least this version: go get " + scan.RuntimePath + "@latest.")
+	s.file.Const().Id("_").Op("=").Add(stella("IsAtLeastVersion1"))
+	s.file.Line()
+	text := s.names.take("stellaManifest")
+	s.file.Comment("//go:embed " + scan.ManifestFile)
+	s.file.Var().Id(text).String()
+	s.file.Line()
+	s.file.Comment("Manifest is what the service offers: " + scan.ManifestFile + ", byte for byte.")
+	s.file.Var().Id("Manifest").Op("=").Add(stella("Manifest")).Values(jen.Dict{jen.Id("JSON"): jen.Id(text)})
+	s.file.Line()
+}
+
+// receivers maps the types that have handlers to whether Handlers holds pointers to them.
+func (s *source) receivers() map[string]bool {
+	found := map[string]bool{}
+	for _, e := range s.svc.Endpoints {
+		if e.Receiver != nil {
+			found[e.Receiver.Type] = found[e.Receiver.Type] || e.Receiver.Pointer
+		}
+	}
+	return found
+}
+
+func receiver(name string, pointer bool) *jen.Statement {
+	if pointer {
+		return jen.Op("*").Id(name)
+	}
+	return jen.Id(name)
+}
+
+// handlers writes the struct that the service's main function fills in, and the list of dispatchers.
+func (s *source) handlers() {
+	receivers := s.receivers()
+	sorted := slices.Sorted(maps.Keys(receivers))
+	s.file.Comment("Handlers are the values whose methods serve the endpoints of this package.")
+	s.file.Type().Id("Handlers").StructFunc(func(g *jen.Group) {
+		for _, name := range sorted {
+			g.Id(scan.ExportedName(name)).Add(receiver(name, receivers[name]))
+		}
+	})
+	s.file.Line()
+	s.file.Comment("Endpoints are the dispatchers of this package's endpoints, for stella.New.")
+	s.file.Func().Id("Endpoints").Params(jen.Id("h").Id("Handlers")).Add(stella("Endpoints")).BlockFunc(func(g *jen.Group) {
+		g.Id("out").Op(":=").Add(stella("Endpoints")).Values(jen.Dict{
+			jen.Id("Package"): jen.Lit(s.svc.Package),
+			jen.Id("List"):    jen.Index().Add(stella("Endpoint")).ValuesFunc(s.list),
+		})
+		for _, name := range sorted {
+			if receivers[name] {
+				field := scan.ExportedName(name)
+				g.If(jen.Id("h").Dot(field).Op("==").Nil()).Block(
+					jen.Id("out").Dot("Missing").Op("=").Append(jen.Id("out").Dot("Missing"), jen.Lit(field)))
+			}
+		}
+		g.Return(jen.Id("out"))
+	})
+	s.file.Line()
+}
+
+func (s *source) list(g *jen.Group) {
+	for _, e := range s.svc.Endpoints {
+		arg := jen.Null()
+		if e.Receiver != nil {
+			arg = jen.Id("h").Dot(scan.ExportedName(e.Receiver.Type))
+		}
+		g.Line().Values(
+			jen.Id("Method").Op(":").Lit(e.Method),
+			jen.Id("Path").Op(":").Lit(e.Path),
+			jen.Id("Dispatch").Op(":").Id(s.serves[e]).Call(arg),
+		)
+	}
+	g.Line()
+}
+
+// guards writes a variable for each handler that no longer compiles when the handler's signature has changed.
+func (s *source) guards() {
+	s.file.Comment("The handlers as they were when this file was written: if one no longer fits, run go generate.")
+	s.file.Var().DefsFunc(func(g *jen.Group) {
+		for _, e := range s.svc.Endpoints {
+			g.Id("_").Func().ParamsFunc(func(p *jen.Group) {
+				if e.Receiver != nil {
+					p.Add(receiver(e.Receiver.Type, e.Receiver.Pointer))
+				}
+				p.Qual("context", "Context")
+				if e.Kind == spec.KindRaw {
+					p.Op("*").Add(stella("Request"))
+					p.Op("*").Add(stella("Response"))
+				} else if e.In != nil {
+					p.Op("*").Add(typeExpr(e.In.Go))
+				}
+			}).Add(results(e)).Op("=").Add(handlerExpr(e))
+		}
+	})
+	s.file.Line()
+}
+
+func results(e *scan.Endpoint) *jen.Statement {
+	if e.Out == nil {
+		return jen.Error()
+	}
+	return jen.Params(jen.Op("*").Add(typeExpr(e.Out.Go)), jen.Error())
+}
+
+func handlerExpr(e *scan.Endpoint) *jen.Statement {
+	switch {
+	case e.Receiver == nil:
+		return jen.Id(e.Func)
+	case e.Receiver.Pointer:
+		return jen.Parens(jen.Op("*").Id(e.Receiver.Type)).Dot(e.Func)
+	}
+	return jen.Id(e.Receiver.Type).Dot(e.Func)
+}
+
+// typeExpr is a type as the generated file writes it.
+func typeExpr(t types.Type) *jen.Statement {
+	switch t := types.Unalias(t).(type) {
+	case *types.Named:
+		name := jen.Id(t.Obj().Name())
+		if p := t.Obj().Pkg(); p != nil {
+			name = jen.Qual(p.Path(), t.Obj().Name())
+		}
+		if t.TypeArgs().Len() == 0 {
+			return name
+		}
+		var args []jen.Code
+		for arg := range t.TypeArgs().Types() {
+			args = append(args, typeExpr(arg))
+		}
+		return name.Types(args...)
+	case *types.Pointer:
+		return jen.Op("*").Add(typeExpr(t.Elem()))
+	case *types.Slice:
+		return jen.Index().Add(typeExpr(t.Elem()))
+	case *types.Array:
+		return jen.Index(jen.Lit(int(t.Len()))).Add(typeExpr(t.Elem()))
+	case *types.Map:
+		return jen.Map(typeExpr(t.Key())).Add(typeExpr(t.Elem()))
+	case *types.Interface:
+		return jen.Any()
+	}
+	return jen.Id(t.String())
+}

@@ -1,0 +1,96 @@
+package generator
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/generator/emit"
+	"github.com/stella-ops/router/generator/scan"
+)
+
+// Config says what a run reads.
+type Config struct {
+	Dir      string   // absolute; patterns are relative to it
+	Env      []string // of the go command; nil is the process's own
+	Patterns []string // packages, as the go command takes them
+}
+
+// Findings are what is wrong with the input, and the files that they are about.
+type Findings struct {
+	List    []diagnostic.Finding // sorted
+	sources map[string][]byte
+}
+
+// Source returns a file as it was read.
+func (f Findings) Source(name string) ([]byte, error) {
+	src, ok := f.sources[name]
+	if !ok {
+		return nil, fmt.Errorf("generator: %s has not been read", name)
+	}
+	return src, nil
+}
+
+// Run reads the packages, and hands the files that they should have to the target. If there are findings, the target
+// gets nothing.
+func Run(ctx context.Context, c Config, target Target) (Findings, error) {
+	var list diagnostic.List
+	result, sources, err := scan.Scan(ctx, scan.Config(c), &list)
+	if err != nil {
+		return Findings{}, fmt.Errorf("generator: %w", err)
+	}
+	if list.Len() > 0 {
+		return Findings{List: list.Sorted(), sources: sources}, nil
+	}
+	files, err := render(result)
+	if err != nil {
+		return Findings{}, err
+	}
+	for _, f := range files {
+		if err := target.Put(f.name, f.content); err != nil {
+			return Findings{}, err
+		}
+	}
+	for _, name := range orphans(result) {
+		if err := target.Remove(name); err != nil {
+			return Findings{}, err
+		}
+	}
+	return Findings{}, nil
+}
+
+type file struct {
+	name    string
+	content []byte
+}
+
+// render makes all files before the first is written: a failure leaves the module as it was.
+func render(result *scan.Result) ([]file, error) {
+	var files []file
+	for _, svc := range result.Services {
+		source, err := emit.Source(svc)
+		if err != nil {
+			return nil, fmt.Errorf("generator: %w", err)
+		}
+		manifest, err := emit.Manifest(svc)
+		if err != nil {
+			return nil, fmt.Errorf("generator: %w", err)
+		}
+		files = append(files,
+			file{filepath.Join(svc.Dir, scan.ManifestFile), manifest}, // first: the Go file embeds it
+			file{filepath.Join(svc.Dir, scan.GeneratedFile), source})
+	}
+	return files, nil
+}
+
+// orphans lists the files of packages that no longer have directives. A manifest goes only with its Go file.
+func orphans(result *scan.Result) []string {
+	var names []string
+	for _, dir := range result.Orphans {
+		names = append(names, filepath.Join(dir, scan.GeneratedFile), filepath.Join(dir, scan.ManifestFile))
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,272 @@
+package scan
+
+import (
+	"fmt"
+	"go/ast"
+	"go/token"
+	"path/filepath"
+
+	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/generator/directive"
+)
+
+// packageScan is a package whose directives have been read.
+type packageScan struct {
+	src      *source
+	service  *directive.Directive
+	doc      string
+	handlers []*handler
+	ignores  []*ignore
+	orphaned bool // a service directive was there, but wrong
+}
+
+// handler is a function with directives.
+type handler struct {
+	file       *ast.File
+	decl       *ast.FuncDecl
+	directives []*directive.Directive
+	broken     bool // one of its directives has findings
+}
+
+// ignore is one //stella:ignore and the part of the file that it speaks of.
+type ignore struct {
+	*directive.Directive
+
+	from, to token.Position
+}
+
+// owner is what a doc comment belongs to.
+type owner struct {
+	place directive.Place // OnPackage, OnFunc, or OnAny for other declarations
+	decl  *ast.FuncDecl   // for OnFunc
+	node  ast.Node
+	what  string
+}
+
+// collect reads the directives of a package and where they stand.
+func (l *loader) collect(s *source) *packageScan {
+	ps := &packageScan{src: s}
+	for _, f := range s.files {
+		if ps.doc == "" {
+			ps.doc = clean(f.Doc)
+		}
+		l.collectFile(ps, f)
+	}
+	for _, f := range s.extra {
+		l.collectExtra(f)
+	}
+	return ps
+}
+
+// collectExtra reports the directives of a file that must have none.
+func (l *loader) collectExtra(f *ast.File) {
+	for _, group := range f.Comments {
+		for _, c := range group.List {
+			if d := directive.Parse(l.fset, c, l.list); d != nil {
+				l.machineDependent(d)
+			}
+		}
+	}
+}
+
+func (l *loader) machineDependent(d *directive.Directive) {
+	f := l.list.Addf(diagnostic.Misplaced, d.Pos, d.Width,
+		"stella:%s in %s, which is a test or has build constraints", d.Name, filepath.Base(d.Pos.Filename))
+	f.Hint = "move the declaration to a file of every build: generated code must not depend on the machine"
+}
+
+func (l *loader) collectFile(ps *packageScan, f *ast.File) {
+	full := l.fset.Position(f.FileStart).Filename
+	if !directive.Mentions(l.sources[full]) {
+		return
+	}
+	owners := ownersOf(f)
+	byDecl := map[*ast.FuncDecl]*handler{}
+	limited := constrained(ps.src.Dir, filepath.Base(full), f)
+	for _, group := range f.Comments {
+		own := owners[group]
+		for _, c := range group.List {
+			before := l.list.Len()
+			d := directive.Parse(l.fset, c, l.list)
+			broken := l.list.Len() > before
+			if d == nil && !broken {
+				continue
+			}
+			switch {
+			case d == nil:
+				ps.orphaned = ps.orphaned || own != nil && own.place == directive.OnPackage
+			case limited:
+				l.machineDependent(d)
+				continue
+			case !l.inPlace(d, own, f, group):
+				continue
+			}
+			switch {
+			case own == nil:
+			case own.place == directive.OnFunc:
+				h := byDecl[own.decl]
+				if h == nil {
+					h = &handler{file: f, decl: own.decl}
+					byDecl[own.decl] = h
+					ps.handlers = append(ps.handlers, h)
+				}
+				h.broken = h.broken || broken
+				l.addToHandler(h, d)
+			case own.place == directive.OnPackage && d != nil:
+				l.addToPackage(ps, d)
+			}
+			if d != nil && d.Name == "ignore" {
+				ps.ignores = append(ps.ignores, l.ignoreOf(d, own, f, group))
+			}
+		}
+	}
+}
+
+func (l *loader) ignoreOf(d *directive.Directive, own *owner, f *ast.File, group *ast.CommentGroup) *ignore {
+	ig := &ignore{Directive: d, from: l.fset.Position(group.Pos()), to: l.fset.Position(own.node.End())}
+	if own.place == directive.OnPackage {
+		ig.from, ig.to = l.fset.Position(f.FileStart), l.fset.Position(f.FileEnd)
+	}
+	return ig
+}
+
+func (l *loader) addToHandler(h *handler, d *directive.Directive) {
+	if d == nil || d.Name == "ignore" {
+		return
+	}
+	def, _ := directive.Lookup(d.Name)
+	for _, other := range h.directives {
+		if other.Name == d.Name && !def.Repeatable {
+			l.twice(d, other)
+			return
+		}
+	}
+	h.directives = append(h.directives, d)
+}
+
+func (l *loader) addToPackage(ps *packageScan, d *directive.Directive) {
+	switch {
+	case d.Name == "part":
+		ps.orphaned = true
+		l.list.Addf(diagnostic.NotSupportedYet, d.Pos, d.Width, "stella:part: services of several packages are not supported yet")
+	case d.Name == "service" && ps.service != nil:
+		l.twice(d, ps.service)
+	case d.Name == "service":
+		ps.service = d
+	}
+}
+
+func (l *loader) twice(d, first *directive.Directive) {
+	f := l.list.Addf(diagnostic.DuplicateDirect, d.Pos, d.Width, "stella:%s given twice", d.Name)
+	f.Related = []diagnostic.Related{{Pos: first.Pos, Message: "the first is here"}}
+}
+
+// inPlace reports a directive that stands where it means nothing.
+func (l *loader) inPlace(d *directive.Directive, own *owner, f *ast.File, group *ast.CommentGroup) bool {
+	def, _ := directive.Lookup(d.Name)
+	if own != nil && (own.place == def.Place || def.Place == directive.OnAny) {
+		return true
+	}
+	where := "here"
+	if own != nil {
+		where = "on " + own.what
+	} else {
+		where = l.nearest(f, group)
+	}
+	finding := l.list.Addf(diagnostic.Misplaced, d.Pos, d.Width, "stella:%s %s has no effect", d.Name, where)
+	finding.Hint = fmt.Sprintf("it belongs in %s", def.Place)
+	return false
+}
+
+// nearest says where a comment stands that belongs to no declaration.
+func (l *loader) nearest(f *ast.File, group *ast.CommentGroup) string {
+	line := func(pos token.Pos) int { return l.fset.Position(pos).Line }
+	if group.End() < f.Package {
+		return "detached from the package clause by a blank line"
+	}
+	for _, decl := range f.Decls {
+		name := declName(decl)
+		if decl.Pos() <= group.Pos() && group.End() <= decl.End() {
+			return "inside " + name
+		}
+		start := decl.Pos()
+		if fd, ok := decl.(*ast.FuncDecl); ok {
+			start = fd.Pos()
+		}
+		if start > group.End() {
+			if line(start) > line(group.End())+1 {
+				return "detached from " + name + " by a blank line"
+			}
+			break
+		}
+	}
+	return "outside of a doc comment"
+}
+
+func declName(decl ast.Decl) string {
+	switch d := decl.(type) {
+	case *ast.FuncDecl:
+		return "func " + d.Name.Name
+	case *ast.GenDecl:
+		for _, spec := range d.Specs {
+			if ts, ok := spec.(*ast.TypeSpec); ok {
+				return "type " + ts.Name.Name
+			}
+		}
+		return d.Tok.String() + " declaration"
+	}
+	return "declaration"
+}
+
+// ownersOf maps a file's doc comments to what they document.
+func ownersOf(f *ast.File) map[*ast.CommentGroup]*owner {
+	owners := map[*ast.CommentGroup]*owner{}
+	add := func(o owner, groups ...*ast.CommentGroup) {
+		for _, g := range groups {
+			if g != nil {
+				owners[g] = &o
+			}
+		}
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GenDecl:
+			add(owner{place: directive.OnAny, node: n, what: "a " + n.Tok.String() + " declaration"}, n.Doc)
+		case *ast.TypeSpec:
+			add(owner{place: directive.OnAny, node: n, what: "type " + n.Name.Name}, n.Doc, n.Comment)
+		case *ast.ValueSpec:
+			add(owner{place: directive.OnAny, node: n, what: "a variable or constant"}, n.Doc, n.Comment)
+		case *ast.Field:
+			what := "a field"
+			if _, isFunc := n.Type.(*ast.FuncType); isFunc {
+				what = "an interface's method"
+			}
+			add(owner{place: directive.OnAny, node: n, what: what}, n.Doc, n.Comment)
+		case *ast.FuncDecl:
+			add(owner{place: directive.OnFunc, decl: n, node: n, what: "func " + n.Name.Name}, n.Doc)
+		}
+		return true
+	})
+	add(owner{place: directive.OnPackage, node: f, what: "the package"}, f.Doc)
+	return owners
+}
+
+// applyIgnores takes out the findings that the package's ignore directives silence, and reports those that silence
+// nothing.
+func (ps *packageScan) applyIgnores(l *loader) {
+	for _, ig := range ps.ignores {
+		id := diagnostic.ID(ig.Args[0].Text)
+		rule, _ := diagnostic.Find(id)
+		if !rule.Ignorable {
+			l.list.Addf(diagnostic.BadIgnore, ig.Args[0].Pos, ig.Args[0].Width, "%s (%s) cannot be ignored", id, rule.Title)
+			continue
+		}
+		before := l.list.Len()
+		l.list.Remove(func(f diagnostic.Finding) bool {
+			return f.Rule == id && f.Pos.Filename == ig.from.Filename && f.Pos.Line >= ig.from.Line && f.Pos.Line <= ig.to.Line
+		})
+		if l.list.Len() == before {
+			l.list.Addf(diagnostic.BadIgnore, ig.Pos, ig.Width, "stella:ignore %s silences nothing: remove it", id)
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package scan
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+)
+
+// listTimeout bounds one run of the go command, which may have to look at a large module.
+const listTimeout = 2 * time.Minute
+
+// listed is what the go command says of a package.
+type listed struct {
+	Dir            string
+	ImportPath     string
+	Name           string
+	GoFiles        []string
+	CgoFiles       []string
+	IgnoredGoFiles []string
+	TestGoFiles    []string
+	XTestGoFiles   []string
+	Standard       bool
+	Module         *struct{ Path string }
+	Error          *struct{ Err string }
+}
+
+const listFields = "Dir,ImportPath,Name,GoFiles,CgoFiles,IgnoredGoFiles,TestGoFiles,XTestGoFiles,Standard,Module,Error"
+
+// list runs go list -find: which files belong to a package, without reading what they import, and without the build
+// cache.
+func list(ctx context.Context, dir string, env []string, patterns []string) ([]*listed, error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	args := append([]string{"list", "-e", "-find", "-json=" + listFields, "--"}, patterns...)
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir, cmd.Env = dir, env
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		if text := strings.TrimSpace(stderr.String()); text != "" {
+			err = errors.New(text)
+		}
+		return nil, fmt.Errorf("scan: go list in %s: %w", dir, err)
+	}
+	var pkgs []*listed
+	dec := json.NewDecoder(bytes.NewReader(out))
+	for {
+		p := new(listed)
+		if err := dec.Decode(p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, fmt.Errorf("scan: reading what go list says: %w", err)
+		}
+		pkgs = append(pkgs, p)
+	}
+	slices.SortFunc(pkgs, func(a, b *listed) int { return strings.Compare(a.ImportPath, b.ImportPath) })
+	return pkgs, nil
+}
+
+func (p *listed) module() string {
+	if p.Module == nil {
+		return ""
+	}
+	return p.Module.Path
+}

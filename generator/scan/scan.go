@@ -1,0 +1,98 @@
+package scan
+
+import (
+	"context"
+	"go/ast"
+	"go/token"
+	"go/types"
+	"slices"
+	"strings"
+
+	"github.com/stella-ops/router/generator/diagnostic"
+)
+
+// Config says what to read.
+type Config struct {
+	Dir      string   // absolute; patterns are relative to it
+	Env      []string // of the go command; nil is the process's own
+	Patterns []string // as the go command takes them
+}
+
+// Scan reads the packages of the patterns. Everything wrong with them goes to findings; the error is for what is not
+// the input's fault. The result is whole only if there are no findings. Sources are the files it has read, for excerpts.
+func Scan(ctx context.Context, c Config, findings *diagnostic.List) (result *Result, sources map[string][]byte, err error) {
+	l := &loader{
+		ctx: ctx, dir: c.Dir, env: c.Env, fset: token.NewFileSet(), list: findings,
+		sources: map[string][]byte{}, listed: map[string]*listed{}, roots: map[string]bool{},
+		pkgs: map[string]*source{}, others: map[string]*types.Package{},
+	}
+	pkgs, err := list(ctx, c.Dir, c.Env, c.Patterns)
+	if err != nil {
+		findings.Addf(diagnostic.Pattern, token.Position{}, 0, "%v", err)
+		return nil, l.sources, nil
+	}
+	result = &Result{}
+	annotated, err := l.annotated(pkgs, result)
+	if err != nil {
+		return nil, l.sources, err
+	}
+	var scans []*packageScan
+	var queue []wanted
+	for _, p := range annotated {
+		s := l.pkgs[p.ImportPath]
+		ps := l.collect(s)
+		scans = append(scans, ps)
+		for _, h := range ps.handlers {
+			for _, field := range slices.Concat(h.decl.Type.Params.List, resultsOf(h.decl.Type)) {
+				queue = append(queue, wanted{path: s.ImportPath, file: h.file, expr: field.Type})
+			}
+		}
+	}
+	if err := l.reach(queue); err != nil {
+		return nil, l.sources, err
+	}
+	for _, ps := range scans {
+		if svc := l.service(ps); svc != nil {
+			result.Services = append(result.Services, svc)
+		}
+		ps.applyIgnores(l)
+	}
+	return result, l.sources, nil
+}
+
+func resultsOf(t *ast.FuncType) []*ast.Field {
+	if t.Results == nil {
+		return nil
+	}
+	return t.Results.List
+}
+
+// annotated finds and parses the packages that have directives, and notes the orphans among the others.
+func (l *loader) annotated(pkgs []*listed, result *Result) ([]*listed, error) {
+	var found []*listed
+	for _, p := range pkgs {
+		l.listed[p.ImportPath] = p
+		first, _, _ := strings.Cut(p.module(), "/")
+		l.roots[first] = true
+	}
+	for _, p := range pkgs {
+		if p.Error != nil && p.Name == "" {
+			l.list.Addf(diagnostic.Pattern, token.Position{}, 0, "package %s: %s", p.ImportPath, strings.TrimSpace(p.Error.Err))
+			continue
+		}
+		mentions, generated, err := l.survey(p)
+		if err != nil {
+			return nil, err
+		}
+		if !mentions {
+			if generated {
+				result.Orphans = append(result.Orphans, p.Dir)
+			}
+			continue
+		}
+		l.pkgs[p.ImportPath] = l.parse(p, true, true)
+		found = append(found, p)
+	}
+	slices.Sort(result.Orphans)
+	return found, nil
+}

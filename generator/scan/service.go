@@ -1,0 +1,325 @@
+package scan
+
+import (
+	"cmp"
+	"go/ast"
+	"go/token"
+	"go/types"
+	"slices"
+	"strings"
+
+	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/generator/directive"
+	"github.com/stella-ops/router/spec"
+)
+
+// service makes the model of one package.
+func (l *loader) service(ps *packageScan) *Service {
+	pkg := l.check(ps.src)
+	svc := &Service{
+		Dir: ps.src.Dir, ImportPath: ps.src.ImportPath, Package: ps.src.Name, Doc: ps.doc,
+		Declared: map[string]bool{},
+	}
+	for _, name := range pkg.Scope().Names() {
+		svc.Declared[name] = true
+	}
+	build := &builder{l: l, src: ps.src, structs: map[string]*Struct{}, busy: map[string]bool{}}
+	for _, h := range ps.handlers {
+		if e := build.endpoint(h); e != nil {
+			svc.Endpoints = append(svc.Endpoints, e)
+		}
+	}
+	l.checkService(ps, svc)
+	if ps.service != nil {
+		svc.Name, svc.Version = ps.service.Args[0].Text, ps.service.Keys["version"].Text
+	}
+	slices.SortFunc(svc.Endpoints, func(a, b *Endpoint) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Method, b.Method))
+	})
+	l.checkIdentities(svc)
+	l.checkNames(ps, svc)
+	return svc
+}
+
+func (l *loader) checkService(ps *packageScan, svc *Service) {
+	hasEndpoints := slices.ContainsFunc(ps.handlers, func(h *handler) bool { return h.find("endpoint") != nil })
+	switch {
+	case ps.service == nil && hasEndpoints && !ps.orphaned:
+		first := ps.handlers[slices.IndexFunc(ps.handlers, func(h *handler) bool { return h.find("endpoint") != nil })]
+		d := first.find("endpoint")
+		f := l.list.Addf(diagnostic.NoService, d.Pos, d.Width, "package %s has endpoints, but does not say of which service", svc.Package)
+		f.Hint = "add to the package's doc comment: //stella:service " + svc.Package + " version=1.0.0"
+	case ps.service != nil && len(ps.handlers) == 0:
+		l.list.Addf(diagnostic.NoEndpoints, ps.service.Pos, ps.service.Width, "service %s has no endpoints", ps.service.Args[0].Text)
+	}
+}
+
+func (l *loader) checkIdentities(svc *Service) {
+	seen := map[string]*Endpoint{}
+	for _, e := range svc.Endpoints {
+		pattern, err := spec.ParsePattern(e.Path)
+		if err != nil {
+			continue // the directive's parser has refused it
+		}
+		id := e.Method + " " + pattern.Identity()
+		first := seen[id]
+		if first == nil {
+			seen[id] = e
+			continue
+		}
+		a, b := first, e
+		if b.Pos.Filename < a.Pos.Filename || b.Pos.Filename == a.Pos.Filename && b.Pos.Offset < a.Pos.Offset {
+			a, b = b, a
+		}
+		f := l.list.Addf(diagnostic.SameEndpoint, b.Pos, 1, "%s and %s both serve %s", b.Handler(), a.Handler(), id)
+		f.Related = []diagnostic.Related{{Pos: a.Pos, Message: "the other is here"}}
+	}
+}
+
+// fixedNames are what generated code declares under names that users write.
+var fixedNames = []string{"Manifest", "Handlers", "Endpoints"}
+
+// localNames are the variables of generated functions.
+var localNames = []string{"ctx", "r", "w", "b", "in", "out", "err", "h", "v", "o"}
+
+// checkNames reports declarations that generated code collides with.
+func (l *loader) checkNames(ps *packageScan, svc *Service) {
+	scope := ps.src.types.Scope()
+	report := func(name, why string) {
+		obj := scope.Lookup(name)
+		if obj == nil {
+			return
+		}
+		f := l.list.Addf(diagnostic.Collision, l.fset.Position(obj.Pos()), len(name), "%s collides with generated code, %s", name, why)
+		f.Hint = "rename it"
+	}
+	for _, name := range fixedNames {
+		report(name, "which declares it too")
+	}
+	for _, name := range types.Universe.Names() {
+		report(name, "which uses the predeclared one")
+	}
+	for _, name := range localNames {
+		if usesName(svc, name) {
+			report(name, "which has variables of this name")
+		}
+	}
+	fields := map[string]string{}
+	for _, e := range svc.Endpoints {
+		if e.Receiver == nil {
+			continue
+		}
+		field := ExportedName(e.Receiver.Type)
+		if other, taken := fields[field]; taken && other != e.Receiver.Type {
+			report(e.Receiver.Type, "where "+other+" has the field "+field+" of Handlers already")
+		}
+		fields[field] = e.Receiver.Type
+	}
+}
+
+// usesName reports whether generated functions refer to a declaration of this name.
+func usesName(svc *Service, name string) bool {
+	for _, e := range svc.Endpoints {
+		if e.Receiver == nil && e.Func == name || e.Receiver != nil && e.Receiver.Type == name {
+			return true
+		}
+		for _, s := range []*Struct{e.In, e.Out} {
+			if s != nil && s.mentions(name, map[*Struct]bool{}) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (s *Struct) mentions(name string, seen map[*Struct]bool) bool {
+	if seen[s] {
+		return false
+	}
+	seen[s] = true
+	if s.Go.Obj().Name() == name {
+		return true
+	}
+	for _, f := range s.Fields {
+		for t := f.Type; t != nil; t = t.Elem {
+			if named, ok := t.Go.(*types.Named); ok && named.Obj().Name() == name {
+				return true
+			}
+			if t.Struct != nil && t.Struct.mentions(name, seen) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// ExportedName is a type's name with its first letter in upper case: the name of its field in Handlers.
+func ExportedName(name string) string { return strings.ToUpper(name[:1]) + name[1:] }
+
+func (h *handler) find(name string) *directive.Directive {
+	i := slices.IndexFunc(h.directives, func(d *directive.Directive) bool { return d.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return h.directives[i]
+}
+
+// endpoint makes the model of one handler, or returns nil if there is none to make.
+func (b *builder) endpoint(h *handler) *Endpoint {
+	d := h.find("endpoint")
+	if d == nil {
+		b.orphans(h)
+		return nil
+	}
+	e := &Endpoint{
+		Pos: d.Pos, Func: h.decl.Name.Name, Method: d.Args[0].Text, Path: d.Args[1].Text,
+		Kind: spec.KindTyped, Stream: spec.StreamNone, Limits: spec.DefaultLimits,
+	}
+	e.Doc, e.Deprecated = splitDeprecated(clean(h.decl.Doc))
+	e.Idempotent = e.Method == "GET" || e.Method == "HEAD"
+	b.keys(e, h)
+	b.claims(e, h, d)
+	if !b.place(e, h, d) {
+		return nil
+	}
+	b.signature(e, h)
+	return e
+}
+
+func (b *builder) orphans(h *handler) {
+	if h.broken {
+		return
+	}
+	for _, d := range h.directives {
+		b.l.list.Addf(diagnostic.OrphanedDirective, d.Pos, d.Width, "stella:%s without stella:endpoint", d.Name)
+	}
+}
+
+// keys applies the endpoint directive's keys and those of its with lines.
+func (b *builder) keys(e *Endpoint, h *handler) {
+	seen := map[string]*directive.Directive{}
+	for _, d := range h.directives {
+		if d.Name != "endpoint" && d.Name != "with" {
+			continue
+		}
+		for _, name := range sortedKeys(d.Keys) {
+			v := d.Keys[name]
+			if first := seen[name]; first != nil {
+				f := b.l.list.Addf(diagnostic.DuplicateKey, v.Pos, v.Width, "stella:%s: %s given twice", d.Name, name)
+				f.Related = []diagnostic.Related{{Pos: first.Keys[name].Pos, Message: "the first is here"}}
+				continue
+			}
+			seen[name] = d
+			e.apply(name, v)
+		}
+	}
+}
+
+func sortedKeys(m map[string]directive.Value) []string {
+	var names []string
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (e *Endpoint) apply(key string, v directive.Value) {
+	switch key {
+	case "status":
+		e.Status = int(v.Int)
+	case "timeout":
+		e.Limits.TimeoutMS = v.Duration.Milliseconds()
+	case "idle":
+		e.Limits.IdleMS = v.Duration.Milliseconds()
+	case "body":
+		e.Limits.MaxBodyBytes = v.Int
+	case "stream":
+		e.Stream = spec.Streaming(v.Text)
+	case "idempotent":
+		e.Idempotent = true
+	case "tags":
+		e.Tags = v.List
+	}
+}
+
+func (b *builder) claims(e *Endpoint, h *handler, d *directive.Directive) {
+	for _, c := range h.directives {
+		switch c.Name {
+		case "claim":
+			r := spec.ClaimRequirement{Type: c.Args[0].Text}
+			if len(c.Args) > 1 {
+				r.Value = c.Args[1].Text
+			}
+			if slices.Contains(e.Claims, r) {
+				b.l.list.Addf(diagnostic.DuplicateDirect, c.Pos, c.Width, "stella:claim %s given twice", r)
+			}
+			e.Claims = append(e.Claims, r)
+		case "public":
+			e.Public = c.Args[0].Text
+		}
+	}
+	if h.broken {
+		return // the claims may be among what is wrong
+	}
+	hint := "add //stella:claim TYPE VALUE, or //stella:public \"why\""
+	switch {
+	case len(e.Claims) == 0 && e.Public == "":
+		b.l.list.Addf(diagnostic.Authorization, d.Pos, d.Width, "%s has neither claims nor a reason to be public", h.decl.Name.Name).Hint = hint
+	case len(e.Claims) > 0 && e.Public != "":
+		b.l.list.Addf(diagnostic.Authorization, d.Pos, d.Width, "%s has claims and says that it is public", h.decl.Name.Name).Hint = "remove one of both"
+	}
+}
+
+// place checks what the handler is a function of.
+func (b *builder) place(e *Endpoint, h *handler, d *directive.Directive) bool {
+	report := func(pos token.Pos, format string, args ...any) bool {
+		f := b.l.list.Addf(diagnostic.HandlerPlace, b.l.fset.Position(pos), 1, format, args...)
+		f.Related = []diagnostic.Related{{Pos: d.Pos, Message: "the directive is here"}}
+		return false
+	}
+	name := h.decl.Name.Name
+	if h.decl.Type.TypeParams != nil {
+		return report(h.decl.Type.TypeParams.Pos(), "%s has type parameters: a handler has none", name)
+	}
+	if name == "_" || name == "init" || name == "main" && h.decl.Recv == nil {
+		return report(h.decl.Name.Pos(), "%s cannot be called, so it cannot be a handler", name)
+	}
+	if h.decl.Recv == nil {
+		return true
+	}
+	expr := h.decl.Recv.List[0].Type
+	e.Receiver = &Receiver{}
+	if star, ok := expr.(*ast.StarExpr); ok {
+		e.Receiver.Pointer = true
+		expr = star.X
+	}
+	switch x := expr.(type) {
+	case *ast.Ident:
+		e.Receiver.Type = x.Name
+		obj := b.src.types.Scope().Lookup(x.Name)
+		if named, ok := obj.(*types.TypeName); ok && named.IsAlias() {
+			return report(x.Pos(), "receiver %s is an alias: write the type's own name", x.Name)
+		}
+		return true
+	case *ast.IndexExpr, *ast.IndexListExpr:
+		return report(expr.Pos(), "%s is a method of a generic type: a handler's receiver has no type parameters", name)
+	}
+	return report(expr.Pos(), "receiver of %s is no type of this package", name)
+}
+
+// splitDeprecated takes the paragraph that begins with "Deprecated: " out of a doc comment.
+func splitDeprecated(doc string) (rest, deprecated string) {
+	var kept []string
+	for para := range strings.SplitSeq(doc, "\n\n") {
+		if text, ok := strings.CutPrefix(para, "Deprecated: "); ok && deprecated == "" {
+			deprecated = strings.TrimSpace(text)
+			continue
+		}
+		kept = append(kept, para)
+	}
+	return strings.Join(kept, "\n\n"), deprecated
+}
+
+// LocalNames are the variables of generated functions. Imports are not named like them.
+func LocalNames() []string { return slices.Clone(localNames) }

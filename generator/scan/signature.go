@@ -1,0 +1,272 @@
+package scan
+
+import (
+	"fmt"
+	"go/ast"
+	"go/token"
+	"go/types"
+	"net/http"
+
+	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/spec"
+)
+
+// builder makes the types of one service.
+type builder struct {
+	l       *loader
+	src     *source
+	structs map[string]*Struct // by the type's full name
+	busy    map[string]bool    // types whose model is being made
+}
+
+// signature reads a handler's parameters and results.
+func (b *builder) signature(e *Endpoint, h *handler) {
+	fn, ok := b.src.info.Defs[h.decl.Name].(*types.Func)
+	if !ok {
+		return // redeclared: the compiler's business
+	}
+	sig := fn.Signature()
+	params, results := flatten(h.decl.Type.Params), flatten(h.decl.Type.Results)
+	switch {
+	case b.later(e, h, sig):
+		return
+	case b.isRaw(sig):
+		e.Kind = spec.KindRaw
+	case !b.isTyped(h, sig, params, results):
+		return
+	default:
+		b.typed(e, sig, params, results)
+	}
+	b.status(e, h)
+	b.pathFields(e, h)
+}
+
+// flatten lists the type of each parameter or result.
+func flatten(fields *ast.FieldList) []ast.Expr {
+	if fields == nil {
+		return nil
+	}
+	var exprs []ast.Expr
+	for _, f := range fields.List {
+		for range max(len(f.Names), 1) {
+			exprs = append(exprs, f.Type)
+		}
+	}
+	return exprs
+}
+
+func isNamed(t types.Type, path, name string) bool {
+	named, ok := types.Unalias(t).(*types.Named)
+	if !ok {
+		return false
+	}
+	obj := named.Obj()
+	return obj.Pkg() != nil && obj.Pkg().Path() == path && obj.Name() == name
+}
+
+func isPointerTo(t types.Type, path, name string) bool {
+	p, ok := types.Unalias(t).(*types.Pointer)
+	return ok && isNamed(p.Elem(), path, name)
+}
+
+func isError(t types.Type) bool {
+	return types.Identical(t, types.Universe.Lookup("error").Type())
+}
+
+// later reports the shapes of handlers that this version does not generate for.
+func (b *builder) later(e *Endpoint, h *handler, sig *types.Signature) bool {
+	what := ""
+	if sig.Params().Len() == 2 && isNamed(sig.Params().At(0).Type(), "net/http", "ResponseWriter") {
+		what = "net/http handlers are"
+	}
+	if sig.Results().Len() == 2 && isNamed(sig.Results().At(0).Type(), "iter", "Seq2") {
+		what = "streams of events (iter.Seq2) are"
+	}
+	if what == "" {
+		return false
+	}
+	f := b.l.list.Addf(diagnostic.NotSupportedYet, b.pos(h.decl.Name.Pos()), len(h.decl.Name.Name), "%s not supported yet", what)
+	f.Hint = "write func(context.Context, *stella.Request, *stella.Response) error for now"
+	f.Related = []diagnostic.Related{{Pos: e.Pos, Message: "the directive is here"}}
+	return true
+}
+
+func (b *builder) isRaw(sig *types.Signature) bool {
+	p, r := sig.Params(), sig.Results()
+	return p.Len() == 3 && r.Len() == 1 && !sig.Variadic() &&
+		isNamed(p.At(0).Type(), "context", "Context") && isError(r.At(0).Type()) &&
+		isPointerTo(p.At(1).Type(), RuntimePath, "Request") && isPointerTo(p.At(2).Type(), RuntimePath, "Response")
+}
+
+const shapes = "func(context.Context, *In) (*Out, error), without In or Out if there is none, " +
+	"or func(context.Context, *stella.Request, *stella.Response) error"
+
+func (b *builder) isTyped(h *handler, sig *types.Signature, params, results []ast.Expr) bool {
+	report := func(n ast.Node, format string, args ...any) bool {
+		f := b.l.list.Addf(diagnostic.HandlerShape, b.pos(n.Pos()), int(n.End()-n.Pos()), format, args...)
+		f.Hint = "handlers are " + shapes
+		return false
+	}
+	p, r := sig.Params(), sig.Results()
+	switch {
+	case p.Len() == 0 || !isNamed(p.At(0).Type(), "context", "Context"):
+		return report(h.decl.Name, "the first parameter of %s must be context.Context", h.decl.Name.Name)
+	case p.Len() > 2 || sig.Variadic():
+		return report(params[min(2, p.Len()-1)], "%s takes too many parameters", h.decl.Name.Name)
+	case r.Len() == 0 || r.Len() > 2:
+		return report(h.decl.Name, "%s must return error, or a result and error", h.decl.Name.Name)
+	case !isError(r.At(r.Len() - 1).Type()):
+		return report(results[r.Len()-1], "the last result of %s must be error", h.decl.Name.Name)
+	}
+	return true
+}
+
+func (b *builder) typed(e *Endpoint, sig *types.Signature, params, results []ast.Expr) {
+	if sig.Params().Len() == 2 {
+		e.In = b.message(sig.Params().At(1).Type(), params[1], "input")
+	}
+	if sig.Results().Len() == 2 {
+		e.Out = b.message(sig.Results().At(0).Type(), results[0], "result")
+	}
+	if e.In != nil {
+		b.checkInput(e)
+	}
+	if e.Out != nil {
+		b.checkResult(e)
+	}
+}
+
+// message is the struct that a handler takes or gives.
+func (b *builder) message(t types.Type, expr ast.Expr, what string) *Struct {
+	if b.unresolved(t, expr.Pos(), expr.End(), b.src) {
+		return nil
+	}
+	report := func(format string, args ...any) *Struct {
+		f := b.l.list.Addf(diagnostic.HandlerShape, b.pos(expr.Pos()), int(expr.End()-expr.Pos()), format, args...)
+		f.Hint = "handlers are " + shapes
+		return nil
+	}
+	ptr, ok := types.Unalias(t).(*types.Pointer)
+	if !ok {
+		return report("the %s must be a pointer to a struct type, got %s", what, b.name(t))
+	}
+	named, ok := types.Unalias(ptr.Elem()).(*types.Named)
+	if !ok {
+		return report("the %s must be a pointer to a declared struct type, got %s", what, b.name(t))
+	}
+	if _, ok := named.Underlying().(*types.Struct); !ok {
+		return report("the %s must be a pointer to a struct type; %s is %s", what, b.name(named), b.name(named.Underlying()))
+	}
+	if s := b.l.sourceOf(named.Obj().Pkg()); s == nil || !s.own {
+		return report("the %s must be a struct of this module, got %s", what, b.name(t))
+	}
+	if decodesJSON(named) || decodesText(named) {
+		return report("the %s must be bound field by field, but %s decodes itself", what, b.name(named))
+	}
+	return b.object(named)
+}
+
+func (b *builder) status(e *Endpoint, h *handler) {
+	d := h.find("endpoint")
+	noResult := e.Kind == spec.KindTyped && e.Out == nil
+	if e.Status == 0 {
+		e.Status = http.StatusOK
+		if noResult {
+			e.Status = http.StatusNoContent
+		}
+	}
+	if !noResult && e.Kind == spec.KindTyped && (e.Status == http.StatusNoContent || e.Status == http.StatusResetContent) {
+		b.l.list.Addf(diagnostic.BadValue, d.Pos, d.Width, "status %d has no body, but %s gives a result", e.Status, h.decl.Name.Name)
+	}
+	if e.Kind == spec.KindTyped && e.Stream != spec.StreamNone {
+		b.l.list.Addf(diagnostic.BadValue, d.Pos, d.Width,
+			"stream=%s on a typed handler, whose bodies are held whole", e.Stream).Hint = "handlers that stream take *stella.Request and *stella.Response"
+	}
+}
+
+// pathFields compares the path's parameters with the fields tagged path.
+func (b *builder) pathFields(e *Endpoint, h *handler) {
+	pattern, err := spec.ParsePattern(e.Path)
+	if err != nil || e.Kind != spec.KindTyped {
+		return
+	}
+	d := h.find("endpoint")
+	missing := map[string]bool{}
+	for _, name := range pattern.Params() {
+		missing[name] = true
+	}
+	for _, f := range fieldsIn(e.In, spec.InPath) {
+		if !missing[f.Name] {
+			report := b.l.list.Addf(diagnostic.PathField, f.Pos, 1, "field is tagged path:%q, which %s does not have", f.Name, e.Path)
+			report.Related = []diagnostic.Related{{Pos: e.Pos, Message: "the endpoint is here"}}
+		}
+		delete(missing, f.Name)
+	}
+	for _, name := range pattern.Params() {
+		if missing[name] {
+			f := b.l.list.Addf(diagnostic.PathField, d.Args[1].Pos, d.Args[1].Width, "path parameter {%s} has no field", name)
+			f.Hint = fmt.Sprintf("add to the input of %s: a field tagged `path:%q`", h.decl.Name.Name, name)
+		}
+	}
+}
+
+func fieldsIn(s *Struct, in string) []*Field {
+	if s == nil {
+		return nil
+	}
+	var found []*Field
+	for _, f := range s.Fields {
+		if f.In == in {
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+func (b *builder) pos(p token.Pos) token.Position { return b.l.fset.Position(p) }
+
+// name is a type as the service's author writes it.
+func (b *builder) name(t types.Type) string {
+	return types.TypeString(t, func(p *types.Package) string {
+		if p == b.src.types {
+			return ""
+		}
+		return p.Name()
+	})
+}
+
+// unresolved reports a type that the type checker could not make out, with what it said.
+func (b *builder) unresolved(t types.Type, from, to token.Pos, s *source) bool {
+	if !hasInvalid(t) {
+		return false
+	}
+	if e, ok := s.errorAt(from, to); ok {
+		b.l.list.Addf(diagnostic.UnresolvedType, b.pos(e.Pos), 1, "%s", e.Msg)
+		return true
+	}
+	b.l.list.Addf(diagnostic.UnresolvedType, b.pos(from), int(to-from), "type cannot be resolved")
+	return true
+}
+
+func hasInvalid(t types.Type) bool {
+	switch t := types.Unalias(t).(type) {
+	case *types.Basic:
+		return t.Kind() == types.Invalid
+	case *types.Pointer:
+		return hasInvalid(t.Elem())
+	case *types.Slice:
+		return hasInvalid(t.Elem())
+	case *types.Array:
+		return hasInvalid(t.Elem())
+	case *types.Map:
+		return hasInvalid(t.Key()) || hasInvalid(t.Elem())
+	case *types.Named:
+		for arg := range t.TypeArgs().Types() {
+			if hasInvalid(arg) {
+				return true
+			}
+		}
+		return t.Underlying() == types.Typ[types.Invalid]
+	}
+	return false
+}

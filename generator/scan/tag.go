@@ -1,0 +1,217 @@
+package scan
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/spec"
+)
+
+// fieldTags are the generator's keys of one struct tag.
+type fieldTags struct {
+	in, name string // path, query or header, and the parameter
+	jsonName string
+	excluded bool // json:"-"
+	required bool
+	broken   bool // there are findings about it
+}
+
+func (t fieldTags) bound() bool { return t.in != "" }
+
+var (
+	// bindingKeys are the tag keys that the generator reads.
+	bindingKeys = []string{"path", "query", "header", "json", "required"}
+	// laterKeys are those that it will read. They are refused, because ignoring a constraint would be worse.
+	laterKeys = []string{
+		"default", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength",
+		"pattern", "enum", "format", "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties",
+	}
+	// foreignKeys are near to ours, and known to be others'.
+	foreignKeys = []string{"bson", "cbor", "toml", "form", "yaml", "xml", "env", "db", "avro", "jsonschema", "jsonapi", "validate", "param", "params"}
+)
+
+// tag is one key:"value" of a struct tag.
+type tag struct {
+	key, value string
+	pos        token.Pos // of the key
+	width      int
+}
+
+// splitTag reads a struct tag in its conventional form. The last result is false where the form ends.
+func splitTag(text string, start token.Pos) (tags []tag, ok bool) {
+	i := 0
+	for {
+		for i < len(text) && text[i] == ' ' {
+			i++
+		}
+		if i == len(text) {
+			return tags, true
+		}
+		from := i
+		for i < len(text) && text[i] > ' ' && text[i] != ':' && text[i] != '"' && text[i] != 0x7f {
+			i++
+		}
+		if i == from || i+1 >= len(text) || text[i] != ':' || text[i+1] != '"' {
+			return tags, false
+		}
+		quoted, err := strconv.QuotedPrefix(text[i+1:])
+		if err != nil {
+			return tags, false
+		}
+		value, err := strconv.Unquote(quoted)
+		if err != nil {
+			return tags, false
+		}
+		end := i + 1 + len(quoted)
+		tags = append(tags, tag{text[from:i], value, start + token.Pos(from), end - from})
+		i = end
+	}
+}
+
+// tags reads a field's struct tag, and reports what is wrong with it.
+func (b *builder) tags(node *ast.Field, text string) fieldTags {
+	var t fieldTags
+	if text == "" {
+		return t
+	}
+	start := node.Pos()
+	if node.Tag != nil {
+		start = node.Tag.Pos() + 1 // behind the quote; escapes of an interpreted string would shift what follows them
+	}
+	list, ok := splitTag(text, start)
+	if !ok {
+		t.broken = true
+		b.l.list.Addf(diagnostic.BadTag, b.pos(start), len(text), "struct tag is not of the form key:\"value\" key:\"value\"")
+	}
+	seen := map[string]bool{}
+	for _, g := range list {
+		if seen[g.key] {
+			b.badTag(&t, g, "%s given twice", g.key)
+			continue
+		}
+		seen[g.key] = true
+		b.tag(&t, g)
+	}
+	if t.bound() && t.jsonName != "" {
+		t.broken = true
+		b.l.list.Addf(diagnostic.BadTag, b.pos(start), len(text), "a field bound to the %s is no member of the JSON body: remove the json name %q", t.in, t.jsonName)
+	}
+	return t
+}
+
+func (b *builder) badTag(t *fieldTags, g tag, format string, args ...any) {
+	t.broken = true
+	b.l.list.Addf(diagnostic.BadTag, b.pos(g.pos), g.width, format, args...)
+}
+
+func (b *builder) tag(t *fieldTags, g tag) {
+	switch g.key {
+	case "path", "query", "header":
+		b.bindingTag(t, g)
+	case "json":
+		b.jsonTag(t, g)
+	case "required":
+		if g.value != "true" && g.value != "false" {
+			b.badTag(t, g, "required is %q, expected true or false", g.value)
+		}
+		t.required = g.value == "true"
+	default:
+		b.otherTag(t, g)
+	}
+}
+
+func (b *builder) bindingTag(t *fieldTags, g tag) {
+	switch {
+	case t.in != "":
+		b.badTag(t, g, "a field is bound once, but has both %s and %s", t.in, g.key)
+	case g.value == "":
+		b.badTag(t, g, "%s needs the parameter's name", g.key)
+	case g.key == spec.InHeader && !validHeaderName(g.value):
+		b.badTag(t, g, "%q is no name of a header field", g.value)
+	case g.key != spec.InHeader && strings.ContainsAny(g.value, ", \t"):
+		b.badTag(t, g, "%s takes a name alone, got %q", g.key, g.value)
+	}
+	t.in, t.name = g.key, g.value
+	if g.key == spec.InHeader {
+		t.name = http.CanonicalHeaderKey(g.value)
+	}
+}
+
+func validHeaderName(s string) bool {
+	for _, c := range s {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", c) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func (b *builder) jsonTag(t *fieldTags, g tag) {
+	if g.value == "-" {
+		t.excluded = true
+		return
+	}
+	name, options, _ := strings.Cut(g.value, ",")
+	if !validJSONName(name) {
+		b.badTag(t, g, "%q is no name that encoding/json takes: it would ignore the tag", name)
+	}
+	t.jsonName = name
+	for option := range strings.SplitSeq(options, ",") {
+		switch option {
+		case "", "omitempty", "omitzero":
+		case "string":
+			t.broken = true
+			b.l.list.Addf(diagnostic.NotSupportedYet, b.pos(g.pos), g.width, "the json option string is not supported yet")
+		default:
+			b.badTag(t, g, "unknown json option %q, expected omitempty or omitzero", option)
+		}
+	}
+}
+
+// otherTag reports a key that is ours in a later version, or that was probably meant to be ours.
+func (b *builder) otherTag(t *fieldTags, g tag) {
+	if slices.Contains(laterKeys, g.key) {
+		t.broken = true
+		b.l.list.Addf(diagnostic.NotSupportedYet, b.pos(g.pos), g.width, "the constraint %s is not supported yet", g.key)
+		return
+	}
+	if slices.Contains(foreignKeys, g.key) {
+		return
+	}
+	ours := slices.Concat(bindingKeys, laterKeys)
+	guess := diagnostic.Suggest(g.key, ours)
+	if guess == "" {
+		return
+	}
+	b.l.list.Addf(diagnostic.NearTag, b.pos(g.pos), len(g.key), "unknown tag key %s: did you mean %s?", g.key, guess).Hint =
+		"if it is another tool's, say so above the field: //stella:ignore " + string(diagnostic.NearTag) + " reason"
+}
+
+// method finds a method of a type or of a pointer to it.
+func method(t types.Type, name string) *types.Signature {
+	obj, _, _ := types.LookupFieldOrMethod(t, true, nil, name)
+	fn, ok := obj.(*types.Func)
+	if !ok {
+		return nil
+	}
+	return fn.Signature()
+}
+
+func decodesJSON(t types.Type) bool {
+	return takesBytes(method(t, "UnmarshalJSON")) || method(t, "MarshalJSON") != nil
+}
+
+func decodesText(t types.Type) bool { return takesBytes(method(t, "UnmarshalText")) }
+
+// takesBytes reports whether a method is func([]byte) error.
+func takesBytes(sig *types.Signature) bool {
+	return sig != nil && sig.Params().Len() == 1 && sig.Results().Len() == 1 && isError(sig.Results().At(0).Type()) &&
+		types.Identical(sig.Params().At(0).Type(), types.NewSlice(types.Typ[types.Byte]))
+}

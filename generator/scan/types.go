@@ -1,0 +1,158 @@
+package scan
+
+import (
+	"go/types"
+
+	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/spec"
+)
+
+// typeOf is the model of a type that a field has.
+func (b *builder) typeOf(t types.Type, at use) *Type {
+	t = types.Unalias(t)
+	if isNamed(t, "time", "Time") {
+		return &Type{Kind: Time, Go: t, Schema: &spec.Schema{Type: "string", Format: "date-time"}}
+	}
+	if isNamed(t, "time", "Duration") {
+		return &Type{Kind: Duration, Go: t, Schema: &spec.Schema{Type: "integer", Format: "int64"}}
+	}
+	if _, isPointer := t.(*types.Pointer); !isPointer {
+		switch {
+		case decodesText(t) && !takesBytes(method(t, "UnmarshalJSON")):
+			return &Type{Kind: Text, Go: t, Schema: &spec.Schema{Type: "string"}}
+		case decodesText(t): // both: text as a parameter, its own JSON in a body
+			return &Type{Kind: Text, Go: t, Schema: &spec.Schema{}}
+		case decodesJSON(t):
+			return &Type{Kind: JSON, Go: t, Schema: &spec.Schema{}}
+		}
+	}
+	if named, ok := t.(*types.Named); ok {
+		key := types.TypeString(named, nil)
+		obj := named.Obj()
+		if b.busy[key] { // type Tree []Tree: encoding/json follows it from here
+			return &Type{Kind: JSON, Go: t, Schema: &spec.Schema{}}
+		}
+		if !obj.Exported() && obj.Pkg() != nil && obj.Pkg() != b.src.types {
+			return b.refuse(t, at, "is not exported by its package")
+		}
+		if _, isStruct := t.Underlying().(*types.Struct); !isStruct { // structs may: object keeps them
+			b.busy[key] = true
+			defer delete(b.busy, key)
+		}
+	}
+	return b.underlying(t, at)
+}
+
+func (b *builder) underlying(t types.Type, at use) *Type {
+	switch u := t.Underlying().(type) {
+	case *types.Basic:
+		return b.basic(t, u, at)
+	case *types.Pointer:
+		if _, isNamed := t.(*types.Named); isNamed {
+			return &Type{Kind: JSON, Go: t, Schema: &spec.Schema{}}
+		}
+		elem := b.typeOf(u.Elem(), at)
+		return &Type{Kind: Pointer, Go: t, Elem: elem, Schema: nullable(elem.Schema)}
+	case *types.Slice:
+		return b.slice(t, u, at)
+	case *types.Array:
+		elem := b.typeOf(u.Elem(), at)
+		return &Type{Kind: JSON, Go: t, Schema: &spec.Schema{Type: "array", Items: elem.Schema}}
+	case *types.Map:
+		return b.mapOf(t, u, at)
+	case *types.Struct:
+		return b.structOf(t, at)
+	case *types.Interface:
+		if u.Empty() {
+			return &Type{Kind: JSON, Go: t, Schema: &spec.Schema{}}
+		}
+		return &Type{Kind: Opaque, Go: t, Schema: &spec.Schema{}}
+	}
+	return b.refuse(t, at, "has no JSON form")
+}
+
+func (b *builder) refuse(t types.Type, at use, why string) *Type {
+	b.l.list.Addf(diagnostic.FieldType, b.pos(at.node.Type.Pos()), int(at.node.Type.End()-at.node.Type.Pos()), "%s %s", b.name(t), why)
+	return &Type{Kind: Invalid, Go: t, Schema: &spec.Schema{}}
+}
+
+func nullable(s *spec.Schema) *spec.Schema {
+	if s.Ref != "" {
+		return s // a reference says nothing else
+	}
+	c := *s
+	c.Nullable = true
+	return &c
+}
+
+func (b *builder) basic(t types.Type, u *types.Basic, at use) *Type {
+	switch info := u.Info(); {
+	case info&types.IsString != 0:
+		return &Type{Kind: String, Go: t, Schema: &spec.Schema{Type: "string"}}
+	case info&types.IsBoolean != 0:
+		return &Type{Kind: Bool, Go: t, Schema: &spec.Schema{Type: "boolean"}}
+	case u.Kind() == types.Float32:
+		return &Type{Kind: Float, Go: t, Schema: &spec.Schema{Type: "number", Format: "float"}}
+	case u.Kind() == types.Float64:
+		return &Type{Kind: Float, Go: t, Schema: &spec.Schema{Type: "number", Format: "double"}}
+	case info&types.IsUnsigned != 0:
+		return &Type{Kind: Uint, Go: t, Schema: &spec.Schema{Type: "integer", Format: intFormat(u), Minimum: "0"}}
+	case info&types.IsInteger != 0:
+		return &Type{Kind: Int, Go: t, Schema: &spec.Schema{Type: "integer", Format: intFormat(u)}}
+	}
+	return b.refuse(t, at, "has no JSON form")
+}
+
+// intFormat names an integer's size. int and uint have 64 bits where services run.
+func intFormat(u *types.Basic) string {
+	switch u.Kind() {
+	case types.Int, types.Int64:
+		return "int64"
+	case types.Uint, types.Uint64, types.Uintptr:
+		return "uint64"
+	}
+	return u.Name()
+}
+
+func (b *builder) slice(t types.Type, u *types.Slice, at use) *Type {
+	if elem, ok := u.Elem().Underlying().(*types.Basic); ok && elem.Kind() == types.Byte && !decodesJSON(u.Elem()) && !decodesText(u.Elem()) {
+		kind := Bytes
+		if !types.Identical(u.Elem(), types.Typ[types.Byte]) {
+			kind = JSON
+		}
+		return &Type{Kind: kind, Go: t, Schema: &spec.Schema{Type: "string", Format: "byte", Nullable: true}}
+	}
+	elem := b.typeOf(u.Elem(), at)
+	return &Type{Kind: Slice, Go: t, Elem: elem, Schema: &spec.Schema{Type: "array", Nullable: true, Items: elem.Schema}}
+}
+
+func (b *builder) mapOf(t types.Type, u *types.Map, at use) *Type {
+	elem := b.typeOf(u.Elem(), at)
+	schema := &spec.Schema{Type: "object", Nullable: true, Values: elem.Schema}
+	key, ok := u.Key().Underlying().(*types.Basic)
+	switch {
+	case decodesText(u.Key()) || ok && key.Info()&types.IsInteger != 0:
+		return &Type{Kind: JSON, Go: t, Schema: schema} // encoding/json knows how to make such keys
+	case !ok || key.Info()&types.IsString == 0:
+		return b.refuse(t, at, "has no JSON form: a map's keys are text, integers or types with UnmarshalText")
+	}
+	return &Type{Kind: Map, Go: t, Elem: elem, Schema: schema}
+}
+
+func (b *builder) structOf(t types.Type, at use) *Type {
+	named, ok := t.(*types.Named)
+	if !ok {
+		return b.refuse(t, at, "has no name: declare a type for it")
+	}
+	src := b.l.sourceOf(named.Obj().Pkg())
+	if src == nil || !src.own {
+		return &Type{Kind: JSON, Go: t, Schema: &spec.Schema{}}
+	}
+	if named.Obj().Parent() != named.Obj().Pkg().Scope() {
+		return b.refuse(t, at, "is declared within a function")
+	}
+	return &Type{Kind: Object, Go: t, Struct: b.object(named), Schema: &spec.Schema{Ref: SchemaKey(named)}}
+}
+
+// SchemaKey names a struct type while the model is being made. The manifest has shorter names.
+func SchemaKey(named *types.Named) string { return types.TypeString(named, nil) }

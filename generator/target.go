@@ -1,0 +1,121 @@
+package generator
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Target takes the files of a run.
+type Target interface {
+	// Put says what a file should hold.
+	Put(name string, content []byte) error
+	// Remove says that a file should not be there.
+	Remove(name string) error
+}
+
+// Disk writes. It leaves files alone that are right already, so that build caches stay warm. The zero value is ready.
+type Disk struct {
+	Written []string
+	Removed []string
+}
+
+// fileMode is that of source files: readable by all, as git checks them out.
+const fileMode = 0o644
+
+// Put writes a file whole or not at all.
+func (d *Disk) Put(name string, content []byte) error {
+	old, err := os.ReadFile(name)
+	if err == nil && bytes.Equal(old, content) {
+		return nil
+	}
+	if err := replace(name, content); err != nil {
+		return fmt.Errorf("generator: writing %s: %w", name, err)
+	}
+	d.Written = append(d.Written, name)
+	return nil
+}
+
+func replace(name string, content []byte) (err error) {
+	temp, err := os.CreateTemp(filepath.Dir(name), ".stellagen-*") // the go command ignores names with a dot first
+	if err != nil {
+		return err //nolint:wrapcheck // Put wraps it
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, ignoreMissing(os.Remove(temp.Name())))
+		}
+	}()
+	_, err = temp.Write(content)
+	err = errors.Join(err, temp.Chmod(fileMode), temp.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(temp.Name(), name) //nolint:wrapcheck // Put wraps it
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Remove deletes a file, if it is there.
+func (d *Disk) Remove(name string) error {
+	switch err := os.Remove(name); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("generator: removing %s: %w", name, err)
+	}
+	d.Removed = append(d.Removed, name)
+	return nil
+}
+
+// Check compares and writes nothing. The zero value is ready.
+type Check struct{ Stale []Stale }
+
+// Stale is a file that is not as it should be.
+type Stale struct {
+	Name  string
+	State State
+}
+
+// State says how a file differs.
+type State string
+
+// The states.
+const (
+	Missing  State = "missing"  // it is not there
+	Outdated State = "stale"    // it holds something else: the source changed, or it was edited by hand
+	Orphaned State = "orphaned" // its package has no directives any more
+)
+
+// Put notes a file that is missing or differs.
+func (c *Check) Put(name string, content []byte) error {
+	switch old, err := os.ReadFile(name); {
+	case errors.Is(err, fs.ErrNotExist):
+		c.Stale = append(c.Stale, Stale{name, Missing})
+	case err != nil:
+		return fmt.Errorf("generator: reading %s: %w", name, err)
+	case !bytes.Equal(old, content):
+		c.Stale = append(c.Stale, Stale{name, Outdated})
+	}
+	return nil
+}
+
+// Remove notes a file that is still there.
+func (c *Check) Remove(name string) error {
+	switch _, err := os.Lstat(name); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("generator: looking for %s: %w", name, err)
+	}
+	c.Stale = append(c.Stale, Stale{name, Orphaned})
+	return nil
+}
