@@ -33,3 +33,8 @@ require (
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect
 )
+
+tool (
+	github.com/onsi/ginkgo/v2/ginkgo
+	github.com/stella-ops/router/generator/cmd/stellagen
+)

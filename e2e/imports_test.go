@@ -15,10 +15,10 @@ const module = "github.com/stella-ops/router"
 
 // listed is what `go list -json` says of a package.
 type listed struct {
-	ImportPath string
-	Standard   bool
-	Imports    []string
-	Deps       []string
+	ImportPath string   `json:"importPath"`
+	Standard   bool     `json:"standard"`
+	Imports    []string `json:"imports"`
+	Deps       []string `json:"deps"`
 }
 
 // TestImportRules holds the packages to DESIGN's "Who may import whom". It sees what is linked, not only what a file

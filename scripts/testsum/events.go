@@ -10,13 +10,15 @@ import (
 	"strings"
 )
 
+// actionFail is what a test or package ends with that has failed.
+const actionFail = "fail"
+
 // event is a line of `go test -json` (go doc cmd/test2json).
 type event struct {
-	Action     string
-	Package    string
-	ImportPath string
-	Test       string
-	Output     string
+	Action  string `json:"action"`
+	Package string `json:"package"`
+	Test    string `json:"test"`
+	Output  string `json:"output"`
 }
 
 // summary counts specs and tests.
@@ -56,7 +58,7 @@ func read(r io.Reader, w io.Writer) (summary, error) {
 				total.failed += sum.failed
 			}
 		}
-		if err == io.EOF { //nolint:errorlint // io.Reader returns it bare
+		if err == io.EOF {
 			return total, nil
 		}
 		if err != nil {
@@ -82,12 +84,12 @@ func take(packages map[string]*packageState, e event, w io.Writer) (sum summary,
 	switch e.Action {
 	case "output":
 		p.print(e, w)
-	case "pass", "fail", "skip":
+	case "pass", actionFail, "skip":
 		if e.Test != "" {
-			p.ended[e.Test] = e.Action != "fail"
+			p.ended[e.Test] = e.Action != actionFail
 			return summary{}, false
 		}
-		p.failed = e.Action == "fail"
+		p.failed = e.Action == actionFail
 		if p.failed {
 			_, _ = io.WriteString(w, strings.Join(p.output, ""))
 		}
