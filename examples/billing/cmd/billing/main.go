@@ -1,0 +1,38 @@
+// Command billing runs the billing example. Its service is told by the STELLA_ variables what package stella's
+// documentation says; the flag goes before them.
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/stella-ops/router/examples/billing"
+	stella "github.com/stella-ops/router/runtime"
+)
+
+type flags struct {
+	Gateways string `help:"Gateways to dial; a comma adds another, | an alternative way to the same one. Default: ${gateway}." placeholder:"URL[,URL]"`
+	Data     string `default:"billing-data"                                                                              env:"BILLING_DATA" help:"Directory for attachments; made where there is none." placeholder:"DIR"`
+}
+
+func main() {
+	var f flags
+	kong.Parse(&f, kong.Name("billing"), kong.Description("Serves the billing example through Stella Router gateways."), kong.Vars{"gateway": stella.DefaultGateway})
+	if err := run(f); err != nil {
+		slog.Error("billing: ended", "error", err)
+		os.Exit(1)
+	}
+}
+
+func run(f flags) error {
+	service, err := billing.NewService(f.Data)
+	if err != nil {
+		return err
+	}
+	svc := stella.New(billing.Manifest, billing.Endpoints(billing.Handlers{Service: service}), stella.WithVariable(stella.EnvGateways, f.Gateways))
+	return errors.Join(svc.Run(context.Background()), service.Close())
+}

@@ -1,0 +1,126 @@
+// Package billing keeps invoices, and files attached to them. It is the tour of Stella Router: typed handlers with
+// JSON bodies, path and query parameters, claims, errors that callers can work with, and streams in both directions.
+//
+// Invoices are kept in memory and end with the process; attachments are files in a directory.
+//
+//stella:service billing version=1.4.0
+package billing
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strings"
+	"time"
+
+	stella "github.com/stella-ops/router/runtime"
+)
+
+// Service serves the endpoints. Its methods may be called concurrently.
+type Service struct {
+	invoices invoices
+	files    *files
+}
+
+// NewService returns a service without invoices, which keeps attachments under the directory dir. It makes the
+// directory where there is none. Close it when it is not used any more.
+func NewService(dir string) (*Service, error) {
+	f, err := openFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Service{files: f}, nil
+}
+
+// Close releases the directory. Attachments stay.
+func (s *Service) Close() error { return s.files.close() }
+
+// CreateInvoice stores a new invoice.
+//
+//stella:endpoint POST /invoices status=201 timeout=5s
+//stella:claim scope billing:write
+func (s *Service) CreateInvoice(ctx context.Context, in *NewInvoice) (*CreatedInvoice, error) {
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	inv := Invoice{
+		ID: newID(), Customer: in.Customer, Currency: in.Currency, Lines: in.Lines,
+		TotalCents: in.total(), CreatedAt: time.Now().UTC(), Attachments: []Attachment{},
+	}
+	if r := stella.RequestFromContext(ctx); r != nil && r.Identity != nil {
+		inv.CreatedBy = r.Identity.Subject
+	}
+	s.invoices.add(inv)
+	return &CreatedInvoice{Invoice: inv, Location: "/invoices/" + inv.ID}, nil
+}
+
+// newID is unguessable, so that it tells nothing about other customers' invoices.
+func newID() string { return "inv-" + strings.ToLower(rand.Text()) }
+
+// GetInvoiceRequest names an invoice.
+type GetInvoiceRequest struct {
+	ID string `path:"id"`
+}
+
+// GetInvoice finds one invoice.
+//
+//stella:endpoint GET /invoices/{id}
+//stella:claim scope billing:read
+func (s *Service) GetInvoice(_ context.Context, in *GetInvoiceRequest) (*Invoice, error) {
+	inv, ok := s.invoices.get(in.ID)
+	if !ok {
+		return nil, unknownInvoice(in.ID)
+	}
+	return &inv, nil
+}
+
+// ListInvoicesRequest chooses invoices.
+type ListInvoicesRequest struct {
+	Customer string `query:"customer"` // only of this customer
+	Limit    *int   `query:"limit"`    // at most so many, 1 to 100; 20 without it
+	After    string `query:"after"`    // those that follow this one: the id that the page before gave as next
+}
+
+// InvoicePage is a part of a list.
+type InvoicePage struct {
+	Invoices []Invoice `json:"invoices"`
+	Next     string    `json:"next,omitempty"` // pass it as after to get the next page; empty on the last
+}
+
+// Bounds of a page.
+const (
+	defaultPage = 20
+	maxPage     = 100
+)
+
+// ListInvoices lists invoices in the order in which they were created, page by page.
+//
+//stella:endpoint GET /invoices
+//stella:claim scope billing:read
+func (s *Service) ListInvoices(_ context.Context, in *ListInvoicesRequest) (*InvoicePage, error) {
+	limit := defaultPage
+	if in.Limit != nil {
+		limit = *in.Limit
+	}
+	if limit < 1 || limit > maxPage {
+		return nil, invalid(inQuery("limit", fmt.Sprintf("expected 1 to %d, got %d", maxPage, limit)))
+	}
+	page, ok := s.invoices.page(in.Customer, in.After, limit)
+	if !ok {
+		return nil, invalid(inQuery("after", fmt.Sprintf("expected the next of an earlier page, got %.40q", in.After)))
+	}
+	return page, nil
+}
+
+// Status says how the service does.
+type Status struct {
+	Invoices int `json:"invoices"` // how many there are
+}
+
+// GetStatus tells that the service is there.
+//
+//stella:endpoint GET /billing/status
+//stella:public "a number tells nothing about customers"
+func (s *Service) GetStatus(context.Context) (*Status, error) {
+	return &Status{Invoices: s.invoices.count()}, nil
+}

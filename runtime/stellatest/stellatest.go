@@ -1,0 +1,81 @@
+// Package stellatest lets a service's own tests call its endpoints: through the real session, the in-memory transport
+// and the real dispatchers, in one process and without a port.
+//
+//	s, err := stellatest.Start(ctx, billing.Manifest, billing.Endpoints(h))
+//	defer s.Close()
+//	answer, err := s.Call(ctx, stellatest.Request{Method: "GET", Path: "/invoices?limit=5"})
+//
+// It does with a request what a gateway does once all its checks have passed: it checks neither claims nor limits, and
+// a test says as whom it calls with Identity. It is for tests only.
+//
+// Start reading at [Start].
+package stellatest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+
+	stella "github.com/stella-ops/router/runtime"
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+	"github.com/stella-ops/router/transports/inmemory"
+	"github.com/stella-ops/router/transports/session"
+)
+
+// Service is a service that runs for a test. Its methods may be called concurrently.
+type Service struct {
+	manifest *spec.Manifest
+	gateway  *session.Gateway
+	stop     context.CancelFunc
+	done     chan struct{}
+	err      error // of Run; set before done is closed
+}
+
+// Start runs a service of a manifest and what else [stella.New] takes. Its context bounds the starting, not the
+// service. The environment's STELLA_GATEWAYS does not matter.
+func Start(ctx context.Context, m stella.Manifest, parts ...stella.Part) (*Service, error) {
+	ln, err := transports.Listen(ctx, inmemory.Scheme+"://stellatest-"+strings.ToLower(rand.Text()), transports.ListenConfig{})
+	if err != nil {
+		return nil, fmt.Errorf("stellatest: %w", err)
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s := &Service{stop: stop, done: make(chan struct{})}
+	svc := stella.New(m, append(parts[:len(parts):len(parts)], stella.WithVariable(stella.EnvGateways, ln.Addr()))...)
+	go func() {
+		defer close(s.done)
+		s.err = svc.Run(running)
+		_ = ln.Close() // what waits for the service to connect need not wait any more
+	}()
+	s.gateway, err = accept(ctx, ln)
+	if err == nil {
+		s.manifest, err = spec.ParseManifest(s.gateway.Manifest())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stellatest: the service did not start: %w", errors.Join(err, s.Close()))
+	}
+	return s, ln.Close() //nolint:wrapcheck // an in-memory listener closes without errors
+}
+
+func accept(ctx context.Context, ln transports.Listener) (*session.Gateway, error) {
+	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
+	defer stop()
+	link, err := ln.Accept()
+	if err != nil {
+		return nil, errors.Join(err, context.Cause(ctx))
+	}
+	return session.Accept(ctx, link, session.GatewayConfig{Welcome: spec.Welcome{Node: "stellatest"}})
+}
+
+// Close drains the service, waits for it, and returns what Run returned.
+func (s *Service) Close() error {
+	s.stop()
+	<-s.done
+	err := s.err
+	if s.gateway != nil {
+		err = errors.Join(err, s.gateway.Close(spec.CodeShutdown, "the test is over"))
+	}
+	return err
+}
