@@ -163,6 +163,10 @@ func (c *Call) cancelFrameOnce(code spec.Code, err error) *transports.Frame {
 	}
 	c.err, c.canceled, c.send.ended = err, true, true
 	c.drop()
+	if !c.answered { // another goroutine may wait in Head
+		c.answered = true
+		c.head <- nil
+	}
 	if !c.recv.ended {
 		c.hold = time.AfterFunc(spec.CancelHold, func() { c.g.forget(c) })
 	}

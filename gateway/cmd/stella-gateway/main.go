@@ -1,0 +1,205 @@
+// Command stella-gateway is the gateway: HTTP for clients on one side, sessions with services on the other.
+//
+//	stella-gateway run       serve until SIGTERM or SIGINT, then drain; a second signal ends at once
+//	stella-gateway token     print a token for a gateway in development mode
+//	stella-gateway version   print what this binary is
+//
+// Every flag of run can be given as a variable STELLA_NAME, too; the flag wins. Exit codes: 0 after an orderly end, 1
+// when something failed, 2 when it was asked for something wrong.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/stella-ops/router/gateway"
+	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/spec"
+
+	_ "github.com/stella-ops/router/transports/tcp"
+)
+
+// The exit codes.
+const (
+	exitFailed = 1
+	exitWrong  = 2
+)
+
+type cli struct {
+	Run     runCmd     `cmd:"" help:"Serve until SIGTERM or SIGINT, then drain. A second signal ends at once."`
+	Token   tokenCmd   `cmd:"" help:"Print a token for a gateway in development mode."`
+	Version versionCmd `cmd:"" help:"Print what this binary is."`
+}
+
+// streams are where commands write to, and the signals that end them.
+type streams struct {
+	out, err io.Writer
+	signals  <-chan os.Signal
+}
+
+func main() {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	os.Exit(run(os.Args[1:], streams{os.Stdout, os.Stderr, signals}))
+}
+
+// exited carries kong's wish to exit, after help, out of its parser.
+type exited int
+
+func run(args []string, s streams) (code int) {
+	defer func() {
+		if e, ok := recover().(exited); ok {
+			code = int(e)
+		}
+	}()
+	var c cli
+	parser, err := kong.New(&c, kong.Name("stella-gateway"), kong.Description("HTTP ingress for services that dial in."),
+		kong.Writers(s.out, s.err), kong.Exit(func(code int) { panic(exited(code)) }), kong.UsageOnError(),
+		kong.Vars{"http": gateway.DefaultHTTP, "listen": gateway.DefaultListen, "admin": gateway.DefaultAdmin, "grace": gateway.DefaultGrace.String()})
+	if err != nil {
+		return fail(s, err)
+	}
+	ctx, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(s.err, "stella-gateway: %v; stella-gateway --help lists commands and flags\n", err)
+		return exitWrong
+	}
+	if err := ctx.Run(s); err != nil {
+		return fail(s, err)
+	}
+	return 0
+}
+
+func fail(s streams, err error) int {
+	fmt.Fprintf(s.err, "stella-gateway: %v\n", err)
+	if errors.Is(err, gateway.ErrConfig) {
+		return exitWrong
+	}
+	return exitFailed
+}
+
+type runCmd struct {
+	HTTP   string        `name:"http" env:"STELLA_HTTP" default:"${http}" placeholder:"ADDR" help:"Address for clients (${default})."`
+	Listen []string      `env:"STELLA_LISTEN" default:"${listen}" placeholder:"URL[,URL]" help:"Where services dial in; loopback only (${default})."`
+	Admin  string        `env:"STELLA_ADMIN" default:"${admin}" placeholder:"ADDR" help:"Address for operators; loopback only (${default})."`
+	Region string        `env:"STELLA_REGION" placeholder:"NAME" help:"Where this gateway stands: instances of the same region are preferred."`
+	Node   string        `env:"STELLA_NODE" placeholder:"NAME" help:"This gateway's name (the host's)."`
+	Grace  time.Duration `env:"STELLA_GRACE" default:"${grace}" placeholder:"DURATION" help:"How long open requests may take at the end (${default})."`
+
+	LogLevel slog.Level `env:"STELLA_LOG_LEVEL" default:"INFO" placeholder:"LEVEL" help:"DEBUG writes an access log, too (${default})."`
+
+	Dev          bool   `env:"STELLA_DEV" help:"Development mode, loopback only: accept tokens that a local key signs."`
+	DevTokenFile string `env:"STELLA_DEV_TOKEN_FILE" placeholder:"FILE" help:"Where to keep a token that may call everything."`
+	DevKey       string `env:"STELLA_DEV_KEY" placeholder:"FILE" help:"The key for tokens, made when it is missing (the token's file with .key)."`
+}
+
+func (c *runCmd) config(log io.Writer) (gateway.Config, error) {
+	cfg := gateway.Config{
+		HTTP: c.HTTP, Listen: c.Listen, Admin: c.Admin, Region: c.Region, Node: c.Node, Grace: c.Grace,
+		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: c.LogLevel})),
+	}
+	switch {
+	case c.Grace <= 0:
+		return cfg, fmt.Errorf("%w: --grace %v, expected more than nothing", gateway.ErrConfig, c.Grace)
+	case c.Dev && c.DevTokenFile == "":
+		return cfg, fmt.Errorf("%w: --dev needs --dev-token-file", gateway.ErrConfig)
+	case !c.Dev && (c.DevTokenFile != "" || c.DevKey != ""):
+		return cfg, fmt.Errorf("%w: --dev-token-file and --dev-key need --dev", gateway.ErrConfig)
+	case c.Dev:
+		cfg.Dev = &gateway.Dev{TokenFile: c.DevTokenFile, KeyFile: c.DevKey}
+	}
+	return cfg, nil
+}
+
+// Run serves.
+func (c *runCmd) Run(s streams) error {
+	cfg, err := c.config(s.err)
+	if err != nil {
+		return err
+	}
+	g, err := gateway.New(cfg)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(ctx) }()
+	fmt.Fprintf(s.out, "stella-gateway serves http://%s, services dial %s, operators http://%s\n",
+		g.HTTPAddr(), strings.Join(g.ListenAddrs(), ","), g.AdminAddr())
+	forced := false
+	for {
+		select {
+		case err := <-served:
+			if err == nil && forced {
+				return errForced
+			}
+			return err
+		case <-s.signals:
+			if ctx.Err() != nil {
+				forced = true
+				if err := g.Close(); err != nil {
+					cfg.Logger.Warn("closing", "error", err)
+				}
+			}
+			cancel()
+		}
+	}
+}
+
+var errForced = errors.New("ended by a second signal, before open requests had ended")
+
+type tokenCmd struct {
+	DevKey string        `required:"" env:"STELLA_DEV_KEY" placeholder:"FILE" help:"The gateway's --dev-key."`
+	Claim  []string      `required:"" sep:"none" placeholder:"TYPE=VALUE" help:"A claim that the token holds; may be given many times."`
+	TTL    time.Duration `name:"ttl" default:"15m" placeholder:"DURATION" help:"How long it is good for (${default})."`
+}
+
+// Run prints a token.
+func (c *tokenCmd) Run(s streams) error {
+	if c.TTL <= 0 {
+		return fmt.Errorf("%w: --ttl %v, expected more than nothing", gateway.ErrConfig, c.TTL)
+	}
+	claims := make([]spec.Claim, 0, len(c.Claim))
+	for _, text := range c.Claim {
+		kind, value, ok := strings.Cut(text, "=")
+		if !ok || kind == "" || value == "" {
+			return fmt.Errorf("%w: --claim %q, expected TYPE=VALUE", gateway.ErrConfig, text)
+		}
+		claims = append(claims, spec.Claim{Type: kind, Value: value})
+	}
+	key, err := auth.LoadDevKey(c.DevKey)
+	if err != nil {
+		return fmt.Errorf("%w: %w", gateway.ErrConfig, err)
+	}
+	token, err := key.Token(claims, time.Now(), c.TTL)
+	if err != nil {
+		return fmt.Errorf("%w: %w", gateway.ErrConfig, err)
+	}
+	_, err = fmt.Fprintln(s.out, token)
+	return err
+}
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run(s streams) error {
+	version := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.Main.Version
+	}
+	_, err := fmt.Fprintf(s.out, "stella-gateway %s, protocol %d, %s %s/%s\n", version, spec.ProtocolVersion, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}

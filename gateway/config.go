@@ -1,0 +1,147 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/stella-ops/router/gateway/edge"
+	"github.com/stella-ops/router/gateway/routing"
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+)
+
+// The addresses of a gateway that is told none.
+const (
+	DefaultHTTP   = "127.0.0.1:8080"
+	DefaultListen = "tcp://127.0.0.1:5100"
+	DefaultAdmin  = "127.0.0.1:5190"
+	DefaultGrace  = 25 * time.Second
+)
+
+// Config is what a [Gateway] needs. Zero fields mean the defaults.
+type Config struct {
+	HTTP   string   // host:port for clients; [DefaultHTTP]
+	Listen []string // transport URLs for services, loopback only; [DefaultListen]
+	Admin  string   // host:port for operators, loopback only; [DefaultAdmin]
+	Region string   // where this gateway stands; the only source of that (invariant 3)
+	Node   string   // its name, to services; the host's name
+
+	Grace     time.Duration // for open requests, when the gateway ends; [DefaultGrace]
+	Heartbeat time.Duration // how often services send HEARTBEAT; [spec.HeartbeatInterval]
+	Retain    time.Duration // how long endpoints without instances stay known; [routing.DefaultRetain]
+	Stall     time.Duration // how long a body may make no progress; [edge.DefaultStall]
+
+	Dev    *Dev         // development tokens; nil: no authentication, so endpoints with claims answer 401
+	Logger *slog.Logger // [slog.Default]
+}
+
+// Dev makes the gateway accept tokens that a local key signs, and write one that may call everything. It is allowed
+// only where the address for clients is loopback, too.
+type Dev struct {
+	TokenFile string // where to keep a token that holds every claim that endpoints ask for
+	KeyFile   string // the key, made when it is missing; empty: TokenFile + ".key"
+}
+
+// ErrConfig is what errors about a configuration wrap: the gateway was asked for something wrong.
+var ErrConfig = errors.New("gateway: configuration")
+
+// withDefaults fills in the defaults and checks the rest.
+func (c Config) withDefaults() (Config, error) {
+	if c.HTTP == "" {
+		c.HTTP = DefaultHTTP
+	}
+	if len(c.Listen) == 0 {
+		c.Listen = []string{DefaultListen}
+	}
+	if c.Admin == "" {
+		c.Admin = DefaultAdmin
+	}
+	if c.Node == "" {
+		c.Node, _ = os.Hostname() // a name for people; it may be empty
+	}
+	if c.Grace == 0 {
+		c.Grace = DefaultGrace
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = spec.HeartbeatInterval
+	}
+	if c.Retain == 0 {
+		c.Retain = routing.DefaultRetain
+	}
+	if c.Stall == 0 {
+		c.Stall = edge.DefaultStall
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c, c.check()
+}
+
+func (c *Config) check() error {
+	if c.Grace < 0 || c.Heartbeat < 10*time.Millisecond || c.Retain < 0 || c.Stall < 0 {
+		return fmt.Errorf("%w: a duration is negative, or the heartbeat is under 10ms", ErrConfig)
+	}
+	if _, err := resolve("http", c.HTTP); err != nil {
+		return err
+	}
+	if err := loopback("admin", c.Admin, "it has no authentication"); err != nil {
+		return err
+	}
+	if c.Dev != nil {
+		if c.Dev.TokenFile == "" {
+			return fmt.Errorf("%w: development mode needs a file for the token", ErrConfig)
+		}
+		if err := loopback("http", c.HTTP, "development tokens are for this machine only"); err != nil {
+			return err
+		}
+	}
+	for _, raw := range c.Listen {
+		u, t, err := transports.Parse(raw)
+		if err != nil {
+			return fmt.Errorf("%w: listen: %w", ErrConfig, err)
+		}
+		if t.Scheme == inProcess || u.Host == "" { // no network: a name in this process, or a path
+			continue
+		}
+		if err := loopback("listen", hostPort(u), "services are not authenticated yet"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inProcess is the scheme whose hosts are names and not addresses.
+const inProcess = "inmemory"
+
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = "0" // the transport has a default of its own
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+func resolve(what, address string) (*net.TCPAddr, error) {
+	a, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s address %q is not host:port: %w", ErrConfig, what, address, err)
+	}
+	return a, nil
+}
+
+// loopback refuses addresses that other machines reach.
+func loopback(what, address, because string) error {
+	a, err := resolve(what, address)
+	if err != nil {
+		return err
+	}
+	if !a.IP.IsLoopback() {
+		return fmt.Errorf("%w: %s address %q is not a loopback address such as 127.0.0.1: %s", ErrConfig, what, address, because)
+	}
+	return nil
+}

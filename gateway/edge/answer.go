@@ -1,0 +1,180 @@
+package edge
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+	"github.com/stella-ops/router/transports/session"
+)
+
+// heldByNetHTTP is how much of a body net/http holds until it has to begin the answer: up to there it finds the
+// Content-Length itself, without a string.
+const heldByNetHTTP = 2048
+
+const (
+	headerConnection    = "Connection"
+	headerContentLength = "Content-Length"
+	headerContentType   = "Content-Type"
+)
+
+// answer passes RESPONSE on; it takes over the frame. The answer has the length that the service said, or it is
+// broken off: it never ends as if it were whole. A problem is returned only as long as nothing has been sent.
+func (e *Edge) answer(x *Exchange, call *session.Call, head *transports.Frame) *problem {
+	r := &x.response
+	if err := r.Decode(head.Meta()); err != nil {
+		head.Release()
+		call.Cancel(spec.CodeProtocol)
+		return &problem{Kind: kindAnswer, detail: "the service's answer breaks the protocol"}
+	}
+	inline, whole := head.Body(), head.Header().Flags&spec.FlagEnd != 0
+	some := x.mayHaveBody(r.Status)
+	left := r.ContentLength - int64(len(inline))
+	if some && r.ContentLength >= 0 && (left < 0 || whole && left > 0) {
+		head.Release()
+		call.Cancel(spec.CodeProtocol)
+		return &problem{Kind: kindAnswer, detail: "the service's answer is not as long as it says"}
+	}
+	x.fill(some, whole, int64(len(inline)))
+	x.status = r.Status
+	x.writeBy(time.Now().Add(e.cfg.Stall))
+	x.head(r.Status)
+	var err error
+	if some && len(inline) > 0 {
+		err = x.pass(inline)
+	}
+	head.Release()
+	switch {
+	case err != nil:
+		call.Cancel(spec.CodeClientGone)
+		x.abort(statusClientGone)
+	case whole:
+	case !some:
+		call.Cancel(spec.CodeNoError)
+	default:
+		e.stream(x, call, max(left, -1))
+	}
+	return nil
+}
+
+// mayHaveBody reports whether an answer with the status has a body.
+func (x *Exchange) mayHaveBody(status int) bool {
+	return x.method != http.MethodHead && status != http.StatusNoContent && status != http.StatusNotModified
+}
+
+// fill makes the answer's header of the service's. Values share one backing, which net/http copies from.
+func (x *Exchange) fill(some, whole bool, inline int64) {
+	h, fields := x.answerHeader(), x.response.Header
+	x.values = slices.Grow(x.values, len(fields)+2)
+	x.stamp(h)
+	typed := false
+	for i := range fields {
+		f := &fields[i]
+		if judgeAnswer(f.Name) != keep {
+			continue
+		}
+		if f.Name == headerContentType {
+			typed = true
+		}
+		if earlier, more := h[f.Name]; more {
+			h[f.Name] = append(earlier, f.Value)
+		} else {
+			h[f.Name] = x.value(f.Value)
+		}
+	}
+	if some && !typed {
+		h[headerContentType] = nil // keeps net/http from guessing one
+	}
+	if n := x.announced(some, whole, inline); n >= 0 {
+		h[headerContentLength] = x.value(strconv.FormatInt(n, 10))
+	}
+	if x.pump != nil && whole && x.http1() && !x.pump.ended() {
+		h[headerConnection] = closing // the service has answered without the rest of the body
+	}
+}
+
+// value returns a header value in a slice of its own, whose memory is the exchange's.
+func (x *Exchange) value(s string) []string {
+	x.values = append(x.values, s)
+	n := len(x.values)
+	return x.values[n-1 : n : n]
+}
+
+// announced is the Content-Length to set, or -1 for none.
+func (x *Exchange) announced(some, whole bool, inline int64) int64 {
+	switch length := x.response.ContentLength; {
+	case some && whole && inline <= heldByNetHTTP:
+		return -1
+	case some && whole:
+		return inline
+	case some:
+		return length
+	case x.method == http.MethodHead && length < 0 && whole && inline > 0:
+		return inline
+	case x.method == http.MethodHead:
+		return length
+	}
+	return -1 // 204 and 304 say nothing of a length
+}
+
+// pass writes a part of the body to the client.
+func (x *Exchange) pass(b []byte) error {
+	n, err := x.write(b)
+	x.written += int64(n)
+	return err
+}
+
+// stream passes on a streamed answer; left is what is to come, or -1 if unknown. It sends what it has whenever
+// nothing more is waiting, so that events do not lag.
+func (e *Edge) stream(x *Exchange, call *session.Call, left int64) {
+	unflushed := true // the head
+	for {
+		if unflushed && !call.Ready() {
+			if err := x.flush(); err != nil {
+				call.Cancel(spec.CodeClientGone)
+				x.abort(statusClientGone)
+				return
+			}
+			unflushed = false
+		}
+		idle := x.route.Idle
+		if x.route.Unary { // its timeout bounds the call whole
+			idle = max(min(idle, x.route.Timeout-time.Since(x.start)), 1)
+		}
+		f, err := call.Next(x.context(), idle)
+		switch {
+		case errors.Is(err, io.EOF):
+			if left > 0 {
+				x.abort(x.status)
+			}
+			return
+		case err != nil:
+			x.abort(x.status)
+			return
+		}
+		n := len(f.Body())
+		if left >= 0 {
+			if left -= int64(n); left < 0 {
+				f.Release()
+				call.Cancel(spec.CodeProtocol)
+				x.abort(x.status)
+				return
+			}
+		}
+		x.writeBy(time.Now().Add(e.cfg.Stall))
+		err = x.pass(f.Body())
+		f.Release()
+		if err != nil {
+			call.Cancel(spec.CodeClientGone)
+			x.abort(statusClientGone)
+			return
+		}
+		call.Consumed(n)
+		unflushed = true
+	}
+}

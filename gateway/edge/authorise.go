@@ -1,0 +1,53 @@
+package edge
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/stella-ops/router/spec"
+)
+
+const (
+	headerAuthorization = "Authorization"
+	bearer              = "Bearer "
+)
+
+// authorise proves who calls and that they hold every claim that the endpoint requires.
+//
+// On an endpoint with claims, Authorization ends here: the service gets the identity that it proved, and no
+// credential that it could use elsewhere. A public endpoint gets the field as it came, and no identity.
+func (e *Edge) authorise(x *Exchange) *problem {
+	required := x.route.Claims
+	if len(required) == 0 {
+		if x.route.Public == "" { // no manifest that was checked has one; fail closed
+			return &problem{Kind: kindForbidden, detail: "the endpoint is not public and names no claims"}
+		}
+		return nil
+	}
+	given := x.header()[headerAuthorization]
+	if len(given) == 0 {
+		return &problem{Kind: kindUnauthenticated, detail: "the endpoint requires a bearer token", challenge: "Bearer"}
+	}
+	if e.cfg.Verifier == nil {
+		return &problem{Kind: kindUnauthenticated, detail: "the gateway has no authentication configured", challenge: "Bearer"}
+	}
+	if len(given) > 1 || len(given[0]) <= len(bearer) || !strings.EqualFold(given[0][:len(bearer)], bearer) {
+		return &problem{
+			Kind: kindUnauthenticated, detail: "Authorization must be Bearer and one token", challenge: `Bearer error="invalid_request"`,
+		}
+	}
+	identity, err := e.cfg.Verifier.Verify(strings.TrimLeft(given[0][len(bearer):], " "), x.start)
+	if err != nil {
+		return &problem{Kind: kindUnauthenticated, detail: err.Error(), challenge: `Bearer error="invalid_token"`}
+	}
+	for _, r := range required {
+		if !r.Satisfied(identity.Claims) {
+			return &problem{
+				Kind: kindForbidden, detail: "the caller lacks the claim " + r.String(), challenge: `Bearer error="insufficient_scope"`,
+			}
+		}
+	}
+	x.request.Identity = identity
+	x.request.Header = slices.DeleteFunc(x.request.Header, func(f spec.Field) bool { return f.Name == headerAuthorization })
+	return nil
+}

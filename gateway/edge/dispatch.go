@@ -1,0 +1,212 @@
+package edge
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+	"github.com/stella-ops/router/transports/session"
+)
+
+// dispatch sends REQUEST to an instance, and the body with it or after it, and waits for RESPONSE.
+//
+// A body of up to [spec.MaxInlineBody] is read whole, straight into the frame: that also lets net/http watch for the
+// client's leaving. As long as the body is held whole, a call that was certainly not taken on is offered to another
+// instance.
+func (e *Edge) dispatch(x *Exchange) *problem {
+	if !x.route.Release.Live() {
+		return &problem{Kind: kindNoInstance, detail: "no instance of " + x.route.Release.Service + " is connected", retryable: true}
+	}
+	f, meta, p := x.encode()
+	if p != nil {
+		return p
+	}
+	var flags spec.Flags
+	if x.route.Idempotent {
+		flags |= spec.FlagIdempotent
+	}
+	if x.streams() {
+		return e.dispatchStream(x, f, meta, flags)
+	}
+	flags |= spec.FlagEnd
+	if x.length > 0 {
+		flags |= spec.FlagInlineBody
+		if p := e.readInline(x, f); p != nil || x.aborted {
+			f.Release()
+			return p
+		}
+	}
+	for {
+		call, p := x.begin(f, meta, flags)
+		if p != nil {
+			f.Release()
+			return p
+		}
+		head, err := call.Head(x.context())
+		if err == nil {
+			f.Release()
+			p = e.answer(x, call, head)
+			call.Close()
+			return p
+		}
+		call.Close()
+		if !refused(err) || x.tries == maxTries {
+			f.Release()
+			return x.failure(err)
+		}
+		f = again(f) // the first one's bytes may still be on their way
+		flags |= spec.FlagRetry
+	}
+}
+
+// dispatchStream is dispatch for a body that is streamed by a pump.
+func (e *Edge) dispatchStream(x *Exchange, f *transports.Frame, meta int, flags spec.Flags) *problem {
+	call, p := x.begin(f, meta, flags)
+	f.Release()
+	if p != nil {
+		return p
+	}
+	x.startPump(call, e.cfg.Stall)
+	head, err := call.Head(x.context())
+	if err == nil {
+		p = e.answer(x, call, head)
+		call.Cancel(spec.CodeNoError) // a service that has answered needs no more of the body
+	} else if v := x.pump.verdict.Load(); v == nil {
+		p = x.failure(err)
+	} else if p = v.problem; p == nil {
+		x.abort(statusClientGone)
+	}
+	call.Close()
+	return p
+}
+
+// streams reports whether the request body takes the way of a stream.
+func (x *Exchange) streams() bool { return x.length < 0 || x.length > spec.MaxInlineBody }
+
+// encode makes the frame of REQUEST: its metadata, with room for the inline body.
+func (x *Exchange) encode() (f *transports.Frame, meta int, p *problem) {
+	r := &x.request
+	size := x.room + 96 + len(r.Path) + len(r.Query) + len(r.Authority) + len(r.Peer) + len(r.Trace.State)
+	for _, v := range r.Params {
+		size += len(v) + fieldOverhead
+	}
+	if r.Identity != nil {
+		size += len(r.Identity.Subject) + len(r.Identity.Tenant) + 2*fieldOverhead
+		for _, c := range r.Identity.Claims {
+			size += len(c.Type) + len(c.Value) + fieldOverhead
+		}
+	}
+	if !x.streams() {
+		size += int(x.length)
+	}
+	f = transports.NewFrame(size)
+	b := r.AppendTo(f.Bytes())
+	f.SetBytes(b)
+	if meta = len(b) - spec.HeaderSize; meta > spec.MaxMetadata {
+		f.Release()
+		return nil, 0, &problem{Kind: kindHeaders, detail: "header fields, query and path are too long to pass on"}
+	}
+	return f, meta, nil
+}
+
+// readInline reads the body into the frame, behind the metadata. The server's read timeout bounds it.
+func (e *Edge) readInline(x *Exchange, f *transports.Frame) *problem {
+	b := f.Bytes()
+	start, end := len(b), len(b)+int(x.length)
+	b = slices.Grow(b, int(x.length))[:end]
+	for start < end {
+		n, err := x.read(b[start:])
+		if start += n; err != nil && start < end {
+			p, _ := x.fault(err)
+			if p == nil {
+				x.abort(statusClientGone)
+			}
+			return p
+		}
+	}
+	f.SetBytes(b)
+	if x.remaining() <= 0 {
+		return &problem{Kind: kindStalled, detail: "the body took longer to arrive than the endpoint's timeout"}
+	}
+	return nil
+}
+
+// remaining is what is left of the endpoint's timeout.
+func (x *Exchange) remaining() time.Duration {
+	if x.length == 0 && x.tries < 2 {
+		return x.route.Timeout // next to no time has passed
+	}
+	return x.route.Timeout - time.Since(x.start)
+}
+
+// begin offers the call to one instance after the other until one takes it. The frame is held on success and on
+// failure, and nobody else holds it after a failure.
+func (x *Exchange) begin(f *transports.Frame, meta int, flags spec.Flags) (*session.Call, *problem) {
+	kind := kindOverloaded
+	for x.tries < maxTries {
+		in := x.route.Release.Pick(x.tried[:x.tries])
+		if in == nil {
+			break
+		}
+		x.tried[x.tries] = in
+		x.tries++
+		left := x.remaining()
+		if left <= 0 {
+			return nil, &problem{Kind: kindTimeout, detail: "no instance took the call on within the endpoint's timeout", retryable: true}
+		}
+		f.Retain()
+		call, err := in.Session.Start(f, meta, flags, left)
+		if err == nil {
+			return call, nil
+		}
+		if errors.Is(err, session.ErrClosed) {
+			kind = kindNoInstance
+		}
+	}
+	if flags&spec.FlagRetry != 0 {
+		kind = kindRefused
+	}
+	return nil, &problem{Kind: kind, detail: "no instance of " + x.route.Release.Service + " takes the call on now", retryable: true}
+}
+
+// refused reports whether the service certainly did not take the call on.
+func refused(err error) bool {
+	var e *session.Error
+	return errors.As(err, &e) && e.Remote && e.Code.Retryable() && !errors.Is(err, session.ErrClosed)
+}
+
+// again replaces a frame whose bytes somebody else may still read by a copy.
+func again(f *transports.Frame) *transports.Frame {
+	c := transports.NewFrame(len(f.Payload()))
+	c.SetBytes(append(c.Bytes(), f.Payload()...))
+	f.Release()
+	return c
+}
+
+// failure is the answer to a call that ended without RESPONSE. It is nil when the client has left.
+func (x *Exchange) failure(err error) *problem {
+	var e *session.Error
+	switch {
+	case x.context().Err() != nil:
+		x.abort(statusClientGone)
+		return nil
+	case errors.Is(err, session.ErrClosed):
+		return &problem{Kind: kindLost, detail: "the connection to the service was lost"}
+	case !errors.As(err, &e):
+		return &problem{Kind: kindFailed, detail: "the call failed"}
+	}
+	switch e.Code {
+	case spec.CodeDeadline, spec.CodeIdle:
+		return &problem{Kind: kindTimeout, detail: "the service did not answer within " + x.route.Timeout.String()}
+	case spec.CodeRefused, spec.CodeStale:
+		return &problem{Kind: kindRefused, detail: "the service did not take the call on", retryable: true}
+	case spec.CodeLimit:
+		return tooLarge(x.route.MaxBody)
+	case spec.CodeShutdown:
+		return &problem{Kind: kindLost, detail: "the service shut down before it answered"}
+	default:
+		return &problem{Kind: kindFailed, detail: "the service gave the call up: " + e.Code.String()}
+	}
+}

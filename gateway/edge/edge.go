@@ -1,0 +1,110 @@
+package edge
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/gateway/routing"
+)
+
+// DefaultStall is how long a body, either way, may make no progress.
+const DefaultStall = 10 * time.Second
+
+// Config is what an [Edge] needs.
+type Config struct {
+	Registry *routing.Registry
+	Verifier *auth.Verifier // nil: no authentication is configured, so endpoints with claims answer 401
+	Logger   *slog.Logger   // nil: [slog.Default]
+	Stall    time.Duration  // zero: [DefaultStall]
+}
+
+// Edge is the HTTP side of a gateway. It may be used concurrently.
+type Edge struct {
+	cfg Config
+	log *slog.Logger
+}
+
+// New returns an edge.
+func New(cfg Config) *Edge {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Stall == 0 {
+		cfg.Stall = DefaultStall
+	}
+	return &Edge{cfg: cfg, log: cfg.Logger}
+}
+
+// ServeHTTP implements [http.Handler].
+func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := acquire(w, r)
+	if p := e.serve(x); p != nil {
+		e.refuse(x, p)
+	}
+	if x.pump != nil {
+		x.join()
+	}
+	e.account(x)
+	aborted := x.aborted
+	x.release()
+	if aborted { // breaks the connection or the stream off: nobody must take what was sent for the whole
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// serve passes the exchange through the stages. What it returns is the gateway's own answer.
+func (e *Edge) serve(x *Exchange) *problem {
+	identify(x)
+	if p := normalise(x); p != nil {
+		return p
+	}
+	if p := scrub(x); p != nil {
+		return p
+	}
+	if p := e.resolve(x); p != nil || x.answered() {
+		return p
+	}
+	if p := e.authorise(x); p != nil {
+		return p
+	}
+	if p := limit(x); p != nil {
+		return p
+	}
+	return e.dispatch(x)
+}
+
+// account writes the access log, and warns of the gateway's own failures.
+func (e *Edge) account(x *Exchange) {
+	own := x.problem != nil && x.status >= http.StatusInternalServerError
+	level := slog.LevelDebug
+	if own {
+		level = slog.LevelWarn
+	}
+	ctx := x.context()
+	if !e.log.Enabled(ctx, level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 16)
+	attrs = append(attrs,
+		slog.String("method", x.method), slog.String("path", x.path), slog.Int("status", x.status), slog.Int64("bytes", x.written),
+		slog.Duration("took", time.Since(x.start)), slog.String("requestId", x.request.ID.String()), slog.String("peer", x.request.Peer),
+	)
+	if id := x.header()[headerRequestID]; len(id) > 0 {
+		attrs = append(attrs, slog.String("clientRequestId", id[0]))
+	}
+	if x.route != nil {
+		attrs = append(attrs, slog.String("service", x.route.Release.Service), slog.String("version", x.route.Release.Version))
+	}
+	if x.tries > 0 {
+		attrs = append(attrs, slog.String("instance", x.tried[x.tries-1].ID()))
+	}
+	if x.problem != nil {
+		attrs = append(attrs, slog.String("code", x.problem.Code), slog.String("detail", x.problem.detail))
+	}
+	if x.aborted {
+		attrs = append(attrs, slog.Bool("aborted", true))
+	}
+	e.log.LogAttrs(ctx, level, "request", attrs...)
+}

@@ -1,0 +1,77 @@
+package edge
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/stella-ops/router/gateway/routing"
+	"github.com/stella-ops/router/spec"
+)
+
+// maxTries is how many instances one request is offered to.
+const maxTries = 3
+
+// Exchange is one request and its answer, on their way through the stages. One goroutine owns it.
+type Exchange struct {
+	front
+
+	start   time.Time
+	method  string
+	length  int64        // of the request body in bytes; -1 if unknown
+	path    string       // canonical
+	request spec.Request // REQUEST metadata, which the stages fill in
+	room    int          // bytes that the header fields take at most
+	params  []string     // memory for the path's parameters
+
+	nominated []string // header names that Connection makes hop-by-hop
+
+	route    *routing.Route
+	tried    [maxTries]*routing.Instance
+	tries    int
+	pump     *pump // of a streamed request body
+	response spec.Response
+	values   []string // backing of the response header's values
+
+	status  int // 0: not yet answered
+	written int64
+	problem *problem // the gateway's own answer
+	aborted bool
+}
+
+var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
+
+func acquire(w http.ResponseWriter, r *http.Request) *Exchange {
+	x, _ := exchanges.Get().(*Exchange)
+	x.start = time.Now()
+	x.attach(w, r)
+	return x
+}
+
+// release gives the exchange back. It keeps the memory of slices and no reference to anything of the request.
+func (x *Exchange) release() {
+	clear(x.request.Header)
+	clear(x.request.Params)
+	clear(x.params[:cap(x.params)])
+	clear(x.response.Header)
+	clear(x.values)
+	clear(x.nominated)
+	*x = Exchange{
+		request:   spec.Request{Header: x.request.Header[:0], Params: x.request.Params[:0]},
+		response:  spec.Response{Header: x.response.Header[:0]},
+		params:    x.params[:0],
+		values:    x.values[:0],
+		nominated: x.nominated[:0],
+	}
+	exchanges.Put(x)
+}
+
+func (x *Exchange) answered() bool { return x.status != 0 }
+
+// abort ends the exchange without an answer, or breaks off the one that has begun. status is for the log.
+func (x *Exchange) abort(status int) {
+	x.aborted = true
+	if x.status == 0 {
+		x.status = status
+	}
+}

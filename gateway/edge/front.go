@@ -1,0 +1,86 @@
+package edge
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// front is the HTTP side of an exchange: net/http's. Another engine would have another front with the same methods.
+type front struct {
+	w http.ResponseWriter
+	r *http.Request
+}
+
+// attach takes the request's facts over into the exchange.
+func (x *Exchange) attach(w http.ResponseWriter, r *http.Request) {
+	x.w, x.r = w, r
+	x.method, x.length = r.Method, r.ContentLength
+	x.request.Authority, x.request.Peer, x.request.TLS = r.Host, r.RemoteAddr, r.TLS != nil
+	x.request.ContentLength = r.ContentLength
+}
+
+// target is the request target as it came.
+func (f *front) target() string { return f.r.RequestURI }
+
+// header is the request's header, its names in canonical form. It must not be changed.
+func (f *front) header() http.Header { return f.r.Header }
+
+// context ends when the client has left, which net/http notices only once the body has been read to its end.
+func (f *front) context() context.Context { return f.r.Context() }
+
+// http1 reports whether the connection carries one exchange at a time.
+func (f *front) http1() bool { return f.r.ProtoMajor == 1 }
+
+// ambiguous reports whether the end of the request in the byte stream depends on who reads it: the body is chunked,
+// and net/http hides a Content-Length that stood beside that; or HTTP/1.0, where it hides a Transfer-Encoding.
+func (f *front) ambiguous() bool {
+	return len(f.r.TransferEncoding) > 0 || f.http1() && f.r.ProtoMinor == 0
+}
+
+// read reads from the request body. io.EOF is its end.
+func (f *front) read(p []byte) (int, error) { return f.r.Body.Read(p) }
+
+// deadlines is what net/http's writers implement.
+type deadlines interface {
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+// readBy bounds the reads from the client, those that wait already included.
+func (f *front) readBy(t time.Time) {
+	if d, ok := f.w.(deadlines); ok {
+		_ = d.SetReadDeadline(t) // fails on a connection that is gone, as the read does
+	}
+}
+
+// writeBy bounds the writes to the client.
+func (f *front) writeBy(t time.Time) {
+	if d, ok := f.w.(deadlines); ok {
+		_ = d.SetWriteDeadline(t) // fails on a connection that is gone, as the write does
+	}
+}
+
+// duplex allows to answer before the body has been read. Without it net/http reads on before it answers.
+func (f *front) duplex() {
+	if d, ok := f.w.(interface{ EnableFullDuplex() error }); ok && f.http1() {
+		_ = d.EnableFullDuplex() // fails for HTTP/2, which needs none
+	}
+}
+
+// answerHeader is the header of the answer, to be filled before head.
+func (f *front) answerHeader() http.Header { return f.w.Header() }
+
+// head begins the answer. net/http copies the header.
+func (f *front) head(status int) { f.w.WriteHeader(status) }
+
+// write writes a part of the answer's body.
+func (f *front) write(p []byte) (int, error) { return f.w.Write(p) }
+
+// flush sends what has been written.
+func (f *front) flush() error {
+	if w, ok := f.w.(interface{ FlushError() error }); ok {
+		return w.FlushError()
+	}
+	return nil
+}

@@ -1,0 +1,117 @@
+package edge
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/stella-ops/router/spec"
+)
+
+// Kind is a kind of answer that the gateway makes itself.
+type Kind struct {
+	Code    string // stable
+	Status  int
+	Meaning string // when it is given, and what to do
+}
+
+// The kinds. Their order is that of the stages.
+var (
+	kindPath            = &Kind{"bad_path", 400, "The request target is not a path in a form that means one thing only."}
+	kindRequest         = &Kind{"bad_request", 400, "A header field that belongs to the connection is used to hide others."}
+	kindHeaders         = &Kind{"headers_too_large", 431, "The header fields, query and path take more than 64 KiB, or are more than 128."}
+	kindNotFound        = &Kind{"not_found", 404, "No connected service offers the path."}
+	kindMethod          = &Kind{"method_not_allowed", 405, "The path is served for other methods; Allow lists them."}
+	kindVersion         = &Kind{"version_not_found", 404, "The service does not offer the endpoint in the version that Stella-Version names."}
+	kindUnauthenticated = &Kind{"unauthenticated", 401, "The endpoint requires claims, and the request proves no identity; see WWW-Authenticate."}
+	kindForbidden       = &Kind{"forbidden", 403, "The caller is known and lacks a claim; detail names it."}
+	kindTooLarge        = &Kind{"payload_too_large", 413, "The request body is over the endpoint's limit."}
+	kindNoInstance      = &Kind{"no_instance", 503, "The endpoint is known, and no instance that offers it is connected. Try again after Retry-After."}
+	kindOverloaded      = &Kind{"overloaded", 503, "Every instance has all the calls that it takes at once. Try again after Retry-After."}
+	kindRefused         = &Kind{"refused", 503, "The service did not take the call on: nothing was done, and it may be repeated whatever its method."}
+	kindStalled         = &Kind{"body_stalled", 408, "The request body stopped arriving."}
+	kindBody            = &Kind{"bad_body", 400, "The request body does not keep to its own framing."}
+	kindTimeout         = &Kind{"timeout", 504, "The service did not answer within the endpoint's timeout."}
+	kindLost            = &Kind{"service_lost", 502, "The connection to the service was lost during the call. Whether the call was done is unknown."}
+	kindFailed          = &Kind{"service_failed", 502, "The service gave the call up without an answer."}
+	kindAnswer          = &Kind{"bad_answer", 502, "The service's answer breaks the protocol."}
+)
+
+// Problems lists every answer that the gateway makes itself.
+func Problems() []Kind {
+	all := []*Kind{
+		kindPath, kindRequest, kindHeaders, kindNotFound, kindMethod, kindVersion, kindUnauthenticated, kindForbidden, kindTooLarge,
+		kindNoInstance, kindOverloaded, kindRefused, kindStalled, kindBody, kindTimeout, kindLost, kindFailed, kindAnswer,
+	}
+	kinds := make([]Kind, len(all))
+	for i, k := range all {
+		kinds[i] = *k
+	}
+	return kinds
+}
+
+// problem is an answer of the gateway's own to one request.
+type problem struct {
+	*Kind
+
+	detail    string
+	allow     string // Allow
+	challenge string // WWW-Authenticate
+	retryable bool
+}
+
+// retryAfter is what 503 asks clients to wait, in seconds.
+const retryAfter = "1"
+
+// statusClientGone is what the log says of a request whose client left. It is never sent.
+const statusClientGone = 499
+
+// closing is the value of a Connection field that ends the connection. Shared: never changed.
+var closing = []string{"close"}
+
+// stamp sets what every answer carries.
+func (x *Exchange) stamp(h http.Header) {
+	h[headerRequestID] = x.value(x.request.ID.String())
+	if x.ambiguous() {
+		h[headerConnection] = closing
+	}
+}
+
+// refuse answers with a problem.
+func (e *Edge) refuse(x *Exchange, p *problem) {
+	x.problem, x.status = p, p.Status
+	body, err := json.Marshal(spec.Problem{
+		Type: "about:blank", Title: http.StatusText(p.Status), Status: p.Status, Detail: p.detail, Code: p.Code,
+		RequestID: x.request.ID.String(), Origin: "gateway", Retryable: p.retryable,
+	})
+	if err != nil {
+		x.abort(p.Status) // cannot be: a problem is strings and numbers
+		return
+	}
+	h := x.answerHeader()
+	x.stamp(h)
+	h[headerContentType] = []string{spec.ProblemType}
+	h[headerContentLength] = []string{strconv.Itoa(len(body))}
+	if p.allow != "" {
+		h["Allow"] = []string{p.allow}
+	}
+	if p.challenge != "" {
+		h["Www-Authenticate"] = []string{p.challenge}
+	}
+	if p.Status == http.StatusServiceUnavailable {
+		h["Retry-After"] = []string{retryAfter}
+	}
+	// A large body that nobody has read: answer at once instead of reading on, and end the connection with it.
+	if x.http1() && x.streams() {
+		x.duplex()
+		if x.pump == nil {
+			x.readBy(time.Now().Add(lingering))
+		}
+		h[headerConnection] = closing
+	}
+	x.writeBy(time.Now().Add(e.cfg.Stall))
+	x.head(p.Status)
+	n, _ := x.write(body) // a client that is gone needs no answer
+	x.written = int64(n)
+}

@@ -1,0 +1,188 @@
+package edge
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+	"github.com/stella-ops/router/transports/session"
+)
+
+const (
+	// chunk is how much of a body one frame takes: with the header it fills a pooled buffer.
+	chunk = spec.MaxChunk - spec.HeaderSize
+	// lingering bounds how long a connection is read from after an answer that did not need all of the request, so
+	// that a client which is still sending gets to read the answer before the connection ends.
+	lingering = time.Second
+	// lingeringBytes bounds how much is read then; net/http has the same bound.
+	lingeringBytes = 256 << 10
+)
+
+// longAgo as a deadline makes reads that wait return.
+var longAgo = time.Unix(1, 0)
+
+// pump owns the request body: from dispatch to its end, or to the call's, it moves the body to the service, counts
+// it, and notices a client that stalls or leaves. It is joined before the handler returns. Beside the credit that the
+// service has granted it holds one chunk, however slowly the service reads.
+type pump struct {
+	x     *Exchange
+	call  *session.Call
+	stall time.Duration
+
+	verdict  atomic.Pointer[verdictOnBody] // set before the call is cancelled because of the body
+	stopping atomic.Bool                   // the body is not wanted any more
+	aborting atomic.Bool                   // and the connection is to end at once
+	whole    bool                          // the body was read to its end; set before done is closed
+	done     chan struct{}
+}
+
+// verdictOnBody says that the body is why a call failed.
+type verdictOnBody struct {
+	problem *problem // what to answer; nil if the client has left
+}
+
+// startPump lets the body of the exchange flow into the call.
+func (x *Exchange) startPump(call *session.Call, stall time.Duration) {
+	x.duplex()
+	x.pump = &pump{x: x, call: call, stall: stall, done: make(chan struct{})}
+	go x.pump.run()
+}
+
+func (p *pump) run() {
+	defer close(p.done)
+	left := p.x.route.MaxBody
+	for {
+		f := transports.NewFrame(chunk)
+		p.x.readBy(time.Now().Add(p.stall))
+		if p.stopping.Load() {
+			f.Release()
+			p.linger()
+			return
+		}
+		b := f.Bytes()
+		n, err := p.x.read(b[len(b) : len(b)+chunk])
+		f.SetBytes(b[:len(b)+n])
+		if left -= int64(n); left < 0 {
+			f.Release()
+			p.end(tooLarge(p.x.route.MaxBody), spec.CodeLimit)
+			return
+		}
+		if err == io.EOF { //nolint:errorlint // io.Reader returns it bare
+			p.whole = true
+			p.x.readBy(time.Time{})
+			_ = p.send(f, true) // fails when the call has ended, and then it does not matter
+			return
+		}
+		if p.send(f, false) != nil { // the call has ended, or the service wants no more
+			p.linger()
+			return
+		}
+		if err != nil {
+			p.end(p.x.fault(err))
+			return
+		}
+	}
+}
+
+// end cancels the call because of its body.
+func (p *pump) end(why *problem, code spec.Code) {
+	p.verdict.Store(&verdictOnBody{why})
+	p.call.Cancel(code)
+}
+
+// send passes on what has been read, in as many parts as the credit asks for. It takes over f. A part of a chunk, and
+// a chunk that is hardly used, travels in a buffer of its own size: a client that sends a byte at a time must not make
+// somebody hold a chunk for each.
+func (p *pump) send(f *transports.Frame, end bool) error {
+	data := f.Payload()
+	for len(data) > 0 || end {
+		n := 0
+		if len(data) > 0 { // an END without data needs no credit
+			var err error
+			if n, err = p.call.Acquire(len(data)); err != nil {
+				f.Release()
+				return err
+			}
+		}
+		part := f
+		if n < len(f.Payload()) || n < chunk/2 {
+			part = transports.NewFrame(n)
+			part.SetBytes(append(part.Bytes(), data[:n]...))
+		} else {
+			f = nil
+		}
+		data = data[n:]
+		if err := p.call.Send(part, n, end && len(data) == 0); err != nil || len(data) == 0 {
+			f.Release()
+			return err
+		}
+	}
+	f.Release()
+	return nil
+}
+
+// linger reads on for a moment, for nobody.
+func (p *pump) linger() {
+	if !p.x.http1() {
+		return // the stream is reset, the connection goes on
+	}
+	p.x.readBy(time.Now().Add(lingering))
+	f := transports.NewFrame(chunk)
+	defer f.Release()
+	b := f.Bytes()
+	b = b[len(b) : len(b)+chunk]
+	for left := lingeringBytes; left > 0 && !p.aborting.Load(); {
+		n, err := p.x.read(b)
+		left -= n
+		if err != nil {
+			p.whole = err == io.EOF //nolint:errorlint // io.Reader returns it bare
+			return
+		}
+	}
+}
+
+// join ends the pump of a call that has ended, and waits for it. What has been answered so far is sent first.
+func (x *Exchange) join() {
+	p := x.pump
+	select {
+	case <-p.done:
+		return
+	default:
+	}
+	p.stopping.Store(true)
+	if x.aborted || !x.http1() {
+		p.aborting.Store(true)
+		x.readBy(longAgo)
+	} else if x.flush() == nil {
+		x.readBy(time.Now().Add(lingering))
+	}
+	<-p.done
+}
+
+// ended reports whether the body has been read to its end.
+func (p *pump) ended() bool {
+	select {
+	case <-p.done:
+		return p.whole
+	default:
+		return false
+	}
+}
+
+// fault says what an error of reading the body means: the answer, nil when the client has left, and the code of the
+// CANCEL.
+func (x *Exchange) fault(err error) (*problem, spec.Code) {
+	var broken *net.OpError
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &problem{Kind: kindStalled, detail: "the request body stopped arriving"}, spec.CodeStalled
+	case x.context().Err() != nil, errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &broken), !x.http1():
+		return nil, spec.CodeClientGone
+	}
+	return &problem{Kind: kindBody, detail: "the request body breaks its framing"}, spec.CodeClientGone
+}

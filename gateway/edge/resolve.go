@@ -1,0 +1,60 @@
+package edge
+
+import (
+	"net/http"
+)
+
+const headerVersion = "Stella-Version"
+
+// resolve finds the endpoint and the version of its service.
+func (e *Edge) resolve(x *Exchange) *problem {
+	if x.answered() { // OPTIONS *
+		return nil
+	}
+	m := e.cfg.Registry.Snapshot().Match(x.method, x.path, x.params)
+	x.params = m.Params
+	if m.Endpoint == nil {
+		switch allow := m.Allow(); {
+		case allow == "":
+			return &problem{Kind: kindNotFound, detail: "no service offers this path"}
+		case x.method == http.MethodOptions:
+			x.options(allow)
+			return nil
+		default:
+			return &problem{Kind: kindMethod, detail: "the path is served for " + allow, allow: allow}
+		}
+	}
+	version := ""
+	if v := x.header()[headerVersion]; len(v) > 0 {
+		version = v[0]
+		if len(v) > 1 {
+			return &problem{Kind: kindVersion, detail: headerVersion + " may be given once"}
+		}
+	}
+	if x.route = m.Endpoint.Select(version); x.route == nil {
+		return &problem{Kind: kindVersion, detail: "service " + m.Endpoint.Service + " does not offer this endpoint in the version that " +
+			headerVersion + " names, which must be exact, such as 1.4.0"}
+	}
+	r := &x.request
+	r.Endpoint = x.route.Index
+	if x.method != x.route.Method { // HEAD by GET
+		r.Method = x.method
+	}
+	r.Params = r.Params[:0]
+	for _, p := range x.params {
+		r.Params = append(r.Params, decode(p))
+	}
+	if x.route.NeedsPath {
+		r.Path = x.path
+	}
+	return nil
+}
+
+// options answers an OPTIONS request that no service has declared.
+func (x *Exchange) options(allow string) {
+	h := x.answerHeader()
+	x.stamp(h)
+	h["Allow"] = []string{allow}
+	x.status = http.StatusNoContent
+	x.head(x.status)
+}

@@ -1,0 +1,251 @@
+// Package gateway is the HTTP ingress: it takes sessions from services, knows from their manifests what they offer, and
+// passes requests on to them. Nothing behind it speaks HTTP.
+//
+// The command stella-gateway runs one; programs and tests may run one inside themselves. The package only joins the
+// parts: HTTP is package edge's, who is connected and what they offer is package routing's, identity is package
+// auth's, and what operators see is package admin's. It never looks into bodies, and never configures an endpoint: that
+// is what manifests are for.
+//
+// Start reading at [New].
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stella-ops/router/gateway/admin"
+	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/gateway/edge"
+	"github.com/stella-ops/router/gateway/routing"
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+)
+
+// lastWords is how long ending requests have to send what they end with, after the grace.
+const lastWords = time.Second
+
+// Gateway is one gateway. Serve may be called once; the other methods may be called concurrently and at any time.
+type Gateway struct {
+	cfg      Config
+	log      *slog.Logger
+	registry *routing.Registry
+
+	http, admin         *http.Server
+	httpAddr, adminAddr net.Listener
+	listeners           []transports.Listener
+	token               *tokenFile // nil outside development mode
+
+	ready   atomic.Bool
+	closing atomic.Bool   // services that come now are turned away
+	ended   chan struct{} // closed by Close
+	once    sync.Once
+	wg      sync.WaitGroup // every goroutine but those of the HTTP servers
+
+	mu       sync.Mutex
+	sessions map[*service]struct{}
+}
+
+// New checks the configuration, whose errors wrap [ErrConfig], and takes all addresses. Nothing is served until
+// Serve is called, and Close gives the addresses back.
+func New(cfg Config) (*Gateway, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, ended: make(chan struct{}), sessions: map[*service]struct{}{}}
+	var verifier *auth.Verifier
+	if cfg.Dev != nil {
+		if g.token, err = newTokenFile(*cfg.Dev, cfg.Logger); err != nil {
+			return nil, err
+		}
+		verifier = g.token.key.Verifier()
+	}
+	g.registry = routing.NewRegistry(routing.Config{
+		Region: cfg.Region, Heartbeat: cfg.Heartbeat, Retain: cfg.Retain, Logger: cfg.Logger, Changed: g.token.changed,
+	})
+	g.http = edge.New(edge.Config{Registry: g.registry, Verifier: verifier, Logger: cfg.Logger, Stall: cfg.Stall}).Server()
+	g.admin = admin.Server(admin.Handler(admin.Config{Registry: g.registry, Ready: g.ready.Load}))
+	if err := g.listen(); err != nil {
+		return nil, errors.Join(err, g.release())
+	}
+	return g, nil
+}
+
+func (g *Gateway) listen() error {
+	var err error
+	if g.httpAddr, err = net.Listen("tcp", g.cfg.HTTP); err != nil { //nolint:noctx // the address is resolved, and nothing else waits
+		return fmt.Errorf("gateway: http: %w", err)
+	}
+	if g.adminAddr, err = net.Listen("tcp", g.cfg.Admin); err != nil { //nolint:noctx // as above
+		return fmt.Errorf("gateway: admin: %w", err)
+	}
+	for _, raw := range g.cfg.Listen {
+		l, err := transports.Listen(context.Background(), raw, transports.ListenConfig{Rejected: g.rejected})
+		if err != nil {
+			return fmt.Errorf("gateway: listen: %w", err)
+		}
+		g.listeners = append(g.listeners, l)
+	}
+	return nil
+}
+
+// release gives back the addresses.
+func (g *Gateway) release() error {
+	var errs []error
+	for _, l := range []net.Listener{g.httpAddr, g.adminAddr} {
+		if l != nil {
+			errs = append(errs, ignoreClosed(l.Close()))
+		}
+	}
+	for _, l := range g.listeners {
+		errs = append(errs, ignoreClosed(l.Close()))
+	}
+	return errors.Join(errs...)
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (g *Gateway) rejected(remote string, err error) {
+	g.log.Warn("connection is not a service", "remote", remote, "error", err)
+}
+
+// HTTPAddr is the address for clients, host:port, with the port that was really taken.
+func (g *Gateway) HTTPAddr() string { return g.httpAddr.Addr().String() }
+
+// AdminAddr is the address for operators.
+func (g *Gateway) AdminAddr() string { return g.adminAddr.Addr().String() }
+
+// ListenAddrs are the URLs that services dial.
+func (g *Gateway) ListenAddrs() []string {
+	addrs := make([]string, len(g.listeners))
+	for i, l := range g.listeners {
+		addrs[i] = l.Addr()
+	}
+	return addrs
+}
+
+// Registry is who is connected and what they offer.
+func (g *Gateway) Registry() *routing.Registry { return g.registry }
+
+// Serve serves until ctx ends, and then drains: /readyz turns 503, nothing new is accepted, open requests have the
+// grace to end, and services are told. It returns nil after that. Any other end is an error.
+func (g *Gateway) Serve(ctx context.Context) error {
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	failed := make(chan error, 2+len(g.listeners))
+	g.wg.Go(func() { g.registry.Watch(inner) })
+	if g.token != nil {
+		if err := g.token.write(time.Now(), nil); err != nil {
+			stop()
+			return errors.Join(err, g.Close())
+		}
+		g.wg.Go(func() { g.token.keep(inner, g.registry) })
+	}
+	for _, l := range g.listeners {
+		g.wg.Go(func() { failed <- g.accept(inner, l) })
+	}
+	g.wg.Go(func() { failed <- serve("admin", g.admin, g.adminAddr) })
+	g.wg.Go(func() { failed <- serve("http", g.http, g.httpAddr) })
+	g.ready.Store(true)
+	g.log.Info("serving", "http", g.HTTPAddr(), "listen", g.ListenAddrs(), "admin", g.AdminAddr(), "region", g.cfg.Region, "node", g.cfg.Node)
+	var err error
+	select {
+	case <-ctx.Done():
+		g.drain()
+	case <-g.ended:
+	case err = <-failed:
+	}
+	stop()
+	err = errors.Join(err, g.Close())
+	g.wg.Wait()
+	return err
+}
+
+func serve(what string, s *http.Server, l net.Listener) error {
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("gateway: %s: %w", what, err)
+	}
+	return nil
+}
+
+// drain lets open requests end within the grace.
+func (g *Gateway) drain() {
+	g.ready.Store(false)
+	g.log.Info("draining", "grace", g.cfg.Grace)
+	g.closing.Store(true)
+	for _, l := range g.listeners {
+		if err := ignoreClosed(l.Close()); err != nil {
+			g.log.Warn("closing a listener", "error", err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.Grace)
+	defer cancel()
+	stop := make(chan struct{})
+	defer close(stop)
+	g.wg.Go(func() { // Close ends the wait
+		select {
+		case <-g.ended:
+			cancel()
+		case <-stop:
+		}
+	})
+	err := g.http.Shutdown(ctx)
+	g.goAway()
+	if err == nil {
+		g.log.Info("drained")
+		return
+	}
+	g.log.Warn("requests were still open at the end of the grace", "error", err)
+	// Their calls fail with the sessions, and they get to say so.
+	g.closeSessions()
+	last, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
+	if err := g.http.Shutdown(last); err != nil {
+		g.log.Warn("requests did not end", "error", err)
+	}
+}
+
+// goAway tells every service that this gateway takes its leave.
+func (g *Gateway) goAway() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for s := range g.sessions {
+		s.session.Drain(spec.CodeShutdown, "the gateway is shutting down")
+	}
+}
+
+// closeSessions ends every session, and waits for them.
+func (g *Gateway) closeSessions() {
+	g.mu.Lock()
+	sessions := make([]*service, 0, len(g.sessions))
+	for s := range g.sessions {
+		sessions = append(sessions, s)
+	}
+	g.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, s := range sessions {
+		wg.Go(func() { _ = s.session.Close(spec.CodeShutdown, "the gateway is shutting down") }) // ends either way
+	}
+	wg.Wait()
+}
+
+// Close ends everything at once. Serve returns after it.
+func (g *Gateway) Close() error {
+	g.ready.Store(false)
+	g.closing.Store(true)
+	g.once.Do(func() { close(g.ended) })
+	err := g.release()
+	g.closeSessions()
+	return errors.Join(err, ignoreClosed(g.http.Close()), ignoreClosed(g.admin.Close()))
+}
