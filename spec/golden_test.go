@@ -1,0 +1,178 @@
+package spec_test
+
+import (
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/stella-ops/router/spec"
+)
+
+// golden is what a file of testdata/frames holds. The files are written by hand, as another implementation would
+// read them, and are never generated from the code.
+type golden struct {
+	header     spec.Header // without Length and MetaLen, which the encoder computes
+	meta, body string
+}
+
+var (
+	goldenRequest = spec.Request{
+		Generation: 1, Endpoint: 300, Method: "HEAD", Params: []string{"42", "a b/c"}, Path: "/x/42/a%20b/c", Query: "limit=5",
+		Authority: "example.com", TLS: true, Peer: "192.0.2.1:4711",
+		ID:            spec.RequestID{0x01, 0x97, 0x5b, 0xd9, 0x9a, 0x00, 0x7a, 0xbc, 0x8d, 0xef, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab},
+		ContentLength: 5,
+		Trace: spec.Trace{
+			TraceID: [16]byte{0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36},
+			SpanID:  [8]byte{0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7}, Flags: 1, State: "k=v",
+		},
+		Identity: &spec.Identity{Subject: "alice", Tenant: "acme", Claims: []spec.Claim{{Type: "scope", Value: "billing:read"}, {Type: "admin"}}},
+		Header: []spec.Field{
+			{Name: "Content-Type", Value: "application/json"}, {Name: "X-Test", Value: "yes"}, {Name: "Access-Control-Max-Age"},
+		},
+	}
+	goldenResponse = spec.Response{
+		Status: 201, ContentLength: 15,
+		Header: []spec.Field{{Name: "Content-Type", Value: "application/json"}, {Name: "Location", Value: "/invoices/4711"}},
+	}
+	goldenHello = spec.Hello{
+		Instance: spec.Instance{Service: "billing", Version: "1.4.0", Region: "eu", ID: "i-1"}, Nonce: "0123456789abcdef",
+		ManifestDigest: spec.Digest([]byte("{}")), Lease: 1024, StreamWindow: spec.StreamWindow,
+		Features: []spec.Feature{{Name: "resync", Critical: true}},
+	}
+	goldenWelcome = spec.Welcome{
+		Node: "gw-1", Region: "eu", HeartbeatMS: 5000, MaxFrame: spec.MaxFrameDefault, StreamWindow: spec.StreamWindow,
+		Gateways: []string{"tcp://127.0.0.1:5200"},
+	}
+	goldenHeartbeat = spec.Heartbeat{Status: spec.StatusReady, InFlight: 3, ErrorPermille: 5, Lease: 1024}
+)
+
+func canonical(v any) string {
+	GinkgoHelper()
+	b, err := spec.Canonical(v)
+	Expect(err).NotTo(HaveOccurred())
+	return string(b)
+}
+
+// goldens has every file of testdata/frames, by its name.
+func goldens() map[string]golden {
+	type h = spec.Header
+	return map[string]golden{
+		"hello":                {h{Type: spec.TypeHello, Flags: spec.FlagInlineBody}, canonical(goldenHello), "{}"},
+		"heartbeat":            {h{Type: spec.TypeHeartbeat}, canonical(goldenHeartbeat), ""},
+		"request":              {h{Type: spec.TypeRequest, Flags: spec.FlagEnd | spec.FlagInlineBody | spec.FlagIdempotent, Stream: 2, Aux: 5000}, string(goldenRequest.AppendTo(nil)), "hello"},
+		"request_least":        {h{Type: spec.TypeRequest, Flags: spec.FlagEnd, Stream: spec.MaxStreamID - 1}, string((&spec.Request{ContentLength: -1}).AppendTo(nil)), ""},
+		"response":             {h{Type: spec.TypeResponse, Flags: spec.FlagEnd | spec.FlagInlineBody, Stream: 2}, string(goldenResponse.AppendTo(nil)), "{\"id\":\"4711\"} \n"},
+		"response_head":        {h{Type: spec.TypeResponse, Stream: 4}, string((&spec.Response{Status: 200, ContentLength: -1}).AppendTo(nil)), ""},
+		"request_stream_data":  {h{Type: spec.TypeRequestStreamData, Stream: 2}, "", "first"},
+		"response_stream_data": {h{Type: spec.TypeResponseStreamData, Flags: spec.FlagEnd, Stream: 2, Aux: 7}, "", "last"},
+		"cancel":               {h{Type: spec.TypeCancel, Stream: 2, Aux: uint32(spec.CodeClientGone)}, "went away\n", ""},
+		"cancel_session":       {h{Type: spec.TypeCancel, Aux: uint32(spec.CodeUnauthorized)}, "who is “x”", ""},
+		"resync":               {h{Type: spec.TypeResync}, "{}", ""},
+		"endpoints":            {h{Type: spec.TypeEndpoints, Flags: spec.FlagEnd, Aux: 3}, "", "}\n"},
+		"welcome":              {h{Type: spec.TypeWelcome}, canonical(goldenWelcome), ""},
+		"credit":               {h{Type: spec.TypeCredit, Stream: 2, Aux: 65536}, "", ""},
+		"ping":                 {h{Type: spec.TypePing, Aux: 0xdeadbeef}, "", ""},
+		"pong":                 {h{Type: spec.TypePong, Aux: 0xdeadbeef}, "", ""},
+		"goaway":               {h{Type: spec.TypeGoAway, Aux: uint32(spec.CodeShutdown)}, "deployment", ""},
+		"trailers":             {h{Type: spec.TypeTrailers, Flags: spec.FlagEnd, Stream: 2}, "\x00", ""},
+	}
+}
+
+const goldenFolder = "testdata/frames"
+
+// readGolden reads hex bytes and quoted strings; # begins a comment.
+func readGolden(name string) ([]byte, error) {
+	text, err := os.ReadFile(filepath.Join(goldenFolder, name+".hex"))
+	if err != nil {
+		return nil, err
+	}
+	var out []byte
+	for i, line := range strings.Split(string(text), "\n") {
+		for rest := strings.TrimLeft(line, " "); rest != "" && rest[0] != '#'; rest = strings.TrimLeft(rest, " ") {
+			if quoted, err := strconv.QuotedPrefix(rest); err == nil {
+				s, err := strconv.Unquote(quoted)
+				if err != nil {
+					return nil, fmt.Errorf("%s.hex:%d: %w", name, i+1, err)
+				}
+				out, rest = append(out, s...), rest[len(quoted):]
+				continue
+			}
+			word, after, _ := strings.Cut(rest, " ")
+			b, err := hex.DecodeString(word)
+			if err != nil {
+				return nil, fmt.Errorf("%s.hex:%d: %q: %w", name, i+1, word, err)
+			}
+			out, rest = append(out, b...), after
+		}
+	}
+	return out, nil
+}
+
+var _ = Describe("The golden bytes", func() {
+	It("are there for every frame type", func() {
+		files, err := filepath.Glob(goldenFolder + "/*.hex")
+		Expect(err).NotTo(HaveOccurred())
+		all := goldens()
+		Expect(files).To(HaveLen(len(all)))
+		seen := map[spec.FrameType]bool{}
+		for _, g := range all {
+			seen[g.header.Type] = true
+		}
+		for t := range spec.FrameType(0xff) {
+			Expect(seen[t]).To(Equal(t.Known()), "%s", t)
+		}
+	})
+
+	It("are what the codec writes, and read back as what was written", func() {
+		for name, g := range goldens() {
+			By(name)
+			want, err := readGolden(name)
+			Expect(err).NotTo(HaveOccurred())
+			got, err := spec.AppendFrame(nil, g.header, []byte(g.meta), []byte(g.body))
+			Expect(err).NotTo(HaveOccurred())
+			Expect(hex.Dump(got)).To(Equal(hex.Dump(want)))
+
+			h, payload, n, err := spec.DecodeFrame(want, spec.MaxFrameHello)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(n).To(Equal(len(want)))
+			Expect(string(payload[:h.MetaLen])).To(Equal(g.meta))
+			Expect(string(payload[h.MetaLen:])).To(Equal(g.body))
+			g.header.Length, g.header.MetaLen = uint32(len(payload)), uint16(len(g.meta))
+			Expect(h).To(Equal(g.header))
+		}
+	})
+
+	It("hold metadata that reads back as what was written", func() {
+		metadata := func(name string) []byte {
+			b, err := readGolden(name)
+			Expect(err).NotTo(HaveOccurred())
+			h, payload, _, err := spec.DecodeFrame(b, spec.MaxFrameHello)
+			Expect(err).NotTo(HaveOccurred())
+			return payload[:h.MetaLen]
+		}
+		var request spec.Request
+		Expect(request.Decode(metadata("request"))).To(Succeed())
+		Expect(request).To(Equal(goldenRequest))
+		var response spec.Response
+		Expect(response.Decode(metadata("response"))).To(Succeed())
+		Expect(response).To(Equal(goldenResponse))
+		var hello spec.Hello
+		Expect(spec.DecodeJSON(metadata("hello"), &hello)).To(Succeed())
+		Expect(hello).To(Equal(goldenHello))
+		Expect(hello.Check("resync")).To(Succeed())
+		var welcome spec.Welcome
+		Expect(spec.DecodeJSON(metadata("welcome"), &welcome)).To(Succeed())
+		Expect(welcome).To(Equal(goldenWelcome))
+		Expect(welcome.Check()).To(Succeed())
+		var heartbeat spec.Heartbeat
+		Expect(spec.DecodeJSON(metadata("heartbeat"), &heartbeat)).To(Succeed())
+		Expect(heartbeat).To(Equal(goldenHeartbeat))
+		Expect(heartbeat.Check()).To(Succeed())
+	})
+})
