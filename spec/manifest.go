@@ -130,7 +130,8 @@ func compareEndpoints(a, b Endpoint) int {
 var ErrManifest = errors.New("spec: manifest")
 
 // ParseManifest reads a manifest and checks it whole: its form, every endpoint, that it is canonical, and that its
-// contract digest is right, so that bytes which pass are exactly those that were generated and reviewed.
+// contract digest is right, so that a contract that passes is the one that was generated and reviewed. Documentation
+// that was edited by hand passes: the contract digest leaves it out.
 func ParseManifest(b []byte) (*Manifest, error) {
 	if len(b) > MaxManifest {
 		return nil, fmt.Errorf("%w: %d bytes, the limit is %d", ErrManifest, len(b), MaxManifest)
@@ -231,7 +232,7 @@ func (e *Endpoint) check(m *Manifest) error {
 	case e.Limits.IdleMS < 1 || e.Limits.IdleMS > maxTimeoutMS:
 		return fmt.Errorf("idleMs %d, expected 1 to %d", e.Limits.IdleMS, maxTimeoutMS)
 	case len(p.Params()) > MaxFields || len(e.Claims) > MaxFields:
-		return fmt.Errorf("more than %d parameters or claims", MaxFields)
+		return fmt.Errorf("more than %d path parameters or claims", MaxFields)
 	}
 	for _, c := range e.Claims {
 		if err := c.check(); err != nil {
