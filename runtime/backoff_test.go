@@ -19,7 +19,10 @@ import (
 
 func TestBackoffDoublesUpToItsCap(t *testing.T) {
 	g := gomega.NewWithT(t)
-	bounds := []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond, 1600 * time.Millisecond, 3200 * time.Millisecond, 5 * time.Second, 5 * time.Second}
+	var bounds []time.Duration
+	for _, ms := range []int{100, 200, 400, 800, 1600, 3200, 5000, 5000} {
+		bounds = append(bounds, time.Duration(ms)*time.Millisecond)
+	}
 	longest := make([]time.Duration, len(bounds))
 	for range 2000 {
 		var b backoff
@@ -114,7 +117,7 @@ func TestConnectionForgetsFailuresOnceASessionHasLived(t *testing.T) {
 		if err != nil {
 			return // the time was up meanwhile
 		}
-		time.Sleep(lived)
+		<-time.After(lived)
 		gomega.NewWithT(t).Expect(s.Close(spec.CodeShutdown, "")).To(gomega.Succeed())
 	})
 	// Five seconds of session and about 50 ms of wait: without the reset the wait would grow to 2.5 s on average.

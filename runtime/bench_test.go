@@ -40,6 +40,7 @@ func BenchmarkDispatch(b *testing.B) {
 }
 
 func benchmarkDispatch(b *testing.B, dispatch stella.Dispatch) {
+	b.Helper()
 	m := spec.Manifest{Service: "bench", Version: "1.0.0", Endpoints: []spec.Endpoint{public("POST", "/echo", nil).Endpoint}}
 	manifest, err := m.Encode()
 	if err != nil {

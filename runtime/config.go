@@ -115,9 +115,9 @@ func parseGateways(value string) ([]gatewayURLs, error) {
 	var gateways []gatewayURLs
 	var errs []error
 	seen := map[string]bool{}
-	for _, ways := range strings.Split(value, ",") {
+	for ways := range strings.SplitSeq(value, ",") {
 		var urls gatewayURLs
-		for _, raw := range strings.Split(ways, "|") {
+		for raw := range strings.SplitSeq(ways, "|") {
 			raw = strings.TrimSpace(raw)
 			u, _, err := transports.Parse(raw)
 			switch {

@@ -32,7 +32,7 @@ type connection struct {
 }
 
 func newConnection(r *running, gateway gatewayURLs, lease int) *connection {
-	return &connection{running: r, gateway: gateway, lease: lease, log: r.settings.log.With("gateway", gateway.String())}
+	return &connection{running: r, gateway: gateway, lease: lease, log: r.log.With("gateway", gateway.String())}
 }
 
 // run dials, serves and dials again until ctx ends. Then it drains, and returns when no session is left.
@@ -127,7 +127,7 @@ func (c *connection) openOne(ctx context.Context, raw string) (*served, error) {
 	defer cancel()
 	link, err := transports.Dial(ctx, raw)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // open adds the URL
+		return nil, err
 	}
 	var once sync.Once
 	leaving := make(chan struct{})
@@ -147,7 +147,7 @@ func (c *connection) openOne(ctx context.Context, raw string) (*served, error) {
 		GoAway: func(spec.Code, string) { once.Do(func() { close(leaving) }) },
 	})
 	if err != nil {
-		return nil, err //nolint:wrapcheck // open adds the URL
+		return nil, err
 	}
 	opened.Store(s)
 	return &served{Service: s, leaving: leaving}, nil

@@ -130,7 +130,8 @@ func (d *dispatcher) run(c *call, dispatch Dispatch) (ok bool) {
 	defer c.response.release()
 	defer func() {
 		if v := recover(); v != nil {
-			ok = d.panicked(c, v)
+			d.panicked(c, v)
+			ok = false
 		}
 	}()
 	err := dispatch(c, &c.request, &c.response)
@@ -173,19 +174,18 @@ func (d *dispatcher) over(c *call, err error) bool {
 }
 
 // panicked answers a call whose handler panicked with v.
-func (d *dispatcher) panicked(c *call, v any) bool {
+func (d *dispatcher) panicked(c *call, v any) {
 	if v == http.ErrAbortHandler { //nolint:errorlint // the very value, as in net/http
 		c.in.Cancel(spec.CodeInternal, "the handler aborted")
-		return false
+		return
 	}
 	attrs := append(d.attrs(c, nil), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
 	d.log.LogAttrs(c, slog.LevelError, "stella: handler panicked", attrs...)
 	if c.response.begun {
 		c.in.Cancel(spec.CodeInternal, "the service failed within its answer")
-		return false
+		return
 	}
 	d.refuse(c, internalError(nil))
-	return false
 }
 
 // refuse answers with a problem instead of whatever has been written so far.

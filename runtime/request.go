@@ -129,7 +129,7 @@ func (r *Request) readBody(limit int64) ([]byte, error) {
 		case errors.Is(err, io.EOF):
 			return body, nil
 		case err != nil:
-			return nil, err //nolint:wrapcheck // ReadBody wraps it
+			return nil, err
 		}
 	}
 }

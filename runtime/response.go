@@ -117,7 +117,7 @@ func (w *Response) Write(p []byte) (int, error) {
 	}
 	n, err := w.to.Write(p)
 	w.sent += int64(n)
-	return n, err //nolint:wrapcheck // as every io.Writer
+	return n, err
 }
 
 // ReadFrom answers with all of src, without copying it on the way. It makes [io.Copy] fast.
@@ -145,7 +145,7 @@ func (w *Response) ReadFrom(src io.Reader) (int64, error) {
 	if over {
 		err = errTooLong
 	}
-	return held + n, err //nolint:wrapcheck // as every io.ReaderFrom
+	return held + n, err
 }
 
 // fill reads once from src into what is held, and begins the answer when that is more than a small one. io.EOF is the
@@ -167,7 +167,7 @@ func (w *Response) fill(src io.Reader) (int64, error) {
 			return int64(n), err
 		}
 	}
-	return int64(n), err //nolint:wrapcheck // as every io.ReaderFrom
+	return int64(n), err
 }
 
 // promised reads no more than was promised, and notes when there would have been more.
@@ -185,14 +185,14 @@ func (p *promised) Read(b []byte) (int, error) {
 			*p.over = true
 			return 0, errTooLong
 		}
-		return 0, err //nolint:wrapcheck // as every io.Reader
+		return 0, err
 	}
 	if int64(len(b)) > p.left {
 		b = b[:p.left]
 	}
 	n, err := p.src.Read(b)
 	p.left -= int64(n)
-	return n, err //nolint:wrapcheck // as every io.Reader
+	return n, err
 }
 
 // Flush sends what is held, and so begins the answer. Only streams need it: a handler that has written all it has to
@@ -293,7 +293,7 @@ func (w *Response) pass() error {
 	}
 	_, err := w.to.Write(w.held.Bytes())
 	w.held.Reset()
-	return err //nolint:wrapcheck // the session's error says all
+	return err
 }
 
 // begin sends the head. A caller who wants no body has all of the answer then.
@@ -303,7 +303,7 @@ func (w *Response) begin() error {
 		return err
 	}
 	if err := w.to.Head(meta); err != nil {
-		return err //nolint:wrapcheck // the session's error says all
+		return err
 	}
 	w.begun = true
 	if !w.bodiless {
@@ -311,7 +311,7 @@ func (w *Response) begin() error {
 	}
 	w.ended = true
 	if err := w.to.End(); err != nil {
-		return err //nolint:wrapcheck // the session's error says all
+		return err
 	}
 	return http.ErrBodyNotAllowed
 }
@@ -332,7 +332,7 @@ func (w *Response) finish() error {
 		if err := w.pass(); err != nil {
 			return err
 		}
-		return w.to.End() //nolint:wrapcheck // the session's error says all
+		return w.to.End()
 	}
 	if w.length < 0 && bodyAllowed(w.status) {
 		w.length = w.sent
@@ -346,7 +346,7 @@ func (w *Response) finish() error {
 		body = w.held.Bytes()
 	}
 	if err := w.to.Respond(meta, body); err != nil {
-		return err //nolint:wrapcheck // the session's error says all
+		return err
 	}
 	w.begun = true
 	return nil

@@ -55,7 +55,7 @@ var _ = Describe("An answer", func() {
 		for i := range 100_000 {
 			want.WriteString(strconv.Itoa(i) + ",")
 		}
-		Expect(r.body == want.String()).To(BeTrue())
+		Expect(r.body).To(Equal(want.String()))
 	})
 
 	It("gathers what is written after it has begun", func() {
@@ -134,7 +134,7 @@ var _ = Describe("An answer", func() {
 			return err
 		}))
 		r := send(g, request{})
-		Expect(r.body == body).To(BeTrue())
+		Expect(r.body).To(Equal(body))
 		Expect(r.whole).To(Equal(whole))
 		if whole || length != "" {
 			Expect(r.ContentLength).To(BeEquivalentTo(size))

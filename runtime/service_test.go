@@ -84,7 +84,8 @@ var _ = Describe("Run", func() {
 
 	It("refuses a lease that does not reach all gateways", func() {
 		m, e := service(public("GET", "/a", nothing))
-		Expect(run1(m, e, stella.WithGateways("tcp://127.0.0.1:1", "tcp://127.0.0.1:2"), stella.WithLease(1))).To(MatchError(ContainSubstring("one for each of 2 gateways")))
+		two := stella.WithGateways("tcp://127.0.0.1:1", "tcp://127.0.0.1:2")
+		Expect(run1(m, e, two, stella.WithLease(1))).To(MatchError(ContainSubstring("one for each of 2 gateways")))
 	})
 
 	It("says in HELLO what it is; WithVariable goes before the environment, and that before other options", func() {

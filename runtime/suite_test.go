@@ -175,7 +175,7 @@ func run(m stella.Manifest, parts ...stella.Part) *process {
 	DeferCleanup(func() {
 		cancel()
 		Eventually(p.done).WithTimeout(patience).Should(BeClosed())
-		Eventually(gleak.Goroutines).WithTimeout(patience).ShouldNot(gleak.HaveLeaked(before, gleak.IgnoringTopFunction("os/signal.signal_recv"), gleak.IgnoringTopFunction("os/signal.loop")))
+		Eventually(gleak.Goroutines).WithTimeout(patience).ShouldNot(gleak.HaveLeaked(before))
 	})
 	return p
 }

@@ -46,7 +46,7 @@ func StreamUp(_ context.Context, r *stella.Request, w *stella.Response) error {
 		return err
 	}
 	w.Header().Set(contentType, "text/plain; charset=utf-8")
-	_, err := fmt.Fprintf(w, "%d", count)
+	_, err := io.WriteString(w, strconv.FormatInt(int64(count), 10))
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -84,7 +85,7 @@ func (s *Service) timeout(meta *spec.Request) time.Duration {
 // resolve finds the endpoint as a gateway does: literal segments go before parameters, left to right.
 func (s *Service) resolve(r *Request) (*spec.Request, error) {
 	if r.Method == "" {
-		r.Method = "GET"
+		r.Method = http.MethodGet
 	}
 	path, query, _ := strings.Cut(r.Path, "?")
 	meta := &spec.Request{
@@ -94,7 +95,7 @@ func (s *Service) resolve(r *Request) (*spec.Request, error) {
 	best, found := "", false
 	for i := range s.manifest.Endpoints {
 		e := &s.manifest.Endpoints[i]
-		if e.Method != r.Method && (r.Method != "HEAD" || e.Method != "GET") {
+		if e.Method != r.Method && (r.Method != http.MethodHead || e.Method != http.MethodGet) {
 			continue
 		}
 		p, err := spec.ParsePattern(e.Path)
@@ -147,13 +148,13 @@ func pump(c *session.Call, body []byte) error {
 	for {
 		n, err := c.Acquire(min(len(body), spec.MaxChunk))
 		if err != nil {
-			return err //nolint:wrapcheck // for Call, which knows what it means
+			return err
 		}
 		f := transports.NewFrame(n)
 		f.SetBytes(append(f.Bytes(), body[:n]...))
 		body = body[n:]
 		if err := c.Send(f, n, len(body) == 0); err != nil || len(body) == 0 {
-			return err //nolint:wrapcheck // for Call, which knows what it means
+			return err
 		}
 	}
 }
@@ -162,7 +163,7 @@ func pump(c *session.Call, body []byte) error {
 func receive(ctx context.Context, c *session.Call) (*Response, error) {
 	f, err := c.Head(ctx)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // Call says of what
+		return nil, err
 	}
 	var meta spec.Response
 	err = meta.Decode(f.Meta())
@@ -172,7 +173,7 @@ func receive(ctx context.Context, c *session.Call) (*Response, error) {
 	whole := f.Header().Flags&spec.FlagEnd != 0
 	f.Release()
 	if err != nil || whole {
-		return answer, err //nolint:wrapcheck // Call says of what
+		return answer, err
 	}
 	for {
 		f, err := c.Next(ctx, spec.DefaultLimits.Idle())
@@ -180,7 +181,7 @@ func receive(ctx context.Context, c *session.Call) (*Response, error) {
 			return answer, nil
 		}
 		if err != nil {
-			return answer, err //nolint:wrapcheck // Call says of what
+			return answer, err
 		}
 		answer.Body = append(answer.Body, f.Body()...)
 		c.Consumed(len(f.Body()))

@@ -16,6 +16,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	stella "github.com/stella-ops/router/runtime"
@@ -43,7 +44,7 @@ func Start(ctx context.Context, m stella.Manifest, parts ...stella.Part) (*Servi
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Service{stop: stop, done: make(chan struct{})}
-	svc := stella.New(m, append(parts[:len(parts):len(parts)], stella.WithVariable(stella.EnvGateways, ln.Addr()))...)
+	svc := stella.New(m, append(slices.Clip(parts), stella.WithVariable(stella.EnvGateways, ln.Addr()))...)
 	go func() {
 		defer close(s.done)
 		s.err = svc.Run(running)
@@ -56,7 +57,7 @@ func Start(ctx context.Context, m stella.Manifest, parts ...stella.Part) (*Servi
 	if err != nil {
 		return nil, fmt.Errorf("stellatest: the service did not start: %w", errors.Join(err, s.Close()))
 	}
-	return s, ln.Close() //nolint:wrapcheck // an in-memory listener closes without errors
+	return s, ln.Close()
 }
 
 func accept(ctx context.Context, ln transports.Listener) (*session.Gateway, error) {

@@ -3,8 +3,8 @@ package stellatest_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +34,7 @@ func show(_ context.Context, r *stella.Request, w *stella.Response) error {
 		subject = r.Identity.Subject
 	}
 	w.Header().Set("X-Seen", r.Header.Get("X-Sent"))
-	return w.JSON(200, []string{r.Method, r.Path, r.RawQuery, r.PathValue("id"), r.PathValue("rest"), subject, fmt.Sprint(len(body))})
+	return w.JSON(200, []string{r.Method, r.Path, r.RawQuery, r.PathValue("id"), r.PathValue("rest"), subject, strconv.Itoa(len(body))})
 }
 
 // start runs a service with these endpoints.

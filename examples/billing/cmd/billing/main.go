@@ -16,7 +16,8 @@ import (
 
 type flags struct {
 	Gateways string `help:"Gateways to dial; a comma adds another, | an alternative way to the same one. Default: ${gateway}." placeholder:"URL[,URL]"`
-	Data     string `default:"billing-data"                                                                              env:"BILLING_DATA" help:"Directory for attachments; made where there is none." placeholder:"DIR"`
+
+	Data string `default:"billing-data" env:"BILLING_DATA" help:"Directory for attachments; made where there is none." placeholder:"DIR"`
 }
 
 func main() {
