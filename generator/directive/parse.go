@@ -267,6 +267,6 @@ func (p *parser) absent(k Key, what string) diagnostic.Finding {
 	return diagnostic.Finding{
 		Rule: diagnostic.MissingArgument, Pos: p.d.Pos, Width: p.d.Width,
 		Message: fmt.Sprintf("stella:%s: missing %s", p.def.Name, what),
-		Hint:    k.Doc + ": " + k.wants(),
+		Hint:    what + " is " + k.Doc,
 	}
 }

@@ -39,6 +39,9 @@ func descriptor(e *scan.Endpoint, names map[string]string) spec.Endpoint {
 		Idempotent: e.Idempotent, Public: e.Public, Claims: e.Claims, Limits: e.Limits, Tags: e.Tags, Doc: e.Doc,
 		Deprecated: e.Deprecated,
 	}
+	if e.Kind == spec.KindRaw {
+		d.Params = pathParams(e.Path)
+	}
 	if e.In != nil {
 		for _, in := range []string{spec.InPath, spec.InQuery, spec.InHeader} {
 			for _, f := range e.In.Fields {
@@ -55,6 +58,19 @@ func descriptor(e *scan.Endpoint, names map[string]string) spec.Endpoint {
 		d.Response = &spec.Schema{Ref: names[scan.SchemaKey(e.Out.Go)]}
 	}
 	return d
+}
+
+// pathParams are the parameters of a raw handler: text, which it reads itself.
+func pathParams(path string) []spec.Param {
+	pattern, err := spec.ParsePattern(path)
+	if err != nil {
+		return nil // the directive's parser has let it pass; the manifest's check reports it
+	}
+	var params []spec.Param
+	for _, name := range pattern.Params() {
+		params = append(params, spec.Param{Name: name, In: spec.InPath, Required: true, Schema: &spec.Schema{Type: "string"}})
+	}
+	return params
 }
 
 func hasMembers(s *scan.Struct) bool {

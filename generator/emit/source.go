@@ -71,6 +71,9 @@ func newSource(svc *scan.Service) *source {
 	return s
 }
 
+// modulePath is the module that the runtime is part of.
+const modulePath = "github.com/stella-ops/router"
+
 // stella names something of the runtime.
 func stella(name string) *jen.Statement { return jen.Qual(scan.RuntimePath, name) }
 
@@ -78,7 +81,7 @@ func stella(name string) *jen.Statement { return jen.Qual(scan.RuntimePath, name
 func (s *source) head() {
 	s.file.HeaderComment(scan.GeneratedHeader)
 	s.file.Anon("embed")
-	s.file.Comment("This file needs a runtime of at least this version: go get " + scan.RuntimePath + "@latest.")
+	s.file.Comment("This file needs a runtime of at least this version: go get " + modulePath + "@latest.")
 	s.file.Const().Id("_").Op("=").Add(stella("IsAtLeastVersion1"))
 	s.file.Line()
 	text := s.names.take("stellaManifest")

@@ -17,7 +17,7 @@ type packageScan struct {
 	doc      string
 	handlers []*handler
 	ignores  []*ignore
-	orphaned bool // a service directive was there, but wrong
+	orphaned bool // something like a service directive was there, but wrong
 }
 
 // handler is a function with directives.
@@ -94,11 +94,12 @@ func (l *loader) collectFile(ps *packageScan, f *ast.File) {
 			}
 			switch {
 			case d == nil:
-				ps.orphaned = ps.orphaned || own != nil && own.place == directive.OnPackage
+				ps.orphaned = ps.orphaned || group.Pos() < f.Package
 			case limited:
 				l.machineDependent(d)
 				continue
 			case !l.inPlace(d, own, f, group):
+				ps.orphaned = ps.orphaned || d.Name == "service"
 				continue
 			}
 			switch {

@@ -114,10 +114,11 @@ func (l *loader) look(w wanted) (found []wanted, missing []string) {
 		return nil, nil
 	}
 	found, missing = l.parts(s, decl.file, decl.spec.Type, s.own)
-	if len(missing) == 0 {
-		s.walked[w.name] = true
+	if len(missing) > 0 {
+		return nil, missing // look again when imports have names
 	}
-	return found, missing
+	s.walked[w.name] = true
+	return found, nil
 }
 
 // isOwn reports whether generated code walks a package's structs: it is of a module that the patterns name.
@@ -253,4 +254,28 @@ func (l *loader) sourceOf(p *types.Package) *source {
 		return nil
 	}
 	return l.pkgs[p.Path()]
+}
+
+// whyUnresolved is what the go command said about a package that a type expression names.
+func (l *loader) whyUnresolved(s *source, expr ast.Expr) string {
+	i := slices.IndexFunc(s.files, func(f *ast.File) bool { return f.FileStart <= expr.Pos() && expr.Pos() < f.FileEnd })
+	if i < 0 {
+		return ""
+	}
+	names, _ := l.imports(s.files[i])
+	reason := ""
+	ast.Inspect(expr, func(n ast.Node) bool {
+		sel, ok := n.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		if pkg, ok := sel.X.(*ast.Ident); ok {
+			if p := l.listed[names[pkg.Name]]; p != nil && p.Error != nil {
+				reason, _, _ = strings.Cut(strings.TrimSpace(p.Error.Err), "\n")
+				reason = strings.TrimSuffix(reason, "; to add it:")
+			}
+		}
+		return false
+	})
+	return reason
 }

@@ -96,6 +96,7 @@ type Field struct {
 	Name     string   // of the parameter or member
 	Required bool
 	JSONOut  bool // it is in the struct's JSON although it is bound to a header
+	Suspect  bool // there may be findings about its tag
 	Type     *Type
 	Doc      string
 }

@@ -7,6 +7,8 @@ import (
 	"go/types"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/directive"
@@ -49,7 +51,7 @@ func (l *loader) checkService(ps *packageScan, svc *Service) {
 		d := first.find("endpoint")
 		f := l.list.Addf(diagnostic.NoService, d.Pos, d.Width, "package %s has endpoints, but does not say of which service", svc.Package)
 		f.Hint = "add to the package's doc comment: //stella:service " + svc.Package + " version=1.0.0"
-	case ps.service != nil && len(ps.handlers) == 0:
+	case ps.service != nil && len(ps.handlers) == 0 && !ps.src.unreadable:
 		l.list.Addf(diagnostic.NoEndpoints, ps.service.Pos, ps.service.Width, "service %s has no endpoints", ps.service.Args[0].Text)
 	}
 }
@@ -154,7 +156,10 @@ func (s *Struct) mentions(name string, seen map[*Struct]bool) bool {
 }
 
 // ExportedName is a type's name with its first letter in upper case: the name of its field in Handlers.
-func ExportedName(name string) string { return strings.ToUpper(name[:1]) + name[1:] }
+func ExportedName(name string) string {
+	first, size := utf8.DecodeRuneInString(name)
+	return string(unicode.ToUpper(first)) + name[size:]
+}
 
 func (h *handler) find(name string) *directive.Directive {
 	i := slices.IndexFunc(h.directives, func(d *directive.Directive) bool { return d.Name == name })

@@ -138,7 +138,7 @@ func (b *builder) typed(e *Endpoint, sig *types.Signature, params, results []ast
 
 // message is the struct that a handler takes or gives.
 func (b *builder) message(t types.Type, expr ast.Expr, what string) *Struct {
-	if b.unresolved(t, expr.Pos(), expr.End(), b.src) {
+	if b.unresolved(t, expr, b.src) {
 		return nil
 	}
 	report := func(format string, args ...any) *Struct {
@@ -235,16 +235,19 @@ func (b *builder) name(t types.Type) string {
 	})
 }
 
-// unresolved reports a type that the type checker could not make out, with what it said.
-func (b *builder) unresolved(t types.Type, from, to token.Pos, s *source) bool {
+// unresolved reports a type that the type checker could not make out, with what it or the go command said.
+func (b *builder) unresolved(t types.Type, expr ast.Expr, s *source) bool {
 	if !hasInvalid(t) {
 		return false
 	}
-	if e, ok := s.errorAt(from, to); ok {
+	if e, ok := s.errorAt(expr.Pos(), expr.End()); ok {
 		b.l.list.Addf(diagnostic.UnresolvedType, b.pos(e.Pos), 1, "%s", e.Msg)
 		return true
 	}
-	b.l.list.Addf(diagnostic.UnresolvedType, b.pos(from), int(to-from), "type cannot be resolved")
+	f := b.l.list.Addf(diagnostic.UnresolvedType, b.pos(expr.Pos()), int(expr.End()-expr.Pos()), "type cannot be resolved")
+	if reason := b.l.whyUnresolved(s, expr); reason != "" {
+		f.Message += ": " + reason
+	}
 	return true
 }
 

@@ -26,12 +26,13 @@ import (
 type source struct {
 	*listed
 
-	files     []*ast.File
-	decls     map[string]*typeDecl
-	fields    map[token.Pos]*ast.Field // of structs, by the position of the name, or of an embedded type's name
-	extra     []*ast.File              // tests and files for other machines, if they have directives
-	generated bool                     // it has our generated file
-	own       bool                     // of a module whose structs generated code walks
+	files      []*ast.File
+	decls      map[string]*typeDecl
+	fields     map[token.Pos]*ast.Field // of structs, by the position of the name, or of an embedded type's name
+	extra      []*ast.File              // tests and files for other machines, if they have directives
+	generated  bool                     // it has our generated file
+	unreadable bool                     // a file of it has syntax errors
+	own        bool                     // of a module whose structs generated code walks
 
 	types  *types.Package
 	info   *types.Info
@@ -100,7 +101,10 @@ func (l *loader) parse(p *listed, own, directives bool) *source {
 				f.Hint = "rename it, or remove it"
 			}
 		}
-		if f := l.parseFile(full, src, own); f != nil {
+		before := l.list.Len()
+		f := l.parseFile(full, src, own)
+		s.unreadable = s.unreadable || l.list.Len() > before
+		if f != nil {
 			s.files = append(s.files, f)
 			s.index(f)
 		}

@@ -71,7 +71,7 @@ func (b *builder) fields(named *types.Named, prefix []string, seen map[string]bo
 
 // embedded flattens an embedded struct, as encoding/json does.
 func (b *builder) embedded(v *types.Var, node *ast.Field, selector []string, src *source, seen map[string]bool) []placed {
-	if b.unresolved(v.Type(), node.Type.Pos(), node.Type.End(), src) {
+	if b.unresolved(v.Type(), node.Type, src) {
 		return nil
 	}
 	report := func(format string, args ...any) []placed {
@@ -131,10 +131,10 @@ func canonicalName(f *Field) string {
 
 // field is one field, or nil if it takes no part.
 func (b *builder) field(v *types.Var, node *ast.Field, tags fieldTags, src *source) *Field {
-	if tags.broken || tags.excluded && !tags.bound() {
+	if tags.excluded && !tags.bound() {
 		return nil
 	}
-	f := &Field{Pos: b.pos(v.Pos()), In: spec.InBody, Name: tags.jsonName, Required: tags.required, Doc: fieldDoc(node)}
+	f := &Field{Pos: b.pos(v.Pos()), In: spec.InBody, Name: tags.jsonName, Required: tags.required, Suspect: tags.broken, Doc: fieldDoc(node)}
 	if f.Name == "" {
 		f.Name = v.Name()
 	}
@@ -143,7 +143,7 @@ func (b *builder) field(v *types.Var, node *ast.Field, tags fieldTags, src *sour
 		f.JSONOut = !tags.excluded
 		f.Required = f.Required || tags.in == spec.InPath
 	}
-	if b.unresolved(v.Type(), node.Type.Pos(), node.Type.End(), src) {
+	if b.unresolved(v.Type(), node.Type, src) {
 		f.Type = &Type{Kind: Invalid, Go: v.Type(), Schema: &spec.Schema{}}
 		return f
 	}
@@ -190,6 +190,7 @@ func (b *builder) checkParam(f *Field, node *ast.Field) {
 func (b *builder) checkInput(e *Endpoint) {
 	for _, f := range e.In.Fields {
 		switch {
+		case f.Suspect: // what is wrong with its tag has been said
 		case f.In == spec.InBody && !e.HasBody():
 			report := b.l.list.Addf(diagnostic.UntaggedField, f.Pos, len(f.Selector[len(f.Selector)-1]),
 				"field %s has no place in a %s request, which has no body", strings.Join(f.Selector, "."), e.Method)
