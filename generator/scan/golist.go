@@ -34,8 +34,8 @@ type listed struct {
 const listFields = "Dir,ImportPath,Name,GoFiles,CgoFiles,IgnoredGoFiles,TestGoFiles,XTestGoFiles,Standard,Module,Error"
 
 // list runs go list -find: which files belong to a package, without reading what they import, and without the build
-// cache.
-func list(ctx context.Context, dir string, env []string, patterns []string) ([]*listed, error) {
+// cache. Warnings are about patterns that match nothing.
+func list(ctx context.Context, dir string, env []string, patterns []string) (pkgs []*listed, warnings []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	args := append([]string{"list", "-e", "-find", "-json=" + listFields, "--"}, patterns...)
@@ -48,21 +48,25 @@ func list(ctx context.Context, dir string, env []string, patterns []string) ([]*
 		if text := strings.TrimSpace(stderr.String()); text != "" {
 			err = errors.New(text)
 		}
-		return nil, fmt.Errorf("scan: go list in %s: %w", dir, err)
+		return nil, nil, fmt.Errorf("scan: go list in %s: %w", dir, err)
 	}
-	var pkgs []*listed
+	for line := range strings.Lines(stderr.String()) {
+		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "go: warning: "); ok && strings.HasSuffix(text, "matched no packages") {
+			warnings = append(warnings, text)
+		}
+	}
 	dec := json.NewDecoder(bytes.NewReader(out))
 	for {
 		p := new(listed)
 		if err := dec.Decode(p); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			return nil, fmt.Errorf("scan: reading what go list says: %w", err)
+			return nil, nil, fmt.Errorf("scan: reading what go list says: %w", err)
 		}
 		pkgs = append(pkgs, p)
 	}
 	slices.SortFunc(pkgs, func(a, b *listed) int { return strings.Compare(a.ImportPath, b.ImportPath) })
-	return pkgs, nil
+	return pkgs, warnings, nil
 }
 
 func (p *listed) module() string {

@@ -77,7 +77,7 @@ func (l *loader) ask(paths []string) error {
 	if len(paths) == 0 {
 		return nil
 	}
-	found, err := list(l.ctx, l.dir, l.env, paths)
+	found, _, err := list(l.ctx, l.dir, l.env, paths)
 	if err != nil {
 		return err
 	}

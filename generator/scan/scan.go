@@ -26,10 +26,13 @@ func Scan(ctx context.Context, c Config, findings *diagnostic.List) (result *Res
 		sources: map[string][]byte{}, listed: map[string]*listed{}, roots: map[string]bool{},
 		pkgs: map[string]*source{}, others: map[string]*types.Package{},
 	}
-	pkgs, err := list(ctx, c.Dir, c.Env, c.Patterns)
+	pkgs, warnings, err := list(ctx, c.Dir, c.Env, c.Patterns)
 	if err != nil {
 		findings.Addf(diagnostic.Pattern, token.Position{}, 0, "%v", err)
 		return nil, l.sources, nil
+	}
+	for _, text := range warnings {
+		findings.Addf(diagnostic.Pattern, token.Position{}, 0, "%s", text)
 	}
 	result = &Result{}
 	annotated, err := l.annotated(pkgs, result)
