@@ -1,0 +1,94 @@
+package generator_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/stella-ops/router/generator"
+)
+
+// compileTimeout bounds compiling the runtime and a service on a busy machine without a build cache.
+const compileTimeout = 3 * time.Minute
+
+var _ = Describe("generated code", func() {
+	It("compiles outside of this module, and its dispatchers bind requests and answer", func(ctx SpecContext) {
+		archive, err := txtar.ParseFile("testdata/types.txtar")
+		Expect(err).NotTo(HaveOccurred())
+		driver, err := txtar.ParseFile("testdata/driver/types.txtar")
+		Expect(err).NotTo(HaveOccurred())
+		archive.Files = append(archive.Files, driver.Files...)
+		dir := unpack(archive)
+		useThisModule(dir)
+
+		findings, err := generator.Run(ctx, generator.Config{Dir: dir, Env: compiling(), Patterns: []string{"./..."}}, &generator.Disk{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(findings.List).To(BeEmpty())
+		goCommand(ctx, dir, "vet", "./...")
+		out := goCommand(ctx, dir, "test", "-v", "./...")
+		for _, test := range []string{"TestBody", "TestFaults", "TestParameters", "TestNoMembers"} {
+			Expect(out).To(ContainSubstring("--- PASS: " + test))
+		}
+	}, NodeTimeout(compileTimeout))
+
+	It("stops compiling when a handler's signature has changed since", func(ctx SpecContext) {
+		archive, err := txtar.ParseFile("testdata/billing.txtar")
+		Expect(err).NotTo(HaveOccurred())
+		dir := unpack(archive)
+		useThisModule(dir)
+		findings, err := generator.Run(ctx, generator.Config{Dir: dir, Env: compiling(), Patterns: []string{"./..."}}, &generator.Disk{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(findings.List).To(BeEmpty())
+		name := filepath.Join(dir, "billing", "billing.go")
+		src, err := os.ReadFile(name)
+		Expect(err).NotTo(HaveOccurred())
+		changed := strings.Replace(string(src), "func Ping(context.Context) error", "func Ping(context.Context, *GetInvoice) error", 1)
+		Expect(changed).NotTo(Equal(string(src)))
+		Expect(os.WriteFile(name, []byte(changed), 0o600)).To(Succeed())
+		out, err := command(ctx, dir, "vet", "./...").CombinedOutput()
+		Expect(err).To(HaveOccurred())
+		Expect(string(out)).To(ContainSubstring("stella_gen.go"))
+		Expect(string(out)).To(ContainSubstring("Ping"))
+	}, NodeTimeout(compileTimeout))
+})
+
+// useThisModule gives a module the runtime of this checkout, and the versions that it needs.
+func useThisModule(dir string) {
+	root, err := filepath.Abs("..")
+	Expect(err).NotTo(HaveOccurred())
+	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	Expect(err).NotTo(HaveOccurred())
+	_, requires, found := strings.Cut(string(mod), "\nrequire (")
+	Expect(found).To(BeTrue())
+	name := filepath.Join(dir, "go.mod")
+	own, err := os.ReadFile(name)
+	Expect(err).NotTo(HaveOccurred())
+	text := string(own) + "\nrequire github.com/stella-ops/router v0.0.0\nreplace github.com/stella-ops/router => " + root + "\nrequire (" + requires
+	Expect(os.WriteFile(name, []byte(text), 0o600)).To(Succeed())
+	sum, err := os.ReadFile(filepath.Join(root, "go.sum"))
+	Expect(err).NotTo(HaveOccurred())
+	Expect(os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o600)).To(Succeed())
+}
+
+// compiling lets the go command complete go.mod, still without the network.
+func compiling() []string { return append(environment(), "GOFLAGS=-mod=mod") }
+
+func command(ctx context.Context, dir string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = compiling()
+	return cmd
+}
+
+func goCommand(ctx context.Context, dir string, args ...string) string {
+	out, err := command(ctx, dir, args...).CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), string(out))
+	return string(out)
+}
