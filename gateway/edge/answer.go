@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -146,9 +145,9 @@ func (e *Edge) stream(x *Exchange, call *session.Call, left int64) {
 		if x.route.Unary { // its timeout bounds the call whole
 			idle = max(min(idle, x.route.Timeout-time.Since(x.start)), 1)
 		}
-		f, err := call.Next(x.context(), idle)
+		f, err := call.Next(x.ctx, idle)
 		switch {
-		case errors.Is(err, io.EOF):
+		case err == io.EOF: //nolint:errorlint // bare, where a link's EOF is wrapped in the error of a session that died
 			if left > 0 {
 				x.abort(x.status)
 			}

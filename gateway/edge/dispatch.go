@@ -44,7 +44,7 @@ func (e *Edge) dispatch(x *Exchange) *problem {
 			f.Release()
 			return p
 		}
-		head, err := call.Head(x.context())
+		head, err := call.Head(x.ctx)
 		if err == nil {
 			f.Release()
 			p = e.answer(x, call, head)
@@ -69,7 +69,7 @@ func (e *Edge) dispatchStream(x *Exchange, f *transports.Frame, meta int, flags 
 		return p
 	}
 	x.startPump(call, e.cfg.Stall)
-	head, err := call.Head(x.context())
+	head, err := call.Head(x.ctx)
 	if err == nil {
 		p = e.answer(x, call, head)
 		call.Cancel(spec.CodeNoError) // a service that has answered needs no more of the body
@@ -189,7 +189,7 @@ func again(f *transports.Frame) *transports.Frame {
 func (x *Exchange) failure(err error) *problem {
 	var e *session.Error
 	switch {
-	case x.context().Err() != nil:
+	case x.ctx.Err() != nil:
 		x.abort(statusClientGone)
 		return nil
 	case errors.Is(err, session.ErrClosed):

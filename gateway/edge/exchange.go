@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ const maxTries = 3
 type Exchange struct {
 	front
 
+	ctx     context.Context //nolint:containedctx // ends when the client has left; the exchange is the request
 	start   time.Time
 	method  string
 	length  int64        // of the request body in bytes; -1 if unknown

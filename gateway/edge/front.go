@@ -14,7 +14,7 @@ type front struct {
 
 // attach takes the request's facts over into the exchange.
 func (x *Exchange) attach(w http.ResponseWriter, r *http.Request) {
-	x.w, x.r = w, r
+	x.w, x.r, x.ctx = w, r, r.Context()
 	x.method, x.length = r.Method, r.ContentLength
 	x.request.Authority, x.request.Peer, x.request.TLS = r.Host, r.RemoteAddr, r.TLS != nil
 	x.request.ContentLength = r.ContentLength
@@ -26,7 +26,8 @@ func (f *front) target() string { return f.r.RequestURI }
 // header is the request's header, its names in canonical form. It must not be changed.
 func (f *front) header() http.Header { return f.r.Header }
 
-// context ends when the client has left, which net/http notices only once the body has been read to its end.
+// context is net/http's. It ends when the client has left, which net/http notices only once the body has been read to
+// its end, and when reading from the client has failed.
 func (f *front) context() context.Context { return f.r.Context() }
 
 // http1 reports whether the connection carries one exchange at a time.

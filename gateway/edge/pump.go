@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -39,6 +40,9 @@ type pump struct {
 	aborting atomic.Bool                   // and the connection is to end at once
 	whole    bool                          // the body was read to its end; set before done is closed
 	done     chan struct{}
+
+	leave   context.CancelFunc // tells the exchange that its client has left
+	unwatch func() bool        // stops waiting for net/http to say so; set before done is closed
 }
 
 // verdictOnBody says that the body is why a call failed.
@@ -49,8 +53,14 @@ type verdictOnBody struct {
 // startPump lets the body of the exchange flow into the call.
 func (x *Exchange) startPump(call *session.Call, stall time.Duration) {
 	x.duplex()
-	x.pump = &pump{x: x, call: call, stall: stall, done: make(chan struct{})}
-	go x.pump.run()
+	p := &pump{x: x, call: call, stall: stall, done: make(chan struct{})}
+	if x.http1() {
+		// Any error of reading from its client ends a request's context, a deadline of ours as well. As long as the pump
+		// reads, it knows better what has happened.
+		x.ctx, p.leave = context.WithCancel(context.WithoutCancel(x.ctx))
+	}
+	x.pump = p
+	go p.run()
 }
 
 func (p *pump) run() {
@@ -75,6 +85,9 @@ func (p *pump) run() {
 		if err == io.EOF { //nolint:errorlint // io.Reader returns it bare
 			p.whole = true
 			p.x.readBy(time.Time{})
+			if p.leave != nil { // from here on net/http watches
+				p.unwatch = context.AfterFunc(p.x.context(), p.leave)
+			}
 			_ = p.send(f, true) // fails when the call has ended, and then it does not matter
 			return
 		}
@@ -151,17 +164,22 @@ func (x *Exchange) join() {
 	p := x.pump
 	select {
 	case <-p.done:
-		return
 	default:
+		p.stopping.Store(true)
+		if x.aborted || !x.http1() {
+			p.aborting.Store(true)
+			x.readBy(longAgo)
+		} else if x.flush() == nil {
+			x.readBy(time.Now().Add(lingering))
+		}
+		<-p.done
 	}
-	p.stopping.Store(true)
-	if x.aborted || !x.http1() {
-		p.aborting.Store(true)
-		x.readBy(longAgo)
-	} else if x.flush() == nil {
-		x.readBy(time.Now().Add(lingering))
+	if p.unwatch != nil {
+		p.unwatch()
 	}
-	<-p.done
+	if p.leave != nil {
+		p.leave()
+	}
 }
 
 // ended reports whether the body has been read to its end.

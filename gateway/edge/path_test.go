@@ -1,0 +1,86 @@
+package edge_test
+
+import (
+	"fmt"
+	"net/http"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+var _ = Describe("a request target", func() {
+	DescribeTable("that could mean two things is refused and reaches no service",
+		func(target string) {
+			r := start()
+			m := r.join(identity{}, describe, endpoint("GET", "/{rest...}"))
+			_, in := r.raw(fmt.Sprintf("GET %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", target))
+			Expect(status(in)).To(Equal(http.StatusBadRequest))
+			Expect(m.tap.received(3)).To(BeEmpty())
+		},
+		Entry("an encoded NUL", "/a%00b"),
+		Entry("an encoded slash", "/a%2fb"),
+		Entry("an encoded slash in capitals", "/a%2Fb"),
+		Entry("an encoded backslash", "/a%5cb"),
+		Entry("a backslash", `/a\b`),
+		Entry("encoded dots", "/a/%2e%2e/b"),
+		Entry("half-encoded dots", "/a/.%2E/b"),
+		Entry("dots", "/a/../b"),
+		Entry("one dot", "/a/./b"),
+		Entry("dots at the end", "/a/.."),
+		Entry("an empty segment", "/a//b"),
+		Entry("a trailing slash", "/a/"),
+		Entry("a leading empty segment", "//host/x"),
+		Entry("a fragment", "/a#b"),
+		Entry("an encoded line feed", "/a%0ab"),
+		Entry("raw bytes beyond ASCII", "/a\xff"),
+		Entry("raw bytes beyond ASCII in the query", "/a?b\xff"),
+		Entry("a cut escape", "/a%2"),
+		Entry("an escape that is none", "/a%zz"),
+		Entry("neither a path nor a URL", "a/b"),
+		Entry("an asterisk for GET", "*"),
+	)
+
+	DescribeTable("reaches the service in its one canonical form",
+		func(target, path, params string) {
+			r := start()
+			r.join(identity{}, describe, endpoint("GET", "/{rest...}"), endpoint("GET", "/one/{id}"))
+			got := r.do("GET", target, "")
+			Expect(got.StatusCode).To(Equal(200))
+			Expect(got.body).To(ContainSubstring("path=" + path + "\n"))
+			Expect(got.body).To(ContainSubstring("params=" + params + "\n"))
+		},
+		Entry("unreserved characters are decoded", "/x/%41%2d%7e", "/x/A-~", `["x/A-~"]`),
+		Entry("other escapes are upper-cased", "/x/%c3%a9", "/x/%C3%A9", `["x/é"]`),
+		Entry("an escaped percent sign is decoded once", "/x/%252e%252e", "/x/%252e%252e", `["x/%2e%2e"]`),
+		Entry("a parameter is decoded", "/one/a%20b%2Bc", "", `["a b+c"]`),
+		Entry("the root", "/", "/", `[""]`),
+	)
+
+	It("may be in absolute form, whose authority counts", func() {
+		r := start()
+		r.join(identity{}, describe, endpoint("GET", "/{rest...}"))
+		conn, in := r.raw("GET http://other.example/a/b?c=d HTTP/1.1\r\nHost: h\r\n\r\nGET http://other.example HTTP/1.1\r\nHost: h\r\n\r\n")
+		defer conn.Close()
+		Expect(status(in)).To(Equal(200))
+		Expect(status(in)).To(Equal(200))
+	})
+
+	It("of OPTIONS * names all methods", func() {
+		r := start()
+		_, in := r.raw("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n")
+		resp, err := http.ReadResponse(in, nil)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(resp.StatusCode).To(Equal(http.StatusNoContent))
+		Expect(resp.Header.Get("Allow")).To(ContainSubstring("PATCH"))
+	})
+
+	It("of CONNECT and TRACE is refused", func() {
+		r := start()
+		m := r.join(identity{}, describe, endpoint("GET", "/{rest...}"))
+		for _, line := range []string{"CONNECT h:80", "TRACE /a"} {
+			_, in := r.raw(line + " HTTP/1.1\r\nHost: h\r\n\r\n")
+			Expect(status(in)).To(Equal(http.StatusMethodNotAllowed))
+		}
+		Expect(m.tap.received(3)).To(BeEmpty())
+	})
+})
