@@ -331,7 +331,7 @@ var _ = Describe("Canonical JSON", func() {
 			Expect(err).To(MatchError(ContainSubstring("/a~1b/1: number")))
 		}
 	},
-		Entry("2^53-1", int64(1)<<53-1, true), Entry("its negative", -(int64(1)<<53 - 1), true),
+		Entry("2^53-1", int64(1)<<53-1, true), Entry("its negative", -(int64(1)<<53-1), true),
 		Entry("2^53", int64(1)<<53, false), Entry("over 64 bits", uint64(math.MaxUint64), false),
 		Entry("a fraction", 0.5, false), Entry("an exponent", json.Number("1e3"), false), Entry("minus zero", json.Number("-0"), false),
 		Entry("a whole float", json.Number("1.0"), false),
