@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -103,6 +104,15 @@ func respond(r *bufio.Reader, method string) answer {
 	text, err := io.ReadAll(resp.Body)
 	Expect(err).NotTo(HaveOccurred())
 	return answer{Response: resp, body: string(text)}
+}
+
+// over waits for the end of a raw connection, and says what came instead.
+func over(r *bufio.Reader) error {
+	rest, err := io.ReadAll(r)
+	if len(rest) > 0 {
+		err = errors.Join(err, fmt.Errorf("%d bytes came: %.80q", len(rest), rest))
+	}
+	return err
 }
 
 var tags atomic.Int64

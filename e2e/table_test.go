@@ -46,7 +46,7 @@ var _ = Describe("bad input", Ordered, func() {
 			for _, name := range []string{"Content-Type", "Content-Length"} {
 				Expect(head.Header.Get(name)).To(Equal(get.Header.Get(name)), name)
 			}
-			Expect(r.Peek(1)).Error().To(MatchError("EOF"), "bytes follow the head of an answer to HEAD")
+			Expect(over(r)).To(Succeed(), "bytes follow the head of an answer to HEAD")
 		})
 
 		It("answers OPTIONS with 204 and Allow", func() {
@@ -143,7 +143,7 @@ var _ = Describe("bad input", Ordered, func() {
 			Expect(a.StatusCode).To(Equal(http.StatusOK), "%s", a.body)
 			Expect(a.body).To(Equal("5"))
 			Expect(a.Close).To(BeTrue(), "the answer does not say Connection: close")
-			Expect(r.Peek(1)).Error().To(MatchError("EOF"), "the second request was answered")
+			Expect(over(r)).To(Succeed(), "the second request was answered")
 			Expect(s.tap.requests(mark)).To(Equal(1))
 		})
 
@@ -154,7 +154,7 @@ var _ = Describe("bad input", Ordered, func() {
 			a := respond(r, http.MethodPost)
 			Expect(a.StatusCode).To(Equal(http.StatusOK), "%s", a.body)
 			Expect(a.body).To(Equal("0"))
-			Expect(r.Peek(1)).Error().To(MatchError("EOF"), "the hidden request was answered")
+			Expect(over(r)).To(Succeed(), "the hidden request was answered")
 			Expect(s.tap.requests(mark)).To(Equal(1))
 		})
 	})

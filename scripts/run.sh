@@ -4,7 +4,7 @@
 #
 # Addresses, so that a second copy can run beside the first:
 #   STELLA_HTTP    where the gateway takes HTTP            127.0.0.1:8080
-#   STELLA_LISTEN  where services dial the gateway         127.0.0.1:5100
+#   STELLA_LISTEN  where services dial the gateway         tcp://127.0.0.1:5100
 #   STELLA_ADMIN   the gateway's admin address             127.0.0.1:5190
 #   STELLA_RUN     logs, pids, token and data              .run
 set -euo pipefail
@@ -16,7 +16,7 @@ fi
 cd "$(dirname "$0")/.."
 
 http=${STELLA_HTTP:-127.0.0.1:8080}
-listen=${STELLA_LISTEN:-127.0.0.1:5100}
+listen=${STELLA_LISTEN:-tcp://127.0.0.1:5100}
 admin=${STELLA_ADMIN:-127.0.0.1:5190}
 run=${STELLA_RUN:-.run}
 grace=3s         # for calls that are open when it ends
@@ -46,7 +46,7 @@ ask() {
 routable() { [ -s "$run/token" ] && [[ $(ask GET "$http" '/invoices?limit=1' '') == 'HTTP/1.1 200 '* ]]; }
 
 bin/stellagen check ./... || fail "generated code is not current (exit $?): run 'go generate' in the repository's root, and look at what changes"
-for address in "$http" "$listen" "$admin"; do
+for address in "$http" "${listen#tcp://}" "$admin"; do
 	! taken "$address" || fail "$address is taken: end what listens there, or set STELLA_HTTP, STELLA_LISTEN or STELLA_ADMIN to another address"
 done
 mkdir -p "$run"
@@ -58,11 +58,11 @@ trap 'stop=1' INT TERM
 # Each child gets a process group of its own (set -m), so that Ctrl-C reaches only this script, which then tells both
 # once: a second signal would end them without a drain.
 set -m
-STELLA_GRACE=$grace bin/stella-gateway run --http "$http" --listen "tcp://$listen" --admin "$admin" \
+STELLA_GRACE=$grace bin/stella-gateway run --http "$http" --listen "$listen" --admin "$admin" \
 	--dev --dev-token-file "$run/token" </dev/null >"$run/gateway.log" 2>&1 &
 gateway=$!
 echo "$gateway" >"$run/gateway.pid"
-STELLA_GRACE=$grace STELLA_GATEWAYS="tcp://$listen" bin/billing --data "$run/billing" </dev/null >"$run/billing.log" 2>&1 &
+STELLA_GRACE=$grace STELLA_GATEWAYS="$listen" bin/billing --data "$run/billing" </dev/null >"$run/billing.log" 2>&1 &
 billing=$!
 echo "$billing" >"$run/billing.pid"
 set +m
