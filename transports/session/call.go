@@ -143,10 +143,11 @@ func (c *Call) Send(f *transports.Frame, acquired int, end bool) error {
 // Cancel ends the call with code and wakes everybody who waits on it. A call ends once: afterwards, and after the
 // answer and the body have ended, it does nothing.
 func (c *Call) Cancel(code spec.Code) {
-	c.cancel(code, &Error{Code: code})
+	c.cancel(code, nil)
 }
 
-// cancel sends CANCEL, unless the call has ended. It must not be called by the reading goroutine.
+// cancel sends CANCEL, unless the call has ended. A nil err stands for one with the code, which is made only where it
+// is needed: every call is closed, and few are cancelled. It must not be called by the reading goroutine.
 func (c *Call) cancel(code spec.Code, err error) {
 	if f := c.cancelFrameOnce(code, err); f != nil {
 		_ = c.w.send(f, nil) // fails with the session, and then the call has failed with it
@@ -160,6 +161,9 @@ func (c *Call) cancelFrameOnce(code spec.Code, err error) *transports.Frame {
 	defer c.mu.Unlock()
 	if c.err != nil || c.canceled || c.recv.ended && c.send.ended {
 		return nil
+	}
+	if err == nil {
+		err = &Error{Code: code}
 	}
 	c.err, c.canceled, c.send.ended = err, true, true
 	c.drop()
