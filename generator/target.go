@@ -28,7 +28,7 @@ const fileMode = 0o644
 
 // Put writes a file whole or not at all.
 func (d *Disk) Put(name string, content []byte) error {
-	old, err := os.ReadFile(name)
+	old, err := os.ReadFile(name) //nolint:gosec // a file of the package that is generated for
 	if err == nil && bytes.Equal(old, content) {
 		return nil
 	}
@@ -97,7 +97,7 @@ const (
 
 // Put notes a file that is missing or differs.
 func (c *Check) Put(name string, content []byte) error {
-	switch old, err := os.ReadFile(name); {
+	switch old, err := os.ReadFile(name); { //nolint:gosec // a file of the package that is generated for
 	case errors.Is(err, fs.ErrNotExist):
 		c.Stale = append(c.Stale, Stale{name, Missing})
 	case err != nil:

@@ -118,13 +118,17 @@ func checkMedia(h Header) error {
 		return nil
 	}
 	media, params, err := mime.ParseMediaType(value)
-	if err != nil || media != "application/json" && !(strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")) {
+	if err != nil || !isJSON(media) {
 		return unsupportedMedia(fmt.Sprintf("Send the body as application/json, got %.80q.", value))
 	}
 	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
 		return unsupportedMedia(fmt.Sprintf("Send JSON in UTF-8, got charset %.40q.", charset))
 	}
 	return nil
+}
+
+func isJSON(media string) bool {
+	return media == "application/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")
 }
 
 func unsupportedMedia(message string) *Error {
@@ -229,6 +233,9 @@ func (b *Binder) mismatch(want string, raw []byte) {
 	b.Fault("expected " + want + ", got " + kindOf(raw))
 }
 
+// kindNumber is the JSON type of everything that no first character tells.
+const kindNumber = "number"
+
 func kindOf(raw []byte) string {
 	switch raw[0] {
 	case '"':
@@ -242,7 +249,7 @@ func kindOf(raw []byte) string {
 	case 'n':
 		return "null"
 	}
-	return "number"
+	return kindNumber
 }
 
 type (
@@ -273,7 +280,7 @@ func DecodeString[T ~string](b *Binder, dst *T) {
 // DecodeInt takes a JSON number without fraction and exponent that fits T.
 func DecodeInt[T signed](b *Binder, dst *T) {
 	raw := b.raw()
-	if kindOf(raw) != "number" {
+	if kindOf(raw) != kindNumber {
 		b.mismatch("integer", raw)
 		return
 	}
@@ -288,7 +295,7 @@ func DecodeInt[T signed](b *Binder, dst *T) {
 // DecodeUint takes a JSON number without sign, fraction and exponent that fits T.
 func DecodeUint[T unsigned](b *Binder, dst *T) {
 	raw := b.raw()
-	if kindOf(raw) != "number" {
+	if kindOf(raw) != kindNumber {
 		b.mismatch("integer", raw)
 		return
 	}
@@ -303,8 +310,8 @@ func DecodeUint[T unsigned](b *Binder, dst *T) {
 // DecodeFloat takes a JSON number within T's range.
 func DecodeFloat[T float](b *Binder, dst *T) {
 	raw := b.raw()
-	if kindOf(raw) != "number" {
-		b.mismatch("number", raw)
+	if kindOf(raw) != kindNumber {
+		b.mismatch(kindNumber, raw)
 		return
 	}
 	n, detail := parseFloat[T](string(raw))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -133,7 +134,7 @@ func (t jsonText) text(i int) (int, *syntaxError) {
 						return 0, &syntaxError{min(i, len(t)), "a hex digit"}
 					}
 				}
-			} else if bytes.IndexByte([]byte(`"\/bfnrt`), t.at(i)) < 0 {
+			} else if strings.IndexByte(`"\/bfnrt`, t.at(i)) < 0 {
 				return 0, &syntaxError{min(i, len(t)), "an escape of JSON"}
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -183,7 +184,7 @@ func parseFloat[T float](s string) (T, string) {
 	if errors.Is(err, strconv.ErrSyntax) {
 		return 0, expected("number", s)
 	}
-	if v := T(n); err == nil && v-v == 0 { // neither is an infinity
+	if v := T(n); err == nil && !math.IsInf(float64(v), 0) { // a float32 may overflow where a float64 did not
 		return v, ""
 	}
 	return 0, "number " + cut(s) + " is out of range"

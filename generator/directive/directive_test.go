@@ -90,7 +90,7 @@ var _ = Describe("a directive", func() {
 		Entry(nil, `public ""`, "needs a value"), Entry(nil, "service a/b version=1.0.0", "a name of letters"),
 		Entry(nil, "service billing version=v1.0.0", "expected strict semver"), Entry(nil, "service billing", "missing version="),
 		Entry(nil, `with tags=a"b"`, "quote within a word"), Entry(nil, `with tags="a`, "quoted text does not end"),
-		Entry(nil, "endpoint/v2 GET /", "unknown directive"), Entry(nil, "with idempotent idempotent", "given twice"),
+		Entry(nil, "endpoint/v2 GET /", "unknown directive"), Entry(nil, "with idempotent tags=a idempotent", "given twice"),
 	)
 
 	It("reports every fault of its arguments at once", func() {

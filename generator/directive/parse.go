@@ -144,7 +144,7 @@ func (p *parser) args(text string) {
 	}
 	for _, a := range append(found, args...) {
 		switch {
-		case a.key != "" && !p.positionalText(a):
+		case a.key != "" && !p.expectsText():
 			p.key(a)
 		case !a.quoted && p.isFlag(a.value):
 			p.flag(a)
@@ -173,8 +173,8 @@ func (p *parser) cutRest(text string) (string, []arg) {
 	return text[:i], []arg{{value: strings.TrimRight(rest, " \t\r"), at: at, valAt: at, end: len(text), quoted: true}}
 }
 
-// positionalText reports whether a word with an equals sign is meant as it stands, as a claim's value may be.
-func (p *parser) positionalText(a arg) bool {
+// expectsText reports whether a word with an equals sign is meant as it stands, as a claim's value may be.
+func (p *parser) expectsText() bool {
 	n := len(p.d.Args)
 	return len(p.def.Keys) == 0 && n > 0 && n < len(p.def.Args) && p.def.Args[n].Type == Text
 }

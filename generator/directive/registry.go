@@ -18,6 +18,7 @@ func (p Place) String() string {
 		return "the package's doc comment"
 	case OnFunc:
 		return "the doc comment of a top-level function or method"
+	case OnAny:
 	}
 	return "a doc comment"
 }

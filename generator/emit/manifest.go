@@ -68,7 +68,7 @@ func pathParams(path string) []spec.Param {
 	}
 	var params []spec.Param
 	for _, name := range pattern.Params() {
-		params = append(params, spec.Param{Name: name, In: spec.InPath, Required: true, Schema: &spec.Schema{Type: "string"}})
+		params = append(params, spec.Param{Name: name, In: spec.InPath, Required: true, Schema: &spec.Schema{Type: typeString}})
 	}
 	return params
 }
@@ -89,6 +89,9 @@ func isInputOnly(svc *scan.Service, s *scan.Struct) bool {
 	return input
 }
 
+// typeString is the schema type of text.
+const typeString = "string"
+
 // paramSchema is the schema of a parameter's text.
 func paramSchema(t *scan.Type) *spec.Schema {
 	switch t.Kind {
@@ -97,9 +100,9 @@ func paramSchema(t *scan.Type) *spec.Schema {
 	case scan.Slice:
 		return &spec.Schema{Type: "array", Items: paramSchema(t.Elem)}
 	case scan.Text:
-		return &spec.Schema{Type: "string"}
+		return &spec.Schema{Type: typeString}
 	case scan.Duration:
-		return &spec.Schema{Type: "string", Format: "go-duration"}
+		return &spec.Schema{Type: typeString, Format: "go-duration"}
 	default:
 		return t.Schema
 	}

@@ -10,6 +10,15 @@ import (
 	"github.com/stella-ops/router/generator/directive"
 )
 
+// serviceDirective makes a package a service.
+const serviceDirective = "service"
+
+// endpointDirective makes a function a handler.
+const endpointDirective = "endpoint"
+
+// firstIsHere goes with the place of what was given twice.
+const firstIsHere = "the first is here"
+
 // packageScan is a package whose directives have been read.
 type packageScan struct {
 	src      *source
@@ -99,7 +108,7 @@ func (l *loader) collectFile(ps *packageScan, f *ast.File) {
 				l.machineDependent(d)
 				continue
 			case !l.inPlace(d, own, f, group):
-				ps.orphaned = ps.orphaned || d.Name == "service"
+				ps.orphaned = ps.orphaned || d.Name == serviceDirective
 				continue
 			}
 			switch {
@@ -150,16 +159,16 @@ func (l *loader) addToPackage(ps *packageScan, d *directive.Directive) {
 	case d.Name == "part":
 		ps.orphaned = true
 		l.list.Addf(diagnostic.NotSupportedYet, d.Pos, d.Width, "stella:part: services of several packages are not supported yet")
-	case d.Name == "service" && ps.service != nil:
+	case d.Name == serviceDirective && ps.service != nil:
 		l.twice(d, ps.service)
-	case d.Name == "service":
+	case d.Name == serviceDirective:
 		ps.service = d
 	}
 }
 
 func (l *loader) twice(d, first *directive.Directive) {
 	f := l.list.Addf(diagnostic.DuplicateDirect, d.Pos, d.Width, "stella:%s given twice", d.Name)
-	f.Related = []diagnostic.Related{{Pos: first.Pos, Message: "the first is here"}}
+	f.Related = []diagnostic.Related{{Pos: first.Pos, Message: firstIsHere}}
 }
 
 // inPlace reports a directive that stands where it means nothing.
@@ -168,11 +177,9 @@ func (l *loader) inPlace(d *directive.Directive, own *owner, f *ast.File, group 
 	if own != nil && (own.place == def.Place || def.Place == directive.OnAny) {
 		return true
 	}
-	where := "here"
+	where := l.nearest(f, group)
 	if own != nil {
 		where = "on " + own.what
-	} else {
-		where = l.nearest(f, group)
 	}
 	finding := l.list.Addf(diagnostic.Misplaced, d.Pos, d.Width, "stella:%s %s has no effect", d.Name, where)
 	finding.Hint = fmt.Sprintf("it belongs in %s", def.Place)

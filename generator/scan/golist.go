@@ -27,8 +27,16 @@ type listed struct {
 	TestGoFiles    []string
 	XTestGoFiles   []string
 	Standard       bool
-	Module         *struct{ Path string }
-	Error          *struct{ Err string }
+	Module         *listedModule
+	Error          *listedError
+}
+
+type listedModule struct {
+	Path string
+}
+
+type listedError struct {
+	Err string
 }
 
 const listFields = "Dir,ImportPath,Name,GoFiles,CgoFiles,IgnoredGoFiles,TestGoFiles,XTestGoFiles,Standard,Module,Error"
@@ -39,7 +47,7 @@ func list(ctx context.Context, dir string, env []string, patterns []string) (pkg
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	args := append([]string{"list", "-e", "-find", "-json=" + listFields, "--"}, patterns...)
-	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // patterns stand behind --, and are the user's own
 	cmd.Dir, cmd.Env = dir, env
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -58,7 +66,7 @@ func list(ctx context.Context, dir string, env []string, patterns []string) (pkg
 	dec := json.NewDecoder(bytes.NewReader(out))
 	for {
 		p := new(listed)
-		if err := dec.Decode(p); errors.Is(err, io.EOF) {
+		if err := dec.Decode(p); errors.Is(err, io.EOF) { //nolint:musttag // the go command's names are those of the fields
 			break
 		} else if err != nil {
 			return nil, nil, fmt.Errorf("scan: reading what go list says: %w", err)

@@ -3,6 +3,7 @@ package scan
 import (
 	"go/token"
 	"go/types"
+	"net/http"
 
 	"github.com/stella-ops/router/spec"
 )
@@ -72,7 +73,7 @@ func (e *Endpoint) Handler() string {
 func (e *Endpoint) HasBody() bool { return methodHasBody(e.Method) }
 
 func methodHasBody(method string) bool {
-	return method != "GET" && method != "HEAD" && method != "DELETE"
+	return method != http.MethodGet && method != http.MethodHead && method != http.MethodDelete
 }
 
 // Receiver is a handler's receiver.

@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"net/http"
 	"slices"
 	"strings"
 	"unicode"
@@ -44,11 +45,11 @@ func (l *loader) service(ps *packageScan) *Service {
 }
 
 func (l *loader) checkService(ps *packageScan, svc *Service) {
-	hasEndpoints := slices.ContainsFunc(ps.handlers, func(h *handler) bool { return h.find("endpoint") != nil })
+	hasEndpoints := slices.ContainsFunc(ps.handlers, func(h *handler) bool { return h.endpoint() != nil })
 	switch {
 	case ps.service == nil && hasEndpoints && !ps.orphaned:
-		first := ps.handlers[slices.IndexFunc(ps.handlers, func(h *handler) bool { return h.find("endpoint") != nil })]
-		d := first.find("endpoint")
+		first := ps.handlers[slices.IndexFunc(ps.handlers, func(h *handler) bool { return h.endpoint() != nil })]
+		d := first.endpoint()
 		f := l.list.Addf(diagnostic.NoService, d.Pos, d.Width, "package %s has endpoints, but does not say of which service", svc.Package)
 		f.Hint = "add to the package's doc comment: //stella:service " + svc.Package + " version=1.0.0"
 	case ps.service != nil && len(ps.handlers) == 0 && !ps.src.unreadable:
@@ -161,8 +162,9 @@ func ExportedName(name string) string {
 	return string(unicode.ToUpper(first)) + name[size:]
 }
 
-func (h *handler) find(name string) *directive.Directive {
-	i := slices.IndexFunc(h.directives, func(d *directive.Directive) bool { return d.Name == name })
+// endpoint is the handler's endpoint directive, or nil.
+func (h *handler) endpoint() *directive.Directive {
+	i := slices.IndexFunc(h.directives, func(d *directive.Directive) bool { return d.Name == endpointDirective })
 	if i < 0 {
 		return nil
 	}
@@ -171,7 +173,7 @@ func (h *handler) find(name string) *directive.Directive {
 
 // endpoint makes the model of one handler, or returns nil if there is none to make.
 func (b *builder) endpoint(h *handler) *Endpoint {
-	d := h.find("endpoint")
+	d := h.endpoint()
 	if d == nil {
 		b.orphans(h)
 		return nil
@@ -181,7 +183,7 @@ func (b *builder) endpoint(h *handler) *Endpoint {
 		Kind: spec.KindTyped, Stream: spec.StreamNone, Limits: spec.DefaultLimits,
 	}
 	e.Doc, e.Deprecated = splitDeprecated(clean(h.decl.Doc))
-	e.Idempotent = e.Method == "GET" || e.Method == "HEAD"
+	e.Idempotent = e.Method == http.MethodGet || e.Method == http.MethodHead
 	b.keys(e, h)
 	b.claims(e, h, d)
 	if !b.place(e, h, d) {
@@ -204,14 +206,14 @@ func (b *builder) orphans(h *handler) {
 func (b *builder) keys(e *Endpoint, h *handler) {
 	seen := map[string]*directive.Directive{}
 	for _, d := range h.directives {
-		if d.Name != "endpoint" && d.Name != "with" {
+		if d.Name != endpointDirective && d.Name != "with" {
 			continue
 		}
 		for _, name := range sortedKeys(d.Keys) {
 			v := d.Keys[name]
 			if first := seen[name]; first != nil {
 				f := b.l.list.Addf(diagnostic.DuplicateKey, v.Pos, v.Width, "stella:%s: %s given twice", d.Name, name)
-				f.Related = []diagnostic.Related{{Pos: first.Keys[name].Pos, Message: "the first is here"}}
+				f.Related = []diagnostic.Related{{Pos: first.Keys[name].Pos, Message: firstIsHere}}
 				continue
 			}
 			seen[name] = d

@@ -167,7 +167,7 @@ func (b *builder) message(t types.Type, expr ast.Expr, what string) *Struct {
 }
 
 func (b *builder) status(e *Endpoint, h *handler) {
-	d := h.find("endpoint")
+	d := h.endpoint()
 	noResult := e.Kind == spec.KindTyped && e.Out == nil
 	if e.Status == 0 {
 		e.Status = http.StatusOK
@@ -190,7 +190,7 @@ func (b *builder) pathFields(e *Endpoint, h *handler) {
 	if err != nil || e.Kind != spec.KindTyped {
 		return
 	}
-	d := h.find("endpoint")
+	d := h.endpoint()
 	missing := map[string]bool{}
 	for _, name := range pattern.Params() {
 		missing[name] = true

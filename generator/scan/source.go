@@ -52,7 +52,7 @@ func (l *loader) readFile(name string) ([]byte, error) {
 	if src, ok := l.sources[name]; ok {
 		return src, nil
 	}
-	src, err := os.ReadFile(name)
+	src, err := os.ReadFile(name) //nolint:gosec // the go command named the file
 	if err != nil {
 		return nil, fmt.Errorf("scan: %w", err)
 	}

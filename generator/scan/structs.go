@@ -110,7 +110,7 @@ func (b *builder) visible(fields []placed) []*Field {
 			best[key] = f
 		case f.depth == first.depth:
 			report := b.l.list.Addf(diagnostic.BadTag, f.Pos, 1, "a second field for %s %q", f.In, f.Name)
-			report.Related = []diagnostic.Related{{Pos: first.Pos, Message: "the first is here"}}
+			report.Related = []diagnostic.Related{{Pos: first.Pos, Message: firstIsHere}}
 		}
 	}
 	var kept []*Field

@@ -87,12 +87,12 @@ func (b *builder) tags(node *ast.Field, text string) fieldTags {
 	list, ok := splitTag(text, start)
 	if !ok {
 		t.broken = true
-		b.l.list.Addf(diagnostic.BadTag, b.pos(start), len(text), "struct tag is not of the form key:\"value\" key:\"value\"")
+		b.l.list.Addf(diagnostic.BadTag, b.pos(start), len(text), "struct tag is not of the form key:\"value\" other:\"value\"")
 	}
 	seen := map[string]bool{}
 	for _, g := range list {
 		if seen[g.key] {
-			b.badTag(&t, g, "%s given twice", g.key)
+			b.badTagf(&t, g, "%s given twice", g.key)
 			continue
 		}
 		seen[g.key] = true
@@ -105,7 +105,7 @@ func (b *builder) tags(node *ast.Field, text string) fieldTags {
 	return t
 }
 
-func (b *builder) badTag(t *fieldTags, g tag, format string, args ...any) {
+func (b *builder) badTagf(t *fieldTags, g tag, format string, args ...any) {
 	t.broken = true
 	b.l.list.Addf(diagnostic.BadTag, b.pos(g.pos), g.width, format, args...)
 }
@@ -118,7 +118,7 @@ func (b *builder) tag(t *fieldTags, g tag) {
 		b.jsonTag(t, g)
 	case "required":
 		if g.value != "true" && g.value != "false" {
-			b.badTag(t, g, "required is %q, expected true or false", g.value)
+			b.badTagf(t, g, "required is %q, expected true or false", g.value)
 		}
 		t.required = g.value == "true"
 	default:
@@ -129,13 +129,13 @@ func (b *builder) tag(t *fieldTags, g tag) {
 func (b *builder) bindingTag(t *fieldTags, g tag) {
 	switch {
 	case t.in != "":
-		b.badTag(t, g, "a field is bound once, but has both %s and %s", t.in, g.key)
+		b.badTagf(t, g, "a field is bound once, but has both %s and %s", t.in, g.key)
 	case g.value == "":
-		b.badTag(t, g, "%s needs the parameter's name", g.key)
+		b.badTagf(t, g, "%s needs the parameter's name", g.key)
 	case g.key == spec.InHeader && !validHeaderName(g.value):
-		b.badTag(t, g, "%q is no name of a header field", g.value)
+		b.badTagf(t, g, "%q is no name of a header field", g.value)
 	case g.key != spec.InHeader && strings.ContainsAny(g.value, ", \t"):
-		b.badTag(t, g, "%s takes a name alone, got %q", g.key, g.value)
+		b.badTagf(t, g, "%s takes a name alone, got %q", g.key, g.value)
 	}
 	t.in, t.name = g.key, g.value
 	if g.key == spec.InHeader {
@@ -160,17 +160,17 @@ func (b *builder) jsonTag(t *fieldTags, g tag) {
 	}
 	name, options, _ := strings.Cut(g.value, ",")
 	if !validJSONName(name) {
-		b.badTag(t, g, "%q is no name that encoding/json takes: it would ignore the tag", name)
+		b.badTagf(t, g, "%q is no name that encoding/json takes: it would ignore the tag", name)
 	}
 	t.jsonName = name
 	for option := range strings.SplitSeq(options, ",") {
 		switch option {
 		case "", "omitempty", "omitzero":
-		case "string":
+		case typeString:
 			t.broken = true
 			b.l.list.Addf(diagnostic.NotSupportedYet, b.pos(g.pos), g.width, "the json option string is not supported yet")
 		default:
-			b.badTag(t, g, "unknown json option %q, expected omitempty or omitzero", option)
+			b.badTagf(t, g, "unknown json option %q, expected omitempty or omitzero", option)
 		}
 	}
 }

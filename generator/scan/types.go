@@ -7,19 +7,25 @@ import (
 	"github.com/stella-ops/router/spec"
 )
 
+// Types of schemas that several kinds of Go types have.
+const (
+	typeString  = "string"
+	typeInteger = "integer"
+)
+
 // typeOf is the model of a type that a field has.
 func (b *builder) typeOf(t types.Type, at use) *Type {
 	t = types.Unalias(t)
 	if isNamed(t, "time", "Time") {
-		return &Type{Kind: Time, Go: t, Schema: &spec.Schema{Type: "string", Format: "date-time"}}
+		return &Type{Kind: Time, Go: t, Schema: &spec.Schema{Type: typeString, Format: "date-time"}}
 	}
 	if isNamed(t, "time", "Duration") {
-		return &Type{Kind: Duration, Go: t, Schema: &spec.Schema{Type: "integer", Format: "int64"}}
+		return &Type{Kind: Duration, Go: t, Schema: &spec.Schema{Type: typeInteger, Format: "int64"}}
 	}
 	if _, isPointer := t.(*types.Pointer); !isPointer {
 		switch {
 		case decodesText(t) && !takesBytes(method(t, "UnmarshalJSON")):
-			return &Type{Kind: Text, Go: t, Schema: &spec.Schema{Type: "string"}}
+			return &Type{Kind: Text, Go: t, Schema: &spec.Schema{Type: typeString}}
 		case decodesText(t): // both: text as a parameter, its own JSON in a body
 			return &Type{Kind: Text, Go: t, Schema: &spec.Schema{}}
 		case decodesJSON(t):
@@ -88,7 +94,7 @@ func nullable(s *spec.Schema) *spec.Schema {
 func (b *builder) basic(t types.Type, u *types.Basic, at use) *Type {
 	switch info := u.Info(); {
 	case info&types.IsString != 0:
-		return &Type{Kind: String, Go: t, Schema: &spec.Schema{Type: "string"}}
+		return &Type{Kind: String, Go: t, Schema: &spec.Schema{Type: typeString}}
 	case info&types.IsBoolean != 0:
 		return &Type{Kind: Bool, Go: t, Schema: &spec.Schema{Type: "boolean"}}
 	case u.Kind() == types.Float32:
@@ -96,9 +102,9 @@ func (b *builder) basic(t types.Type, u *types.Basic, at use) *Type {
 	case u.Kind() == types.Float64:
 		return &Type{Kind: Float, Go: t, Schema: &spec.Schema{Type: "number", Format: "double"}}
 	case info&types.IsUnsigned != 0:
-		return &Type{Kind: Uint, Go: t, Schema: &spec.Schema{Type: "integer", Format: intFormat(u), Minimum: "0"}}
+		return &Type{Kind: Uint, Go: t, Schema: &spec.Schema{Type: typeInteger, Format: intFormat(u), Minimum: "0"}}
 	case info&types.IsInteger != 0:
-		return &Type{Kind: Int, Go: t, Schema: &spec.Schema{Type: "integer", Format: intFormat(u)}}
+		return &Type{Kind: Int, Go: t, Schema: &spec.Schema{Type: typeInteger, Format: intFormat(u)}}
 	}
 	return b.refuse(t, at, "has no JSON form")
 }
@@ -110,8 +116,9 @@ func intFormat(u *types.Basic) string {
 		return "int64"
 	case types.Uint, types.Uint64, types.Uintptr:
 		return "uint64"
+	default:
+		return u.Name()
 	}
-	return u.Name()
 }
 
 func (b *builder) slice(t types.Type, u *types.Slice, at use) *Type {
@@ -120,7 +127,7 @@ func (b *builder) slice(t types.Type, u *types.Slice, at use) *Type {
 		if !types.Identical(u.Elem(), types.Typ[types.Byte]) {
 			kind = JSON
 		}
-		return &Type{Kind: kind, Go: t, Schema: &spec.Schema{Type: "string", Format: "byte", Nullable: true}}
+		return &Type{Kind: kind, Go: t, Schema: &spec.Schema{Type: typeString, Format: "byte", Nullable: true}}
 	}
 	elem := b.typeOf(u.Elem(), at)
 	return &Type{Kind: Slice, Go: t, Elem: elem, Schema: &spec.Schema{Type: "array", Nullable: true, Items: elem.Schema}}

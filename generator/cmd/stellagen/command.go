@@ -28,10 +28,10 @@ const (
 
 type commands struct {
 	Generate struct {
-		Patterns []string `arg:"" optional:"" help:"Packages, as the go command takes them (default ./...)."`
+		Patterns []string `arg:"" help:"Packages, as the go command takes them (default ./...)." optional:""`
 	} `cmd:"" help:"Write generated code and manifests beside the handlers."`
 	Check struct {
-		Patterns []string `arg:"" optional:"" help:"Packages, as the go command takes them (default ./...)."`
+		Patterns []string `arg:"" help:"Packages, as the go command takes them (default ./...)." optional:""`
 	} `cmd:"" help:"Tell which generated files are not current; write nothing."`
 	Version struct{} `cmd:"" help:"Print the version."`
 }
