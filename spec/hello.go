@@ -120,10 +120,8 @@ func (w *Welcome) Check() error {
 	case len(w.Gateways) > MaxFeatures:
 		return fmt.Errorf("spec: WELCOME names %d gateways, the limit is %d", len(w.Gateways), MaxFeatures)
 	}
-	if w.Node != "" {
-		if err := checkName("WELCOME node", w.Node); err != nil {
-			return err
-		}
+	if len(w.Node) > maxName || !validValue(w.Node) { // often a host name, which may be anything
+		return fmt.Errorf("spec: WELCOME node %.40q, expected up to %d bytes without control characters", w.Node, maxName)
 	}
 	if w.Region != "" {
 		return checkName("WELCOME region", w.Region)

@@ -68,7 +68,8 @@ var _ = Describe("WELCOME", func() {
 		Entry("with frames over the hard cap", func(w *spec.Welcome) { w.MaxFrame = spec.MaxFrameHard + 1 }, "maxFrame"),
 		Entry("without a window", func(w *spec.Welcome) { w.StreamWindow = 0 }, "streamWindow 0"),
 		Entry("with a window that credit cannot reach", func(w *spec.Welcome) { w.StreamWindow = 1 << 31 }, "streamWindow"),
-		Entry("with a node that is no name", func(w *spec.Welcome) { w.Node = "a b" }, "WELCOME node"),
+		Entry("with a node that breaks a line", func(w *spec.Welcome) { w.Node = "a\nb" }, "WELCOME node"),
+		Entry("with a node that is too long", func(w *spec.Welcome) { w.Node = strings.Repeat("a", 129) }, "WELCOME node"),
 		Entry("with a region that is no name", func(w *spec.Welcome) { w.Region = "a b" }, "WELCOME region"),
 		Entry("with too many gateways", func(w *spec.Welcome) { w.Gateways = make([]string, 65) }, "65 gateways, the limit is 64"),
 	)

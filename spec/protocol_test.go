@@ -1,0 +1,246 @@
+package spec
+
+import (
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write the generated parts of PROTOCOL.md")
+
+const protocolFile = "PROTOCOL.md"
+
+// TestProtocolIsCurrent compares the generated parts of PROTOCOL.md with the code.
+func TestProtocolIsCurrent(t *testing.T) {
+	old, err := os.ReadFile(protocolFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(old)
+	for name, table := range map[string]string{
+		"types": typesTable(), "codes": codesTable(t), "static": staticTable(), "limits": limitsTable(t),
+	} {
+		begin, end := "<!-- generated: "+name+" -->\n", "<!-- /generated -->"
+		before, rest, ok := strings.Cut(text, begin)
+		if !ok {
+			t.Fatalf("%s has no mark %q", protocolFile, begin)
+		}
+		_, after, ok := strings.Cut(rest, end)
+		if !ok {
+			t.Fatalf("%s: nothing ends %q", protocolFile, begin)
+		}
+		text = before + begin + "\n" + table + "\n" + end + after
+	}
+	if *update {
+		if err := os.WriteFile(protocolFile, []byte(text), 0o644); err != nil { //nolint:gosec // a page for everybody to read
+			t.Fatal(err)
+		}
+		return
+	}
+	if text != string(old) {
+		t.Errorf("%s differs from the code: run go test ./spec -run Protocol -update, and look at what changed", protocolFile)
+	}
+}
+
+func (f Flags) list() string {
+	names := []string{"END", "INLINE_BODY", "IDEMPOTENT", "RETRY"}
+	var set []string
+	for i, name := range names {
+		if f&(1<<i) != 0 {
+			set = append(set, name)
+		}
+	}
+	return strings.Join(set, ", ")
+}
+
+func typesTable() string {
+	aux := map[auxUse]string{
+		auxZero: "0", auxDeadline: "deadline", auxSequence: "sequence", auxCredit: "credit", auxCode: "code", auxOpaque: "opaque",
+	}
+	bytes := func(n uint32) string {
+		if n == 0 {
+			return ""
+		}
+		return thousands(int64(n))
+	}
+	var b strings.Builder
+	b.WriteString("| number | type | travels on | flags | metadata, at most | body, at most | aux |\n|---|---|---|---|---|---|---|\n")
+	for i, r := range rules {
+		if r.name == "" {
+			continue
+		}
+		on := "a stream"
+		switch {
+		case r.session && r.stream:
+			on = "the session, a stream"
+		case r.session:
+			on = "the session"
+		}
+		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s |\n", i, r.name, on, r.flags.list(), bytes(r.meta), bytes(r.body), aux[r.aux])
+	}
+	return b.String()
+}
+
+// codeMeanings says for every code what it means, who sends it, and what the HTTP client sees.
+var codeMeanings = map[Code][3]string{
+	CodeNoError:      {"stop sending, the answer stands; or confirms a CANCEL", "either", "the answer"},
+	CodeClientGone:   {"the HTTP client left", "gateway", "nothing: it is gone"},
+	CodeDeadline:     {"the call's time is up", "either", "504"},
+	CodeLimit:        {"a body over its limit", "either", "413 for the request's; 502 for the response's"},
+	CodeRefused:      {"not taken on: lease spent, or draining; safe to retry", "service", "the answer of another instance; else 503, retryable"},
+	CodeStale:        {"unknown manifest generation or endpoint; safe to retry", "service", "the answer of another instance; else 503, retryable"},
+	CodeSlowConsumer: {"the reader stalled and the memory budget is spent", "either", "the answer, broken off"},
+	CodeShutdown:     {"the sender is going away: GOAWAY, or the grace is over", "either", "502"},
+	CodeInternal:     {"a fault of the sender", "either", "502"},
+	CodeProtocol:     {"the peer broke the protocol", "either", "502"},
+	CodeFlow:         {"the peer overran its credit", "either", "502"},
+	CodeUnauthorized: {"no right to the service name; HELLO only", "gateway", "-"},
+	CodeConflict:     {"another registration excludes this one; HELLO only", "gateway", "-"},
+	CodeUnsupported:  {"a critical feature that is not known; HELLO only", "gateway", "-"},
+	CodeOperator:     {"ended by an operator", "gateway", "502"},
+	CodeStalled:      {"the request's body stopped arriving", "gateway", "408"},
+	CodeIdle:         {"the stream was silent for longer than its idle limit", "gateway", "the answer, broken off"},
+}
+
+func codesTable(t *testing.T) string {
+	t.Helper()
+	if len(codeMeanings) != len(codeNames) {
+		t.Fatalf("%d codes have a meaning, there are %d", len(codeMeanings), len(codeNames))
+	}
+	var b strings.Builder
+	b.WriteString("| number | code | meaning | sent by | client sees |\n|---|---|---|---|---|\n")
+	for i, name := range codeNames {
+		m := codeMeanings[Code(i)]
+		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s |\n", i, name, m[0], m[1], m[2])
+	}
+	return b.String()
+}
+
+func staticTable() string {
+	const columns = 4
+	rows := (len(staticNames) + columns - 1) / columns
+	var b strings.Builder
+	b.WriteString(strings.Repeat("| | name ", columns) + "|\n" + strings.Repeat("|---|---", columns) + "|\n")
+	for row := range rows {
+		for column := range columns {
+			if i := column*rows + row; i < len(staticNames) {
+				fmt.Fprintf(&b, "| %d | %s ", i+1, staticNames[i])
+			} else {
+				b.WriteString("| | ")
+			}
+		}
+		b.WriteString("|\n")
+	}
+	return b.String()
+}
+
+// limits has the value of every constant of limits.go, hello.go and manifest.go that is a limit, in the order of the page.
+var limits = []struct {
+	name  string
+	value any
+	what  string
+}{
+	{"HeaderSize", HeaderSize, "a frame's header"},
+	{"MaxFrameHello", MaxFrameHello, "payload of a frame before WELCOME"},
+	{"MaxFrameDefault", MaxFrameDefault, "payload of a frame after WELCOME, unless it says otherwise"},
+	{"MaxFrameHard", MaxFrameHard, "the largest payload limit that WELCOME may name"},
+	{"MaxMetadata", MaxMetadata, "a frame's metadata"},
+	{"MaxInlineBody", MaxInlineBody, "the body in a REQUEST or RESPONSE"},
+	{"MaxChunk", MaxChunk, "the body of a data frame"},
+	{"MaxReason", MaxReason, "the reason in CANCEL and GOAWAY"},
+	{"StreamWindow", StreamWindow, "default of streamWindow: the credit that each half starts with"},
+	{"MaxStreamWindow", MaxStreamWindow, "the credit that a half may have at any time"},
+	{"MaxManifest", MaxManifest, "a manifest; in this version it has to fit HELLO"},
+	{"MaxFields", MaxFields, "header fields, path parameters and claims, each, of one REQUEST or RESPONSE (count)"},
+	{"MaxFeatures", MaxFeatures, "features in HELLO, and gateways in WELCOME (count)"},
+	{"MaxLease", MaxLease, "a lease (count)"},
+	{"MaxStreamID", MaxStreamID, "the last stream id (number)"},
+	{"HelloTimeout", HelloTimeout, "from an open link to HELLO, and from HELLO to WELCOME"},
+	{"HeartbeatInterval", HeartbeatInterval, "default of heartbeatMs"},
+	{"DeadAfter", DeadAfter, "silent intervals until a peer is dead (count)"},
+	{"WriteStall", WriteStall, "a write without progress, until the link ends"},
+	{"CancelHold", CancelHold, "a cancelled call's slot waits for its confirmation"},
+}
+
+func limitsTable(t *testing.T) string {
+	t.Helper()
+	exported := exportedConstants(t, "limits.go")
+	var b strings.Builder
+	b.WriteString("| limit | value | of |\n|---|---|---|\n")
+	for _, l := range limits {
+		delete(exported, l.name)
+		value := fmt.Sprint(l.value)
+		if _, isTime := l.value.(time.Duration); !isTime {
+			value = thousands(reflect.ValueOf(l.value).Int())
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", l.name, value, l.what)
+	}
+	for name := range exported {
+		t.Errorf("limits.go has the constant %s, which the table of limits lacks", name)
+	}
+	return b.String()
+}
+
+// exportedConstants are the names of a file's exported constants.
+func exportedConstants(t *testing.T, file string) map[string]bool {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, d := range parsed.Decls {
+		g, ok := d.(*ast.GenDecl)
+		if !ok || g.Tok != token.CONST {
+			continue
+		}
+		for _, s := range g.Specs {
+			for _, name := range s.(*ast.ValueSpec).Names {
+				if name.IsExported() {
+					names[name.Name] = true
+				}
+			}
+		}
+	}
+	return names
+}
+
+// thousands writes n with commas.
+func thousands(n int64) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// TestProtocolExamples holds the numbers that PROTOCOL.md gives in its text.
+func TestProtocolExamples(t *testing.T) {
+	text, err := os.ReadFile(protocolFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flat := strings.Join(strings.Fields(string(text)), " ")
+	for _, want := range []string{
+		fmt.Sprintf("| maxFrame | integer | %s (the largest metadata with the largest inline body) to %s |", thousands(MaxMetadata+MaxInlineBody), thousands(MaxFrameHard)),
+		fmt.Sprintf("| lease | integer | 1 to %s |", thousands(MaxLease)),
+		fmt.Sprintf("| features | array, at most %d,", MaxFeatures),
+		fmt.Sprintf("Inline bodies are at most %d KiB.", MaxInlineBody>>10),
+		fmt.Sprintf("Data frames are at most %d KiB;", MaxChunk>>10),
+		fmt.Sprintf("The payload limit is %d KiB until WELCOME", MaxFrameHello>>10),
+		fmt.Sprintf("not whole %d s after", HelloTimeout/time.Second),
+		fmt.Sprintf("or for %d s.", CancelHold/time.Second),
+		fmt.Sprintf("by default %d KiB", StreamWindow>>10),
+	} {
+		if !strings.Contains(flat, want) {
+			t.Errorf("%s lacks %q", protocolFile, want)
+		}
+	}
+}
