@@ -3,6 +3,7 @@ package generator_test
 import (
 	"bytes"
 	"context"
+	"go/format"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,6 +39,13 @@ var _ = Describe("a module and what is made of it", func() {
 				update(name, archive, got)
 			}
 			Expect(got).To(Equal(wanted(archive)))
+			for file, content := range got {
+				if strings.HasSuffix(file, ".go") {
+					formatted, err := format.Source([]byte(content))
+					Expect(err).NotTo(HaveOccurred())
+					Expect(string(formatted)).To(Equal(content), "gofmt would change it")
+				}
+			}
 		})
 	}
 })

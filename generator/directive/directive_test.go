@@ -87,7 +87,7 @@ var _ = Describe("a directive", func() {
 		Entry(nil, "with body=1.5MiB", "expected a whole number"), Entry(nil, "with timeout=1500us", "expected whole milliseconds"),
 		Entry(nil, "with timeout=-1s", "expected 1ms to 24h"), Entry(nil, "with timeout=", "needs a duration with its unit"),
 		Entry(nil, "with timeout", "timeout needs a value"), Entry(nil, "with status=99", "a number from 200 to 299"),
-		Entry(nil, `public ""`, "needs a value"), Entry(nil, "service a/b version=1.0.0", "a name of letters"),
+		Entry(nil, `public "a\nb"`, "no control characters"), Entry(nil, `public ""`, "needs a value"), Entry(nil, "service a/b version=1.0.0", "a name of letters"),
 		Entry(nil, "service billing version=v1.0.0", "expected strict semver"), Entry(nil, "service billing", "missing version="),
 		Entry(nil, `with tags=a"b"`, "quote within a word"), Entry(nil, `with tags="a`, "quoted text does not end"),
 		Entry(nil, "endpoint/v2 GET /", "unknown directive"), Entry(nil, "with idempotent tags=a idempotent", "given twice"),

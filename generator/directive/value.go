@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/spec"
@@ -20,6 +21,9 @@ func (k Key) check(a arg) (v Value, message string) {
 	}
 	if a.value == "" {
 		return v, "needs " + k.wants()
+	}
+	if strings.ContainsFunc(a.value, unicode.IsControl) {
+		return v, fmt.Sprintf("is %q, expected no control characters", a.value)
 	}
 	switch k.Type {
 	case Integer:

@@ -27,6 +27,9 @@ func Scan(ctx context.Context, c Config, findings *diagnostic.List) (result *Res
 		pkgs: map[string]*source{}, others: map[string]*types.Package{},
 	}
 	pkgs, warnings, err := list(ctx, c.Dir, c.Env, c.Patterns)
+	if ctx.Err() != nil {
+		return nil, l.sources, err
+	}
 	if err != nil {
 		findings.Addf(diagnostic.Pattern, token.Position{}, 0, "%v", err)
 		return nil, l.sources, nil

@@ -16,8 +16,12 @@ import (
 	"github.com/stella-ops/router/spec"
 )
 
-// service makes the model of one package.
+// service makes the model of one package; nil where it has none, because what looked like a directive stands in a
+// test or in a string.
 func (l *loader) service(ps *packageScan) *Service {
+	if ps.service == nil && len(ps.handlers) == 0 {
+		return nil
+	}
 	pkg := l.check(ps.src)
 	svc := &Service{
 		Dir: ps.src.Dir, ImportPath: ps.src.ImportPath, Package: ps.src.Name, Doc: ps.doc,
@@ -265,6 +269,9 @@ func (b *builder) claims(e *Endpoint, h *handler, d *directive.Directive) {
 		case "public":
 			e.Public = c.Args[0].Text
 		}
+	}
+	if len(e.Claims) > spec.MaxFields {
+		b.l.list.Addf(diagnostic.BadValue, d.Pos, d.Width, "%s has %d claims, expected at most %d", h.decl.Name.Name, len(e.Claims), spec.MaxFields)
 	}
 	if h.broken {
 		return // the claims may be among what is wrong

@@ -263,9 +263,9 @@ func constrained(dir, name string, f *ast.File) bool {
 			}
 		}
 	}
-	// A name such as x_linux.go matches no machine that does not exist.
+	// A name such as x_linux.go matches no machine that does not exist; a file with cgo none without a C compiler.
 	nowhere := build.Default
-	nowhere.GOOS, nowhere.GOARCH, nowhere.CgoEnabled = "nowhere", "nothing", true
+	nowhere.GOOS, nowhere.GOARCH, nowhere.CgoEnabled = "nowhere", "nothing", false
 	match, err := nowhere.MatchFile(dir, name)
 	return err == nil && !match
 }

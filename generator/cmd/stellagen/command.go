@@ -24,6 +24,7 @@ const (
 	exitBug   = 1
 	exitInput = 2
 	exitStale = 20
+	exitInt   = 128 + int(syscall.SIGINT) // as shells have it
 )
 
 type commands struct {
@@ -122,8 +123,8 @@ func runWith(ctx context.Context, out *output, patterns []string, target generat
 	findings, err := generator.Run(ctx, generator.Config{Dir: dir, Patterns: patterns}, target)
 	if err != nil {
 		if errors.Is(err, context.Canceled) {
-			out.errorf("stellagen: interrupted\n")
-			return dir, exitBug
+			out.errorf("stellagen: interrupted; nothing was written\n")
+			return dir, exitInt
 		}
 		out.errorf("stellagen: %v\n", err)
 		return dir, exitBug
