@@ -8,7 +8,7 @@ import (
 	stella "github.com/stella-ops/router/runtime"
 )
 
-// This file needs a runtime of at least this version: go get github.com/stella-ops/router/runtime@latest.
+// This file needs a runtime of at least this version: go get github.com/stella-ops/router@latest.
 const _ = stella.IsAtLeastVersion1
 
 //go:embed stella.manifest.json

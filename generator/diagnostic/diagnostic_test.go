@@ -29,14 +29,14 @@ func source(name string) ([]byte, error) {
 }
 
 var _ = Describe("printing findings", func() {
-	print := func(findings ...diagnostic.Finding) string {
+	printed := func(findings ...diagnostic.Finding) string {
 		var text strings.Builder
 		Expect(diagnostic.Printer{Base: "/src", Source: source}.Print(&text, findings)).To(Succeed())
 		return text.String()
 	}
 
 	It("shows place, line, caret, hint and what belongs to it", func() {
-		Expect(print(diagnostic.Finding{
+		Expect(printed(diagnostic.Finding{
 			Rule: "STL0001", Pos: at(2, 6), Width: 2, Message: "wrong", Hint: "do this",
 			Related: []diagnostic.Related{{Pos: at(3, 1), Message: "see here"}},
 		})).To(Equal("shop/a.go:2:6: STL0001: wrong\n    \ttwo é three\n    \t    ^\n    hint: do this\n" +
@@ -44,7 +44,7 @@ var _ = Describe("printing findings", func() {
 	})
 
 	It("stays within the line, and does without a file, a line or a source", func() {
-		Expect(print(
+		Expect(printed(
 			diagnostic.Finding{Rule: "STL0001", Pos: at(1, 3), Width: 99, Message: "wide"},
 			diagnostic.Finding{Rule: "STL0001", Pos: at(1, 99), Message: "behind"},
 			diagnostic.Finding{Rule: "STL0001", Pos: at(99, 1), Message: "below"},
@@ -54,7 +54,7 @@ var _ = Describe("printing findings", func() {
 			"shop/a.go:99:1: STL0001: below\nSTL0002: nowhere\nb.go:1:1: STL0003: unread\n5 findings; nothing was written\n"))
 	})
 
-	It("says nothing without findings", func() { Expect(print()).To(BeEmpty()) })
+	It("says nothing without findings", func() { Expect(printed()).To(BeEmpty()) })
 })
 
 var _ = Describe("a list", func() {
