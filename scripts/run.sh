@@ -137,7 +137,7 @@ billing is routable: http://$http  (who is connected: http://$admin/v1/services)
 Try, in another terminal, from this folder:
 
   # create an invoice: 201
-  curl -sSi $auth http://$http/invoices -d '{"customer":"grace","currency":"EUR","lines":[{"description":"compiler","quantity":2,"unitCents":1250}]}'
+  curl -sSi $auth http://$http/invoices --json '{"customer":"grace","currency":"EUR","lines":[{"description":"compiler","quantity":2,"unitCents":1250}]}'
 
   # read one
   curl -sS $auth http://$http/invoices/$invoice
@@ -152,7 +152,7 @@ Try, in another terminal, from this folder:
   curl -sS $auth http://$http/invoices/$invoice/attachments/noise | wc -c
 
   # everything that is wrong with an input, at once: 400
-  curl -sSi $auth http://$http/invoices -d '{"customer":7,"currencyy":"EUR","lines":[]}'
+  curl -sSi $auth http://$http/invoices --json '{"customer":7,"currencyy":"EUR","lines":[]}'
 
   # no token: 401
   curl -sSi http://$http/invoices
