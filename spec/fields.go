@@ -76,7 +76,7 @@ type cursor struct {
 	err error
 }
 
-func (c *cursor) fail(format string, args ...any) {
+func (c *cursor) failf(format string, args ...any) {
 	if c.err == nil {
 		c.err = fmt.Errorf("%w: "+format, append([]any{ErrMetadata}, args...)...)
 		c.s = ""
@@ -88,12 +88,12 @@ func (c *cursor) uvarint() uint64 {
 	for i := 0; i < len(c.s); i++ {
 		b := c.s[i]
 		if i == 9 && b > 1 { // the tenth byte has room for one bit, and none follows it
-			c.fail("number over 64 bits")
+			c.failf("number over 64 bits")
 			return 0
 		}
 		if b < 0x80 {
 			if b == 0 && i > 0 {
-				c.fail("number not in its shortest form")
+				c.failf("number not in its shortest form")
 				return 0
 			}
 			c.s = c.s[i+1:]
@@ -101,13 +101,13 @@ func (c *cursor) uvarint() uint64 {
 		}
 		v |= uint64(b&0x7f) << (7 * i)
 	}
-	c.fail("ends within a number")
+	c.failf("ends within a number")
 	return 0
 }
 
 func (c *cursor) byte() byte {
 	if len(c.s) == 0 {
-		c.fail("ends where a byte was expected")
+		c.failf("ends where a byte was expected")
 		return 0
 	}
 	b := c.s[0]
@@ -117,7 +117,7 @@ func (c *cursor) byte() byte {
 
 func (c *cursor) take(n uint64) string {
 	if n > uint64(len(c.s)) {
-		c.fail("needs %d more bytes, has %d", n, len(c.s))
+		c.failf("needs %d more bytes, has %d", n, len(c.s))
 		return ""
 	}
 	v := c.s[:n]
@@ -132,11 +132,11 @@ func (c *cursor) string() string { return c.take(c.uvarint()) }
 func (c *cursor) count(what string, size int) int {
 	n := c.uvarint()
 	if n > MaxFields {
-		c.fail("%d %s, the limit is %d", n, what, MaxFields)
+		c.failf("%d %s, the limit is %d", n, what, MaxFields)
 		return 0
 	}
 	if int(n)*size > len(c.s) {
-		c.fail("%d %s do not fit", n, what)
+		c.failf("%d %s do not fit", n, what)
 		return 0
 	}
 	return int(n)
@@ -150,19 +150,19 @@ func (c *cursor) fields(dst []Field) []Field {
 		if i := c.uvarint(); i == 0 {
 			f.Name = c.string()
 			if !validName(f.Name) {
-				c.fail("header name %.40q", f.Name)
+				c.failf("header name %.40q", f.Name)
 				return dst
 			}
 			f.Name = textproto.CanonicalMIMEHeaderKey(f.Name)
 		} else if i <= uint64(len(staticNames)) {
 			f.Name = staticNames[i-1]
 		} else {
-			c.fail("header name number %d, the last is %d", i, len(staticNames))
+			c.failf("header name number %d, the last is %d", i, len(staticNames))
 			return dst
 		}
 		f.Value = c.string()
 		if !validValue(f.Value) {
-			c.fail("value of header %s has a control character", f.Name)
+			c.failf("value of header %s has a control character", f.Name)
 		}
 		if c.err != nil {
 			return dst
@@ -174,7 +174,7 @@ func (c *cursor) fields(dst []Field) []Field {
 
 func (c *cursor) end() error {
 	if c.err == nil && len(c.s) != 0 {
-		c.fail("%d bytes after the last part", len(c.s))
+		c.failf("%d bytes after the last part", len(c.s))
 	}
 	return c.err
 }

@@ -65,9 +65,12 @@ const (
 )
 
 var rules = [...]rule{
-	TypeHello:              {name: "HELLO", flags: FlagInlineBody, session: true, meta: MaxMetadata, body: MaxFrameHello, inline: true},
-	TypeHeartbeat:          {name: "HEARTBEAT", session: true, meta: MaxMetadata},
-	TypeRequest:            {name: "REQUEST", flags: FlagEnd | FlagInlineBody | FlagIdempotent | FlagRetry, stream: true, meta: MaxMetadata, body: MaxInlineBody, inline: true, aux: auxDeadline},
+	TypeHello:     {name: "HELLO", flags: FlagInlineBody, session: true, meta: MaxMetadata, body: MaxFrameHello, inline: true},
+	TypeHeartbeat: {name: "HEARTBEAT", session: true, meta: MaxMetadata},
+	TypeRequest: {
+		name: "REQUEST", flags: FlagEnd | FlagInlineBody | FlagIdempotent | FlagRetry, stream: true,
+		meta: MaxMetadata, body: MaxInlineBody, inline: true, aux: auxDeadline,
+	},
 	TypeResponse:           {name: "RESPONSE", flags: FlagEnd | FlagInlineBody, stream: true, meta: MaxMetadata, body: MaxInlineBody, inline: true},
 	TypeRequestStreamData:  {name: "REQUEST_STREAM_DATA", flags: FlagEnd, stream: true, body: MaxChunk, aux: auxSequence},
 	TypeResponseStreamData: {name: "RESPONSE_STREAM_DATA", flags: FlagEnd, stream: true, body: MaxChunk, aux: auxSequence},

@@ -41,11 +41,15 @@ var _ = Describe("A frame header", func() {
 		Entry("with a flag of another type", spec.Header{Type: spec.TypeResponse, Stream: 2, Flags: spec.FlagRetry}, "flags 0x08, allowed are 0x03"),
 		Entry("of a call on the session", spec.Header{Type: spec.TypeRequest}, "not allowed on the session"),
 		Entry("of the session on a stream", spec.Header{Type: spec.TypeHello, Stream: 2}, "allowed on the session only"),
-		Entry("with metadata where the type has none", spec.Header{Type: spec.TypeRequestStreamData, Stream: 2, Length: 1, MetaLen: 1}, "metadata of 1 bytes, the limit is 0"),
+		Entry("with metadata where the type has none",
+			spec.Header{Type: spec.TypeRequestStreamData, Stream: 2, Length: 1, MetaLen: 1}, "metadata of 1 bytes, the limit is 0"),
 		Entry("with a reason that is too long", spec.Header{Type: spec.TypeCancel, Length: 1025, MetaLen: 1025}, "metadata of 1025 bytes, the limit is 1024"),
 		Entry("with a body that no flag announces", spec.Header{Type: spec.TypeRequest, Stream: 2, Length: 2, MetaLen: 1}, "body without INLINE_BODY"),
-		Entry("with an inline body that is too long", spec.Header{Type: spec.TypeResponse, Flags: spec.FlagInlineBody, Stream: 2, Length: spec.MaxInlineBody + 1}, "body of 16385 bytes, the limit is 16384"),
-		Entry("with a chunk that is too long", spec.Header{Type: spec.TypeRequestStreamData, Stream: 2, Length: spec.MaxChunk + 1}, "body of 65537 bytes, the limit is 65536"),
+		Entry("with an inline body that is too long",
+			spec.Header{Type: spec.TypeResponse, Flags: spec.FlagInlineBody, Stream: 2, Length: spec.MaxInlineBody + 1},
+			"body of 16385 bytes, the limit is 16384"),
+		Entry("with a chunk that is too long",
+			spec.Header{Type: spec.TypeRequestStreamData, Stream: 2, Length: spec.MaxChunk + 1}, "body of 65537 bytes, the limit is 65536"),
 		Entry("with a body where the type has none", spec.Header{Type: spec.TypePing, Length: 1}, "body of 1 bytes, the limit is 0"),
 		Entry("with aux where the type has none", spec.Header{Type: spec.TypeHello, Aux: 1}, "aux 1, expected 0"),
 		Entry("with no credit", spec.Header{Type: spec.TypeCredit, Stream: 2}, "credit of 0 bytes"),
@@ -84,7 +88,7 @@ var _ = Describe("A frame", func() {
 		b, err := spec.AppendFrame([]byte("before"), spec.Header{Type: spec.TypeCancel, Stream: 2, Aux: 1}, []byte("why"), nil)
 		Expect(err).NotTo(HaveOccurred())
 		b = b[len("before"):]
-		for n := range len(b) {
+		for n := range b {
 			_, payload, size, err := spec.DecodeFrame(b[:n], spec.MaxFrameDefault)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(size).To(BeZero())
@@ -94,7 +98,7 @@ var _ = Describe("A frame", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(size).To(Equal(len(b)))
 		Expect(payload).To(Equal([]byte("why")))
-		Expect(cap(payload)).To(Equal(len(payload)), "an append to the payload must not overwrite the next frame")
+		Expect(payload).To(HaveCap(len(payload)), "an append to the payload must not overwrite the next frame")
 		payload[0] = 'W'
 		Expect(b[spec.HeaderSize]).To(Equal(byte('W')))
 	})

@@ -280,8 +280,9 @@ func FuzzParseVersion(f *testing.F) {
 			}
 			return
 		}
-		if v.String() != s || v.Compare(v) != 0 {
-			t.Fatalf("%q reads as %q", s, v)
+		again, err := spec.ParseVersion(v.String())
+		if err != nil || v.String() != s || v.Compare(again) != 0 || v != again {
+			t.Fatalf("%q reads as %q, and that as %q: %v", s, v, again, err)
 		}
 	})
 }

@@ -62,13 +62,16 @@ func canonical(v any) string {
 // goldens has every file of testdata/frames, by its name.
 func goldens() map[string]golden {
 	type h = spec.Header
+	request, response := string(goldenRequest.AppendTo(nil)), string(goldenResponse.AppendTo(nil))
+	least, head := spec.Request{ContentLength: -1}, spec.Response{Status: 200, ContentLength: -1}
+	both := spec.FlagEnd | spec.FlagInlineBody
 	return map[string]golden{
 		"hello":                {h{Type: spec.TypeHello, Flags: spec.FlagInlineBody}, canonical(goldenHello), "{}"},
 		"heartbeat":            {h{Type: spec.TypeHeartbeat}, canonical(goldenHeartbeat), ""},
-		"request":              {h{Type: spec.TypeRequest, Flags: spec.FlagEnd | spec.FlagInlineBody | spec.FlagIdempotent, Stream: 2, Aux: 5000}, string(goldenRequest.AppendTo(nil)), "hello"},
-		"request_least":        {h{Type: spec.TypeRequest, Flags: spec.FlagEnd, Stream: spec.MaxStreamID - 1}, string((&spec.Request{ContentLength: -1}).AppendTo(nil)), ""},
-		"response":             {h{Type: spec.TypeResponse, Flags: spec.FlagEnd | spec.FlagInlineBody, Stream: 2}, string(goldenResponse.AppendTo(nil)), "{\"id\":\"4711\"} \n"},
-		"response_head":        {h{Type: spec.TypeResponse, Stream: 4}, string((&spec.Response{Status: 200, ContentLength: -1}).AppendTo(nil)), ""},
+		"request":              {h{Type: spec.TypeRequest, Flags: both | spec.FlagIdempotent, Stream: 2, Aux: 5000}, request, "hello"},
+		"request_least":        {h{Type: spec.TypeRequest, Flags: spec.FlagEnd, Stream: spec.MaxStreamID - 1}, string(least.AppendTo(nil)), ""},
+		"response":             {h{Type: spec.TypeResponse, Flags: both, Stream: 2}, response, "{\"id\":\"4711\"} \n"},
+		"response_head":        {h{Type: spec.TypeResponse, Stream: 4}, string(head.AppendTo(nil)), ""},
 		"request_stream_data":  {h{Type: spec.TypeRequestStreamData, Stream: 2}, "", "first"},
 		"response_stream_data": {h{Type: spec.TypeResponseStreamData, Flags: spec.FlagEnd, Stream: 2, Aux: 7}, "", "last"},
 		"cancel":               {h{Type: spec.TypeCancel, Stream: 2, Aux: uint32(spec.CodeClientGone)}, "went away\n", ""},

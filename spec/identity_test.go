@@ -64,7 +64,6 @@ var _ = Describe("Invariant 2: versions are strict semver, and equal means writt
 		Expect(v.IsZero()).To(BeFalse())
 		same, err := spec.ParseVersion(strings.Clone(s))
 		Expect(err).NotTo(HaveOccurred())
-		Expect(v == same).To(BeTrue())
 		Expect(map[spec.Version]bool{v: true}[same]).To(BeTrue())
 	},
 		Entry(nil, "0.0.0", true), Entry(nil, "1.4.0", true), Entry(nil, "10.20.30", true), Entry(nil, "1.0.0+build.7", true),
@@ -91,7 +90,7 @@ var _ = Describe("Invariant 2: versions are strict semver, and equal means writt
 		two, err := spec.ParseVersion("1.0.0+two")
 		Expect(err).NotTo(HaveOccurred())
 		Expect(one.Compare(two)).To(BeZero())
-		Expect(one == two).To(BeFalse())
+		Expect(map[spec.Version]bool{one: true}).NotTo(HaveKey(two))
 	})
 
 	It("orders as semver.org does", func() {

@@ -257,7 +257,9 @@ var _ = Describe("Invariant 4: there is no HTTP between gateway and service", fu
 			}
 			Expect(f.imports()).NotTo(ContainElement("net/http/httputil"), f.path)
 			names := f.uses("net/http")
-			for _, client := range []string{"Client", "DefaultClient", "Transport", "DefaultTransport", "Get", "Head", "Post", "PostForm", "NewRequest", "NewRequestWithContext"} {
+			for _, client := range []string{
+				"Client", "DefaultClient", "Transport", "DefaultTransport", "Get", "Head", "Post", "PostForm", "NewRequest", "NewRequestWithContext",
+			} {
 				Expect(names).NotTo(HaveKey(client), f.path)
 			}
 		}

@@ -144,13 +144,15 @@ var _ = Describe("A manifest", func() {
 			m.Endpoints[0].Params[0] = spec.Param{Name: "if-match", In: spec.InHeader, Schema: &spec.Schema{}}
 		}, "twice in the header"),
 		Entry("with a path parameter that the path lacks", func(m *spec.Manifest) { m.Endpoints[1].Params[0].Name = "key" }, `parameter "key" is not in the path`),
-		Entry("with a parameter whose schema is wrong", func(m *spec.Manifest) { m.Endpoints[0].Params[0].Schema.Type = "bool" }, `parameter "dryRun": schema type "bool"`),
+		Entry("with a parameter whose schema is wrong",
+			func(m *spec.Manifest) { m.Endpoints[0].Params[0].Schema.Type = "bool" }, `parameter "dryRun": schema type "bool"`),
 		Entry("with a request schema that is not there", func(m *spec.Manifest) { m.Endpoints[0].Request.Ref = "Nothing" }, `request: schema refers to "Nothing"`),
 		Entry("with a response schema that is not there", func(m *spec.Manifest) { m.Endpoints[0].Response.Ref = "Nothing" }, `response: schema refers to "Nothing"`),
 		Entry("with a reference that says more", func(m *spec.Manifest) { m.Endpoints[0].Request.Type = "object" }, "says more than"),
 		Entry("with a named schema that is none", func(m *spec.Manifest) { m.Schemas["Invoice"] = nil }, `schema "Invoice" is not whole`),
 		Entry("with a property that has no schema", func(m *spec.Manifest) { m.Schemas["Invoice"].Properties["id"] = nil }, `property "id" has no schema`),
-		Entry("with a fault deep in a schema", func(m *spec.Manifest) { m.Schemas["Invoice"].Properties["labels"].Values.Type = "text" }, `schema "Invoice": schema type "text"`),
+		Entry("with a fault deep in a schema",
+			func(m *spec.Manifest) { m.Schemas["Invoice"].Properties["labels"].Values.Type = "text" }, `schema "Invoice": schema type "text"`),
 		Entry("with required members out of order", func(m *spec.Manifest) { slices.Reverse(m.Schemas["Invoice"].Required) }, "required is not sorted"),
 		Entry("with a minimum that is not canonical", func(m *spec.Manifest) { m.Schemas["Invoice"].Properties["amount"].Minimum = "1.0" }, `minimum "1.0"`),
 		Entry("with a maximum that is not canonical", func(m *spec.Manifest) { m.Schemas["Invoice"].Properties["amount"].Maximum = "1e3" }, `maximum "1e3"`),
@@ -201,7 +203,9 @@ var _ = Describe("Reading a manifest", func() {
 		}, "not in canonical form"),
 		Entry("a member twice", func() []byte { return edited(`"format": 1`, `"format": 1, "format": 1`) }, "not in canonical form"),
 		Entry("a member in other letters", func() []byte { return edited(`"service"`, `"Service"`) }, "not in canonical form"),
-		Entry("a zero that canonical JSON leaves out", func() []byte { return edited(`"name": "dryRun",`, `"name": "dryRun", "required": false,`) }, "not in canonical form"),
+		Entry("a zero that canonical JSON leaves out", func() []byte {
+			return edited(`"name": "dryRun",`, `"name": "dryRun", "required": false,`)
+		}, "not in canonical form"),
 		Entry("no list of endpoints", func() []byte {
 			b, err := (&spec.Manifest{Service: "idle", Version: "0.1.0"}).Encode()
 			Expect(err).NotTo(HaveOccurred())

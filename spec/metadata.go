@@ -131,13 +131,13 @@ func (r *Request) Decode(b []byte) error {
 	c := cursor{s: string(b)}
 	bits := c.byte()
 	if bits&^byte(reqKnown) != 0 {
-		c.fail("unknown bits 0x%02x", bits)
+		c.failf("unknown bits 0x%02x", bits)
 	}
 	r.TLS = bits&reqTLS != 0
 	r.Generation = c.uint32()
 	r.Endpoint = c.uint32()
 	if r.Method = c.string(); r.Method != "" && !ValidMethod(r.Method) {
-		c.fail("method %.20q", r.Method)
+		c.failf("method %.20q", r.Method)
 	}
 	n := c.count("path parameters", 1)
 	r.Params = slices.Grow(r.Params[:0], n)
@@ -145,7 +145,7 @@ func (r *Request) Decode(b []byte) error {
 		r.Params = append(r.Params, c.string())
 	}
 	if r.Path = c.string(); r.Path != "" && r.Path[0] != '/' {
-		c.fail("path %.40q does not begin with a slash", r.Path)
+		c.failf("path %.40q does not begin with a slash", r.Path)
 	}
 	r.Query = c.string()
 	r.Authority = c.string()
@@ -155,14 +155,14 @@ func (r *Request) Decode(b []byte) error {
 	if bits&reqLength != 0 {
 		n := c.uvarint()
 		if n > maxContentLength {
-			c.fail("content length %d, the limit is %d", n, uint64(maxContentLength))
+			c.failf("content length %d, the limit is %d", n, uint64(maxContentLength))
 		}
 		r.ContentLength = int64(n)
 	}
 	r.Trace = Trace{}
 	if bits&reqTrace != 0 {
 		if copy(r.Trace.TraceID[:], c.take(16)); r.Trace.TraceID == [16]byte{} {
-			c.fail("trace without an id")
+			c.failf("trace without an id")
 		}
 		copy(r.Trace.SpanID[:], c.take(8))
 		r.Trace.Flags = c.byte()
@@ -185,7 +185,7 @@ func (r *Request) Decode(b []byte) error {
 func (c *cursor) uint32() uint32 {
 	n := c.uvarint()
 	if n > 1<<32-1 {
-		c.fail("number %d over 32 bits", n)
+		c.failf("number %d over 32 bits", n)
 	}
 	return uint32(n)
 }
@@ -215,10 +215,10 @@ func (r *Response) Decode(b []byte) error {
 	c := cursor{s: string(b)}
 	status, length := c.uvarint(), c.uvarint()
 	if c.err == nil && (status < 200 || status > 599) {
-		c.fail("status %d, expected 200 to 599", status)
+		c.failf("status %d, expected 200 to 599", status)
 	}
 	if length > maxContentLength+1 {
-		c.fail("content length %d, the limit is %d", length-1, uint64(maxContentLength))
+		c.failf("content length %d, the limit is %d", length-1, uint64(maxContentLength))
 	}
 	r.Status, r.ContentLength = int(status), int64(length)-1
 	r.Header = c.fields(r.Header[:0])

@@ -59,7 +59,7 @@ var _ = Describe("REQUEST metadata", func() {
 
 	It("is refused when it ends early, wherever that is, and when anything follows", func() {
 		b := goldenRequest.AppendTo(nil)
-		for n := range len(b) {
+		for n := range b {
 			Expect(new(spec.Request).Decode(b[:n])).To(MatchError(spec.ErrMetadata), "%d bytes", n)
 		}
 		Expect(new(spec.Request).Decode(append(b, 0))).To(MatchError(ContainSubstring("1 bytes after the last part")))
@@ -78,7 +78,8 @@ var _ = Describe("REQUEST metadata", func() {
 		Entry("with a method that is none", (&spec.Request{Method: "get"}).AppendTo(nil), `method "get"`),
 		Entry("with a path that is none", (&spec.Request{Path: "x"}).AppendTo(nil), "does not begin with a slash"),
 		Entry("with more parameters than are allowed", (&spec.Request{Params: make([]string, 129)}).AppendTo(nil), "129 path parameters, the limit is 128"),
-		Entry("with more claims than are allowed", (&spec.Request{Identity: &spec.Identity{Claims: make([]spec.Claim, 129)}}).AppendTo(nil), "129 claims, the limit is 128"),
+		Entry("with more claims than are allowed",
+			(&spec.Request{Identity: &spec.Identity{Claims: make([]spec.Claim, 129)}}).AppendTo(nil), "129 claims, the limit is 128"),
 		Entry("with more fields than are allowed", (&spec.Request{Header: make([]spec.Field, 129)}).AppendTo(nil), "129 header fields, the limit is 128"),
 		Entry("with more parameters than bytes", []byte{0, 0, 0, 0, 100}, "100 path parameters do not fit"),
 		Entry("with a length beyond the end", []byte{0, 0, 0, 9}, "needs 9 more bytes, has 0"),
@@ -102,7 +103,7 @@ var _ = Describe("RESPONSE metadata", func() {
 
 	It("is refused when it ends early, wherever that is, and when anything follows", func() {
 		b := goldenResponse.AppendTo(nil)
-		for n := range len(b) {
+		for n := range b {
 			Expect(new(spec.Response).Decode(b[:n])).To(MatchError(spec.ErrMetadata), "%d bytes", n)
 		}
 		Expect(new(spec.Response).Decode(append(b, 0))).To(MatchError(ContainSubstring("1 bytes after the last part")))
@@ -144,7 +145,8 @@ var _ = Describe("Header fields", func() {
 
 	It("have names without case", func() {
 		var r spec.Response
-		Expect(r.Decode((&spec.Response{Status: 200, Header: []spec.Field{{Name: "content-TYPE", Value: "a"}, {Name: "x-y", Value: "b\tc ü"}}}).AppendTo(nil))).To(Succeed())
+		sent := spec.Response{Status: 200, Header: []spec.Field{{Name: "content-TYPE", Value: "a"}, {Name: "x-y", Value: "b\tc ü"}}}
+		Expect(r.Decode(sent.AppendTo(nil))).To(Succeed())
 		Expect(r.Header).To(Equal([]spec.Field{{Name: "Content-Type", Value: "a"}, {Name: "X-Y", Value: "b\tc ü"}}))
 	})
 

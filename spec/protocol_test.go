@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +40,7 @@ func TestProtocolIsCurrent(t *testing.T) {
 		text = before + begin + "\n" + table + "\n" + end + after
 	}
 	if *update {
-		if err := os.WriteFile(protocolFile, []byte(text), 0o644); err != nil { //nolint:gosec // a page for everybody to read
+		if err := os.WriteFile(protocolFile, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -202,7 +203,11 @@ func exportedConstants(t *testing.T, file string) map[string]bool {
 			continue
 		}
 		for _, s := range g.Specs {
-			for _, name := range s.(*ast.ValueSpec).Names {
+			values, ok := s.(*ast.ValueSpec)
+			if !ok {
+				t.Fatalf("%s: a constant is a %T", file, s)
+			}
+			for _, name := range values.Names {
 				if name.IsExported() {
 					names[name.Name] = true
 				}
@@ -214,7 +219,7 @@ func exportedConstants(t *testing.T, file string) map[string]bool {
 
 // thousands writes n with commas.
 func thousands(n int64) string {
-	s := fmt.Sprint(n)
+	s := strconv.FormatInt(n, 10)
 	for i := len(s) - 3; i > 0; i -= 3 {
 		s = s[:i] + "," + s[i:]
 	}
@@ -229,7 +234,8 @@ func TestProtocolExamples(t *testing.T) {
 	}
 	flat := strings.Join(strings.Fields(string(text)), " ")
 	for _, want := range []string{
-		fmt.Sprintf("| maxFrame | integer | %s (the largest metadata with the largest inline body) to %s |", thousands(MaxMetadata+MaxInlineBody), thousands(MaxFrameHard)),
+		fmt.Sprintf("| maxFrame | integer | %s (the largest metadata with the largest inline body) to %s |",
+			thousands(MaxMetadata+MaxInlineBody), thousands(MaxFrameHard)),
 		fmt.Sprintf("| lease | integer | 1 to %s |", thousands(MaxLease)),
 		fmt.Sprintf("| features | array, at most %d,", MaxFeatures),
 		fmt.Sprintf("Inline bodies are at most %d KiB.", MaxInlineBody>>10),

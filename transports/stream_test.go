@@ -61,10 +61,10 @@ func rawLink() (transports.Link, net.Conn) {
 // tcpLinks are both ends of a link over TCP.
 func tcpLinks() (a, b transports.Link) {
 	GinkgoHelper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback, and it is there at once
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	Expect(err).NotTo(HaveOccurred())
 	defer func() { Expect(ln.Close()).To(Succeed()) }()
-	dialled, err := net.Dial("tcp", ln.Addr().String()) //nolint:noctx // as above
+	dialled, err := net.Dial("tcp", ln.Addr().String())
 	Expect(err).NotTo(HaveOccurred())
 	accepted, err := ln.Accept()
 	Expect(err).NotTo(HaveOccurred())
@@ -149,7 +149,7 @@ var _ = Describe("Opening a stream", func() {
 var _ = Describe("A stream link", func() {
 	It("delivers batches of small and large frames whole and in order", func() {
 		a, b := tcpLinks()
-		random := rand.New(rand.NewPCG(uint64(GinkgoRandomSeed()), 1)) //nolint:gosec // a test's sizes
+		random := rand.New(rand.NewPCG(uint64(GinkgoRandomSeed()), 1))
 		const count = 2000
 		bodies := make([][]byte, count)
 		for i := range bodies {

@@ -103,7 +103,7 @@ func TestWriteStall(t *testing.T) {
 				total, pause := count*(5000+spec.HeaderSize), spec.WriteStall*9/10
 				go func() {
 					for taken := 0; taken < total; {
-						time.Sleep(pause) //nolint:forbidigo // virtual time, and slowness is what is tested
+						time.Sleep(pause)
 						n, err := far.Read(make([]byte, 1000))
 						if err != nil {
 							t.Error(err)
