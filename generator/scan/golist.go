@@ -33,6 +33,7 @@ type listed struct {
 
 type listedModule struct {
 	Path string
+	Main bool // of the working directory or the workspace, not a dependency
 }
 
 type listedError struct {
@@ -76,6 +77,14 @@ func list(ctx context.Context, dir string, env []string, patterns []string) (pkg
 	slices.SortFunc(pkgs, func(a, b *listed) int { return strings.Compare(a.ImportPath, b.ImportPath) })
 	return pkgs, warnings, nil
 }
+
+// hasFiles reports whether there is anything to read, be it for this machine or not.
+func (p *listed) hasFiles() bool {
+	return len(p.GoFiles)+len(p.CgoFiles)+len(p.IgnoredGoFiles)+len(p.TestGoFiles)+len(p.XTestGoFiles) > 0
+}
+
+// isMain reports whether a package is the user's to write to.
+func (p *listed) isMain() bool { return p.Module != nil && p.Module.Main }
 
 func (p *listed) module() string {
 	if p.Module == nil {

@@ -82,7 +82,7 @@ func (l *loader) annotated(pkgs []*listed, result *Result) ([]*listed, error) {
 		l.roots[first] = true
 	}
 	for _, p := range pkgs {
-		if p.Error != nil && p.Name == "" {
+		if p.Error != nil && !p.hasFiles() {
 			l.list.Addf(diagnostic.Pattern, token.Position{}, 0, "package %s: %s", p.ImportPath, strings.TrimSpace(p.Error.Err))
 			continue
 		}
@@ -90,13 +90,21 @@ func (l *loader) annotated(pkgs []*listed, result *Result) ([]*listed, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !mentions {
-			if generated {
-				result.Orphans = append(result.Orphans, p.Dir)
-			}
+		switch {
+		case !p.isMain() && mentions:
+			l.list.Addf(diagnostic.Pattern, token.Position{}, 0, "package %s (%s) is not of a module at hand: name packages, not files, of your own", p.ImportPath, p.Dir)
+			continue
+		case !mentions && generated && p.isMain():
+			result.Orphans = append(result.Orphans, p.Dir)
+			continue
+		case !mentions:
 			continue
 		}
-		l.pkgs[p.ImportPath] = l.parse(p, true, true)
+		s := l.parse(p, true, true)
+		if p.Error != nil && !s.unreadable && len(s.files) > 0 { // two packages in a folder, say
+			l.list.Addf(diagnostic.Unreadable, token.Position{Filename: p.Dir}, 0, "package %s: %s", p.ImportPath, strings.TrimSpace(p.Error.Err))
+		}
+		l.pkgs[p.ImportPath] = s
 		found = append(found, p)
 	}
 	slices.Sort(result.Orphans)

@@ -90,6 +90,9 @@ func (b *builder) embedded(v *types.Var, node *ast.Field, selector []string, src
 	if decodesJSON(named) || decodesText(named) {
 		return report("embedded %s decodes itself", b.name(named))
 	}
+	if !v.Exported() && named.Obj().Pkg() != b.src.types {
+		return report("embedded %s is not exported by its package", b.name(named))
+	}
 	key := types.TypeString(named, nil)
 	if seen[key] {
 		return nil // Go forbids it; only a package that does not compile has it
