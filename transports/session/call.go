@@ -275,7 +275,8 @@ func (c *Call) onData(f *transports.Frame, h spec.Header) error {
 	return nil
 }
 
-// onCancel is the service's final frame. After its END it means: stop sending, the answer stands.
+// onCancel is the service's final frame. After its END it means: stop sending, the answer stands. What came before it
+// can still be read: the last part of an answer that is broken off may say why.
 func (c *Call) onCancel(e *Error) {
 	c.mu.Lock()
 	confirm := !c.send.ended
@@ -286,7 +287,6 @@ func (c *Call) onCancel(e *Error) {
 		c.send.stopped = true
 	case c.err == nil:
 		c.err = e
-		c.drop()
 		if !c.answered {
 			c.answered = true
 			c.head <- nil

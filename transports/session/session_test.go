@@ -285,6 +285,22 @@ func behaviour(newLinks func() (gateway, service transports.Link)) {
 		Expect(err).To(Satisfy(haveCode(spec.CodeInternal)))
 	})
 
+	It("hands out what came before the service broke its answer off, and then says so", func() {
+		g, _ := pair(newLinks, func(c *session.Incoming) {
+			_ = c.Head(&spec.Response{Status: 200, ContentLength: -1})
+			_, _ = c.Write([]byte("first,"))
+			_, _ = c.Write([]byte("last"))
+			c.Cancel(spec.CodeInternal, "failed")
+		})
+		c := start(g, "", patience)
+		defer c.Close()
+		Eventually(g.InFlight).WithTimeout(patience).Should(BeZero()) // all of it is there, CANCEL too
+		_, _ = answer(c)
+		body, err := readAll(c)
+		Expect(string(body)).To(Equal("first,last"))
+		Expect(err).To(Satisfy(haveCode(spec.CodeInternal)))
+	})
+
 	It("passes on why a service cancels", func() {
 		g, _ := pair(newLinks, func(c *session.Incoming) { c.Cancel(spec.CodeStale, "no such endpoint") })
 		c := start(g, "", patience)

@@ -134,19 +134,20 @@ func (st *stream) returnCredit(n int) {
 	}
 }
 
-// pop returns the next data frame; a nil frame without error means that there is none yet.
+// pop returns the next data frame; a nil frame without error means that there is none yet. What is queued comes
+// before the error that ended the call: an end of this side's making has dropped it already.
 func (st *stream) pop() (*transports.Frame, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	switch {
-	case st.err != nil:
-		return nil, st.err
 	case len(st.recv.queue) > 0:
 		f := st.recv.queue[0]
 		n := copy(st.recv.queue, st.recv.queue[1:])
 		st.recv.queue[n] = nil
 		st.recv.queue = st.recv.queue[:n]
 		return f, nil
+	case st.err != nil:
+		return nil, st.err
 	case st.recv.ended:
 		return nil, io.EOF
 	}
