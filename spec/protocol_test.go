@@ -91,13 +91,13 @@ func typesTable() string {
 
 // codeMeanings says for every code what it means, who sends it, and what the HTTP client sees.
 var codeMeanings = map[Code][3]string{
-	CodeNoError:      {"stop sending, the answer stands; or confirms a CANCEL", "either", "the answer"},
+	CodeNoError:      {"no failure: stop sending, nothing more is needed; or confirms a CANCEL", "either", "the answer"},
 	CodeClientGone:   {"the HTTP client left", "gateway", "nothing: it is gone"},
 	CodeDeadline:     {"the call's time is up", "either", "504"},
-	CodeLimit:        {"a body over its limit", "either", "413 for the request's; 502 for the response's"},
+	CodeLimit:        {"a body over its limit", "either", "413"},
 	CodeRefused:      {"not taken on: lease spent, or draining; safe to retry", "service", "the answer of another instance; else 503, retryable"},
 	CodeStale:        {"unknown manifest generation or endpoint; safe to retry", "service", "the answer of another instance; else 503, retryable"},
-	CodeSlowConsumer: {"the reader stalled and the memory budget is spent", "either", "the answer, broken off"},
+	CodeSlowConsumer: {"the reader stalled and the memory budget is spent", "either", "502"},
 	CodeShutdown:     {"the sender is going away: GOAWAY, or the grace is over", "either", "502"},
 	CodeInternal:     {"a fault of the sender", "either", "502"},
 	CodeProtocol:     {"the peer broke the protocol", "either", "502"},
@@ -107,7 +107,7 @@ var codeMeanings = map[Code][3]string{
 	CodeUnsupported:  {"a critical feature that is not known; HELLO only", "gateway", "-"},
 	CodeOperator:     {"ended by an operator", "gateway", "502"},
 	CodeStalled:      {"the request's body stopped arriving", "gateway", "408"},
-	CodeIdle:         {"the stream was silent for longer than its idle limit", "gateway", "the answer, broken off"},
+	CodeIdle:         {"the stream was silent for longer than its idle limit", "gateway", "504"},
 }
 
 func codesTable(t *testing.T) string {
