@@ -189,31 +189,31 @@ func (g *Gateway) drain() {
 			g.log.Warn("closing a listener", "error", err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.Grace)
-	defer cancel()
-	stop := make(chan struct{})
-	defer close(stop)
-	g.wg.Go(func() { // Close ends the wait
-		select {
-		case <-g.ended:
-			cancel()
-		case <-stop:
-		}
-	})
-	err := g.http.Shutdown(ctx)
+	err := g.shutdown(g.cfg.Grace)
 	g.goAway()
 	if err == nil {
 		g.log.Info("drained")
 		return
 	}
 	g.log.Warn("requests were still open at the end of the grace", "error", err)
-	// Their calls fail with the sessions, and they get to say so.
-	g.closeSessions()
-	last, cancel := context.WithTimeout(context.Background(), lastWords)
-	defer cancel()
-	if err := g.http.Shutdown(last); err != nil {
+	g.closeSessions() // their calls fail with the sessions, and they get to say so
+	if err := g.shutdown(lastWords); err != nil {
 		g.log.Warn("requests did not end", "error", err)
 	}
+}
+
+// shutdown takes no new requests and waits for the open ones, for as long as given at most, or until Close.
+func (g *Gateway) shutdown(limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	g.wg.Go(func() {
+		select {
+		case <-g.ended:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return g.http.Shutdown(ctx)
 }
 
 // goAway tells every service that this gateway takes its leave.

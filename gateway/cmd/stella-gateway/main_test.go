@@ -1,0 +1,91 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gbytes"
+
+	"github.com/stella-ops/router/gateway/auth"
+)
+
+func TestCommand(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "stella-gateway")
+}
+
+const patience = 5 * time.Second
+
+var anyPort = []string{"run", "--http", "127.0.0.1:0", "--listen", "tcp://127.0.0.1:0", "--admin", "127.0.0.1:0"}
+
+// start runs the command; it is over when the returned channel gives its exit code.
+func start(args ...string) (out, err *gbytes.Buffer, signals chan os.Signal, code chan int) {
+	out, err, signals, code = gbytes.NewBuffer(), gbytes.NewBuffer(), make(chan os.Signal, 2), make(chan int, 1)
+	go func() { code <- run(args, streams{out, err, signals}) }()
+	return out, err, signals, code
+}
+
+var _ = Describe("the command", func() {
+	DescribeTable("exits with 2 when it is asked for something wrong, and says what",
+		func(says string, args ...string) {
+			_, err, _, code := start(args...)
+			Eventually(code).WithTimeout(patience).Should(Receive(Equal(2)))
+			Expect(err).To(gbytes.Say(regexp.QuoteMeta(says)))
+		},
+		Entry("an unknown flag", "unknown flag --prot", "run", "--prot", "1"),
+		Entry("no command", "expected one of"),
+		Entry("a public admin address", "not a loopback address", "run", "--admin", "0.0.0.0:0"),
+		Entry("development without a file", "--dev needs --dev-token-file", "run", "--dev"),
+		Entry("a token file without development", "need --dev", "run", "--dev-token-file", "x"),
+		Entry("no grace", "--grace 0s", "run", "--grace", "0s"),
+		Entry("a claim without a value", "expected TYPE=VALUE", "token", "--dev-key", "x", "--claim", "scope"),
+		Entry("a missing key", "no such file", "token", "--dev-key", "/does/not/exist", "--claim", "a=b"),
+	)
+
+	It("serves until it is told to end, and exits with 0", func() {
+		out, _, signals, code := start(anyPort...)
+		Eventually(out).WithTimeout(patience).Should(gbytes.Say(`serves http://127.0.0.1:\d+, services dial tcp://127.0.0.1:\d+, operators http://127.0.0.1:\d+\n`))
+		Consistently(code).WithTimeout(50 * time.Millisecond).ShouldNot(Receive())
+		signals <- syscall.SIGTERM
+		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
+	})
+
+	It("keeps a token in a file, and makes others with the same key", func() {
+		dir := GinkgoT().TempDir()
+		file, key := filepath.Join(dir, "token"), filepath.Join(dir, "key")
+		_, _, signals, code := start(append(anyPort, "--dev", "--dev-token-file", file, "--dev-key", key)...)
+		Eventually(file).WithTimeout(patience).Should(BeARegularFile())
+		out, _, _, printed := start("token", "--dev-key", key, "--claim", "scope=billing:read", "--claim", "scope=a,b", "--ttl", "1m")
+		Eventually(printed).WithTimeout(patience).Should(Receive(BeZero()))
+		k, err := auth.LoadDevKey(key)
+		Expect(err).NotTo(HaveOccurred())
+		id, err := k.Verifier().Verify(strings.TrimSpace(string(out.Contents())), time.Now())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(id.Claims).To(ContainElements(HaveField("Value", "billing:read"), HaveField("Value", "a,b")))
+		signals <- syscall.SIGINT
+		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
+	})
+
+	It("takes its flags from variables, too", func() {
+		GinkgoT().Setenv("STELLA_ADMIN", "0.0.0.0:0")
+		_, err, _, code := start("run")
+		Eventually(code).WithTimeout(patience).Should(Receive(Equal(2)))
+		Expect(err).To(gbytes.Say(`admin address "0.0.0.0:0"`))
+	})
+
+	It("prints what it is, and help", func() {
+		out, _, _, code := start("version")
+		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
+		Expect(out).To(gbytes.Say("protocol 1"))
+		out, _, _, code = start("run", "--help")
+		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
+		Expect(out).To(gbytes.Say("STELLA_HTTP"))
+	})
+})
