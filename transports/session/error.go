@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/stella-ops/router/spec"
 )
@@ -47,7 +48,7 @@ func protocolError(format string, args ...any) *Error {
 	return &Error{Code: spec.CodeProtocol, Reason: fmt.Sprintf(format, args...)}
 }
 
-// reason cuts text to what fits a frame's metadata.
+// reason cuts text to what fits a frame's metadata, between two characters.
 func reason(s string) []byte {
-	return []byte(s[:min(len(s), spec.MaxReason)])
+	return []byte(strings.ToValidUTF8(s[:min(len(s), spec.MaxReason)], ""))
 }

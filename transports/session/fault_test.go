@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -331,5 +333,17 @@ var _ = Describe("A service's end, with a peer that breaks the rules", func() {
 		Expect(err).To(MatchError(ContainSubstring("changed my mind")))
 		_, err = slink.ReadFrame()
 		Expect(err).To(MatchError(net.ErrClosed))
+	})
+})
+
+var _ = Describe("Text that goes with CANCEL", func() {
+	It("is cut between two characters", func() {
+		_, link := rawGateway(func(c *session.Incoming) {
+			c.Cancel(spec.CodeInternal, strings.Repeat("ä", spec.MaxReason))
+		})
+		write(link, frame(spec.TypeRequest, spec.FlagEnd, 2, 0, requestMeta(), nil))
+		text := string(read(link).Meta())
+		Expect(utf8.ValidString(text)).To(BeTrue())
+		Expect(len(text)).To(BeNumerically("~", spec.MaxReason, 2))
 	})
 })

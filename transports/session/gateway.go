@@ -55,6 +55,10 @@ func Accept(ctx context.Context, link transports.Link, cfg GatewayConfig) (*Gate
 	if w.StreamWindow == 0 {
 		w.StreamWindow = spec.StreamWindow
 	}
+	if err := w.Check(); err != nil {
+		_ = link.Close()
+		return nil, fmt.Errorf("session: configuration: %w", err)
+	}
 	g := &Gateway{cfg: cfg, calls: map[uint32]*Call{}, next: 2}
 	g.init(link, time.Duration(w.HeartbeatMS)*time.Millisecond, g.loseAll)
 	if err := opening(ctx, link, g.open); err != nil {
