@@ -67,7 +67,7 @@ func Parse(fset *token.FileSet, c *ast.Comment, list *diagnostic.List) *Directiv
 		lookAlike(fset, c, list)
 		return nil
 	}
-	d := &Directive{Name: head.Name, Source: c.Slash, Pos: fset.Position(c.Slash), Width: len(c.Text), Keys: map[string]Value{}}
+	d := &Directive{Name: head.Name, Source: c.Slash, Pos: fset.PositionFor(c.Slash, false), Width: len(c.Text), Keys: map[string]Value{}}
 	def, known := Lookup(head.Name)
 	if !known {
 		pos := d.Pos
@@ -114,7 +114,7 @@ func lookAlike(fset *token.FileSet, c *ast.Comment, list *diagnostic.List) {
 		name = "endpoint"
 	}
 	first, _, _ := strings.Cut(c.Text, "\n")
-	f := list.Addf(diagnostic.LookAlike, fset.Position(c.Slash), len(first), "looks like a directive, but Go reads it as prose")
+	f := list.Addf(diagnostic.LookAlike, fset.PositionFor(c.Slash, false), len(first), "looks like a directive, but Go reads it as prose")
 	f.Hint = "write //stella:" + name + " at the start of a line comment: no space, no plus sign, lower case"
 }
 

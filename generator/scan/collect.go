@@ -85,7 +85,7 @@ func (l *loader) machineDependent(d *directive.Directive) {
 }
 
 func (l *loader) collectFile(ps *packageScan, f *ast.File) {
-	full := l.fset.Position(f.FileStart).Filename
+	full := l.pos(f.FileStart).Filename
 	if !directive.Mentions(l.sources[full]) {
 		return
 	}
@@ -133,9 +133,9 @@ func (l *loader) collectFile(ps *packageScan, f *ast.File) {
 }
 
 func (l *loader) ignoreOf(d *directive.Directive, own *owner, f *ast.File, group *ast.CommentGroup) *ignore {
-	ig := &ignore{Directive: d, from: l.fset.Position(group.Pos()), to: l.fset.Position(own.node.End())}
+	ig := &ignore{Directive: d, from: l.pos(group.Pos()), to: l.pos(own.node.End())}
 	if own.place == directive.OnPackage {
-		ig.from, ig.to = l.fset.Position(f.FileStart), l.fset.Position(f.FileEnd)
+		ig.from, ig.to = l.pos(f.FileStart), l.pos(f.FileEnd)
 	}
 	return ig
 }
@@ -188,7 +188,7 @@ func (l *loader) inPlace(d *directive.Directive, own *owner, f *ast.File, group 
 
 // nearest says where a comment stands that belongs to no declaration.
 func (l *loader) nearest(f *ast.File, group *ast.CommentGroup) string {
-	line := func(pos token.Pos) int { return l.fset.Position(pos).Line }
+	line := func(pos token.Pos) int { return l.pos(pos).Line }
 	if group.End() < f.Package {
 		return "detached from the package clause by a blank line"
 	}

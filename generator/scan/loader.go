@@ -279,3 +279,6 @@ func (l *loader) whyUnresolved(s *source, expr ast.Expr) string {
 	})
 	return reason
 }
+
+// pos is a place in a file as it is on disk: line comments of other generators do not count.
+func (l *loader) pos(p token.Pos) token.Position { return l.fset.PositionFor(p, false) }

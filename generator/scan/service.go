@@ -97,7 +97,7 @@ func (l *loader) checkNames(ps *packageScan, svc *Service) {
 		if obj == nil {
 			return
 		}
-		f := l.list.Addf(diagnostic.Collision, l.fset.Position(obj.Pos()), len(name), "%s collides with generated code, %s", name, why)
+		f := l.list.Addf(diagnostic.Collision, l.pos(obj.Pos()), len(name), "%s collides with generated code, %s", name, why)
 		f.Hint = "rename it"
 	}
 	for _, name := range fixedNames {
@@ -288,7 +288,7 @@ func (b *builder) claims(e *Endpoint, h *handler, d *directive.Directive) {
 // place checks what the handler is a function of.
 func (b *builder) place(e *Endpoint, h *handler, d *directive.Directive) bool {
 	report := func(pos token.Pos, format string, args ...any) bool {
-		f := b.l.list.Addf(diagnostic.HandlerPlace, b.l.fset.Position(pos), 1, format, args...)
+		f := b.l.list.Addf(diagnostic.HandlerPlace, b.l.pos(pos), 1, format, args...)
 		f.Related = []diagnostic.Related{{Pos: d.Pos, Message: "the directive is here"}}
 		return false
 	}

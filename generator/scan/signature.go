@@ -223,7 +223,7 @@ func fieldsIn(s *Struct, in string) []*Field {
 	return found
 }
 
-func (b *builder) pos(p token.Pos) token.Position { return b.l.fset.Position(p) }
+func (b *builder) pos(p token.Pos) token.Position { return b.l.pos(p) }
 
 // name is a type as the service's author writes it.
 func (b *builder) name(t types.Type) string {
