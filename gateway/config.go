@@ -51,7 +51,7 @@ type Dev struct {
 var ErrConfig = errors.New("gateway: configuration")
 
 // withDefaults fills in the defaults and checks the rest.
-func (c Config) withDefaults() (Config, error) {
+func withDefaults(c Config) (Config, error) {
 	if c.HTTP == "" {
 		c.HTTP = DefaultHTTP
 	}

@@ -55,7 +55,7 @@ type Gateway struct {
 // New checks the configuration, whose errors wrap [ErrConfig], and takes all addresses. Nothing is served until
 // Serve is called, and Close gives the addresses back.
 func New(cfg Config) (*Gateway, error) {
-	cfg, err := cfg.withDefaults()
+	cfg, err := withDefaults(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +213,10 @@ func (g *Gateway) shutdown(limit time.Duration) error {
 		case <-ctx.Done():
 		}
 	})
-	return g.http.Shutdown(ctx)
+	if err := g.http.Shutdown(ctx); err != nil {
+		return fmt.Errorf("gateway: http: %w", err)
+	}
+	return nil
 }
 
 // goAway tells every service that this gateway takes its leave.

@@ -125,7 +125,7 @@ func Satisfying(requirements []spec.ClaimRequirement) []spec.Claim {
 		case jwt.IssuerKey, jwt.AudienceKey, jwt.IssuedAtKey, jwt.NotBeforeKey, jwt.ExpirationKey, jwt.JwtIDKey:
 			continue
 		}
-		c := spec.Claim{Type: r.Type, Value: r.Value}
+		c := spec.Claim(r)
 		if c.Value == "" {
 			if slices.ContainsFunc(requirements, func(o spec.ClaimRequirement) bool { return o.Type == r.Type && o.Value != "" }) {
 				continue // the claim with a value is present, too

@@ -131,15 +131,13 @@ func (x *Exchange) pass(b []byte) error {
 // stream passes on a streamed answer; left is what is to come, or -1 if unknown. It sends what it has whenever
 // nothing more is waiting, so that events do not lag.
 func (e *Edge) stream(x *Exchange, call *session.Call, left int64) {
-	unflushed := true // the head
 	for {
-		if unflushed && !call.Ready() {
+		if !call.Ready() {
 			if err := x.flush(); err != nil {
 				call.Cancel(spec.CodeClientGone)
 				x.abort(statusClientGone)
 				return
 			}
-			unflushed = false
 		}
 		idle := x.route.Idle
 		if x.route.Unary { // its timeout bounds the call whole
@@ -174,6 +172,5 @@ func (e *Edge) stream(x *Exchange, call *session.Call, left int64) {
 			return
 		}
 		call.Consumed(n)
-		unflushed = true
 	}
 }

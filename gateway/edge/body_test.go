@@ -3,6 +3,7 @@ package edge_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -189,8 +190,8 @@ var _ = Describe("a request body", func() {
 			Eventually(ended).WithTimeout(patience).Should(Receive(&err))
 			Expect(time.Since(left)).To(BeNumerically("<", 200*time.Millisecond))
 			var e *session.Error
-			Expect(err).To(BeAssignableToTypeOf(e))
-			Expect(err.(*session.Error).Code).To(Equal(spec.CodeClientGone))
+			Expect(errors.As(err, &e)).To(BeTrue())
+			Expect(e.Code).To(Equal(spec.CodeClientGone))
 		},
 		Entry("during the handler, after a small body", "Content-Length: 3\r\n\r\nabc"),
 		Entry("during the handler, without a body", "\r\n"),
@@ -239,7 +240,7 @@ var _ = Describe("a request body", func() {
 			_ = in.End()
 		}, endpoint("POST", "/a", streams))
 		pipe, feed := io.Pipe()
-		q, err := http.NewRequest("POST", r.url("/a"), pipe)
+		q, err := http.NewRequest(http.MethodPost, r.url("/a"), pipe)
 		Expect(err).NotTo(HaveOccurred())
 		resp, err := r.client.Do(q)
 		Expect(err).NotTo(HaveOccurred())

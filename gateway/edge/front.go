@@ -76,7 +76,9 @@ func (f *front) answerHeader() http.Header { return f.w.Header() }
 func (f *front) head(status int) { f.w.WriteHeader(status) }
 
 // write writes a part of the answer's body.
-func (f *front) write(p []byte) (int, error) { return f.w.Write(p) }
+func (f *front) write(p []byte) (int, error) {
+	return f.w.Write(p) //nolint:wrapcheck // says that the client is gone, and is shown to nobody
+}
 
 // flush sends what has been written.
 func (f *front) flush() error {

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"net/textproto"
+	"slices"
 	"strings"
 
 	"github.com/stella-ops/router/spec"
@@ -99,12 +100,7 @@ func (x *Exchange) nominate(values []string) *problem {
 }
 
 func (x *Exchange) isNominated(name string) bool {
-	for _, n := range x.nominated {
-		if n == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(x.nominated, name)
 }
 
 // judgeAnswer decides on a field of a service's answer, by its canonical name. A service's word about the connection,

@@ -271,6 +271,7 @@ func status(r *bufio.Reader) int {
 	GinkgoHelper()
 	resp, err := http.ReadResponse(r, nil)
 	Expect(err).NotTo(HaveOccurred())
+	defer resp.Body.Close()
 	_, err = io.Copy(io.Discard, resp.Body)
 	Expect(err).NotTo(HaveOccurred())
 	return resp.StatusCode

@@ -38,8 +38,10 @@ const (
 )
 
 type cli struct {
-	Run     runCmd     `cmd:"" help:"Serve until SIGTERM or SIGINT, then drain. A second signal ends at once."`
-	Token   tokenCmd   `cmd:"" help:"Print a token for a gateway in development mode."`
+	Run runCmd `cmd:"" help:"Serve until SIGTERM or SIGINT, then drain. A second signal ends at once."`
+
+	Token tokenCmd `cmd:"" help:"Print a token for a gateway in development mode."`
+
 	Version versionCmd `cmd:"" help:"Print what this binary is."`
 }
 
@@ -47,6 +49,19 @@ type cli struct {
 type streams struct {
 	out, err io.Writer
 	signals  <-chan os.Signal
+}
+
+// printf writes what was asked for.
+func (s streams) printf(format string, args ...any) error {
+	if _, err := fmt.Fprintf(s.out, format, args...); err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	return nil
+}
+
+// sayf writes why something failed.
+func (s streams) sayf(format string, args ...any) {
+	_, _ = fmt.Fprintf(s.err, "stella-gateway: "+format+"\n", args...) // there is nowhere else to say it
 }
 
 func main() {
@@ -73,7 +88,7 @@ func run(args []string, s streams) (code int) {
 	}
 	ctx, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(s.err, "stella-gateway: %v; stella-gateway --help lists commands and flags\n", err)
+		s.sayf("%v; stella-gateway --help lists commands and flags", err)
 		return exitWrong
 	}
 	if err := ctx.Run(s); err != nil {
@@ -83,7 +98,7 @@ func run(args []string, s streams) (code int) {
 }
 
 func fail(s streams, err error) int {
-	fmt.Fprintf(s.err, "stella-gateway: %v\n", err)
+	s.sayf("%v", err)
 	if errors.Is(err, gateway.ErrConfig) {
 		return exitWrong
 	}
@@ -91,18 +106,25 @@ func fail(s streams, err error) int {
 }
 
 type runCmd struct {
-	HTTP   string        `name:"http" env:"STELLA_HTTP" default:"${http}" placeholder:"ADDR" help:"Address for clients (${default})."`
-	Listen []string      `env:"STELLA_LISTEN" default:"${listen}" placeholder:"URL[,URL]" help:"Where services dial in; loopback only (${default})."`
-	Admin  string        `env:"STELLA_ADMIN" default:"${admin}" placeholder:"ADDR" help:"Address for operators; loopback only (${default})."`
-	Region string        `env:"STELLA_REGION" placeholder:"NAME" help:"Where this gateway stands: instances of the same region are preferred."`
-	Node   string        `env:"STELLA_NODE" placeholder:"NAME" help:"This gateway's name (the host's)."`
-	Grace  time.Duration `env:"STELLA_GRACE" default:"${grace}" placeholder:"DURATION" help:"How long open requests may take at the end (${default})."`
+	HTTP string `default:"${http}" env:"STELLA_HTTP" help:"Address for clients (${default})." name:"http" placeholder:"ADDR"`
 
-	LogLevel slog.Level `env:"STELLA_LOG_LEVEL" default:"INFO" placeholder:"LEVEL" help:"DEBUG writes an access log, too (${default})."`
+	Listen []string `default:"${listen}" env:"STELLA_LISTEN" help:"Where services dial in; loopback only (${default})." placeholder:"URL[,URL]"`
 
-	Dev          bool   `env:"STELLA_DEV" help:"Development mode, loopback only: accept tokens that a local key signs."`
-	DevTokenFile string `env:"STELLA_DEV_TOKEN_FILE" placeholder:"FILE" help:"Where to keep a token that may call everything."`
-	DevKey       string `env:"STELLA_DEV_KEY" placeholder:"FILE" help:"The key for tokens, made when it is missing (the token's file with .key)."`
+	Admin string `default:"${admin}" env:"STELLA_ADMIN" help:"Address for operators; loopback only (${default})." placeholder:"ADDR"`
+
+	Region string `env:"STELLA_REGION" help:"Where this gateway stands: instances of the same region are preferred." placeholder:"NAME"`
+
+	Node string `env:"STELLA_NODE" help:"This gateway's name (the host's)." placeholder:"NAME"`
+
+	Grace time.Duration `default:"${grace}" env:"STELLA_GRACE" help:"How long open requests may take at the end (${default})." placeholder:"DURATION"`
+
+	LogLevel slog.Level `default:"INFO" env:"STELLA_LOG_LEVEL" help:"DEBUG writes an access log, too (${default})." placeholder:"LEVEL"`
+
+	Dev bool `env:"STELLA_DEV" help:"Development mode, loopback only: accept tokens that a local key signs."`
+
+	DevTokenFile string `env:"STELLA_DEV_TOKEN_FILE" help:"Where to keep a token that may call everything." placeholder:"FILE"`
+
+	DevKey string `env:"STELLA_DEV_KEY" help:"The key for tokens, made when it is missing (the token's file with .key)." placeholder:"FILE"`
 }
 
 func (c *runCmd) config(log io.Writer) (gateway.Config, error) {
@@ -137,8 +159,10 @@ func (c *runCmd) Run(s streams) error {
 	defer cancel()
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(ctx) }()
-	fmt.Fprintf(s.out, "stella-gateway serves http://%s, services dial %s, operators http://%s\n",
-		g.HTTPAddr(), strings.Join(g.ListenAddrs(), ","), g.AdminAddr())
+	if err := s.printf("stella-gateway serves http://%s, services dial %s, operators http://%s\n",
+		g.HTTPAddr(), strings.Join(g.ListenAddrs(), ","), g.AdminAddr()); err != nil {
+		cfg.Logger.Warn("nobody reads the standard output", "error", err)
+	}
 	forced := false
 	for {
 		select {
@@ -162,9 +186,11 @@ func (c *runCmd) Run(s streams) error {
 var errForced = errors.New("ended by a second signal, before open requests had ended")
 
 type tokenCmd struct {
-	DevKey string        `required:"" env:"STELLA_DEV_KEY" placeholder:"FILE" help:"The gateway's --dev-key."`
-	Claim  []string      `required:"" sep:"none" placeholder:"TYPE=VALUE" help:"A claim that the token holds; may be given many times."`
-	TTL    time.Duration `name:"ttl" default:"15m" placeholder:"DURATION" help:"How long it is good for (${default})."`
+	DevKey string `env:"STELLA_DEV_KEY" help:"The gateway's --dev-key." placeholder:"FILE" required:""`
+
+	Claim []string `help:"A claim that the token holds; may be given many times." placeholder:"TYPE=VALUE" required:"" sep:"none"`
+
+	TTL time.Duration `default:"15m" help:"How long it is good for (${default})." name:"ttl" placeholder:"DURATION"`
 }
 
 // Run prints a token.
@@ -188,8 +214,7 @@ func (c *tokenCmd) Run(s streams) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", gateway.ErrConfig, err)
 	}
-	_, err = fmt.Fprintln(s.out, token)
-	return err
+	return s.printf("%s\n", token)
 }
 
 type versionCmd struct{}
@@ -200,6 +225,5 @@ func (versionCmd) Run(s streams) error {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version = info.Main.Version
 	}
-	_, err := fmt.Fprintf(s.out, "stella-gateway %s, protocol %d, %s %s/%s\n", version, spec.ProtocolVersion, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return err
+	return s.printf("stella-gateway %s, protocol %d, %s %s/%s\n", version, spec.ProtocolVersion, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
