@@ -52,12 +52,16 @@ type call struct {
 	request  Request
 	response Response
 	in       *session.Incoming
+	log      *slog.Logger // the service's
 }
 
-// Value finds the request, and what the session's context holds.
+// Value finds the request, the logger, and what the session's context holds.
 func (c *call) Value(key any) any {
-	if _, ok := key.(requestKey); ok {
+	switch key.(type) {
+	case requestKey:
 		return &c.request
+	case loggerKey:
+		return slog.New(c.log.Handler().WithAttrs(c.attrs(nil)))
 	}
 	return c.Context.Value(key)
 }
@@ -76,7 +80,7 @@ func (d *dispatcher) serve(in *session.Incoming, t *tally) {
 	}
 	t.served.Add(1)
 	rt := &d.routes[meta.Endpoint]
-	if !d.run(newCall(in, meta, rt), rt.dispatch) {
+	if !d.run(newCall(in, meta, rt, d.log), rt.dispatch) {
 		t.failed.Add(1)
 	}
 }
@@ -104,12 +108,12 @@ func (d *dispatcher) drained(limit time.Duration) {
 	}
 }
 
-func newCall(in *session.Incoming, meta *spec.Request, rt *route) *call {
+func newCall(in *session.Incoming, meta *spec.Request, rt *route, log *slog.Logger) *call {
 	method := meta.Method
 	if method == "" {
 		method = rt.endpoint.Method
 	}
-	c := &call{Context: in.Context(), in: in}
+	c := &call{Context: in.Context(), in: in, log: log}
 	c.request = Request{
 		Method: method, Path: meta.Path, RawQuery: meta.Query, Host: meta.Authority, RemoteAddr: meta.Peer,
 		TLS: meta.TLS, ID: meta.ID.String(), ContentLength: meta.ContentLength, Identity: meta.Identity,
@@ -151,13 +155,13 @@ func (d *dispatcher) fail(c *call, err error) bool {
 	e := errorOf(err)
 	switch {
 	case c.response.begun:
-		d.log.LogAttrs(c, slog.LevelError, "stella: answer broken off", d.attrs(c, err)...)
+		d.log.LogAttrs(c, slog.LevelError, "stella: answer broken off", c.attrs(err)...)
 		c.in.Cancel(spec.CodeInternal, "the service failed within its answer")
 		return false
 	case e.status() >= http.StatusInternalServerError:
-		d.log.LogAttrs(c, slog.LevelError, "stella: request failed", d.attrs(c, err)...)
+		d.log.LogAttrs(c, slog.LevelError, "stella: request failed", c.attrs(err)...)
 	case e.Cause != nil:
-		d.log.LogAttrs(c, slog.LevelInfo, "stella: request refused", d.attrs(c, err)...)
+		d.log.LogAttrs(c, slog.LevelInfo, "stella: request refused", c.attrs(err)...)
 	}
 	d.refuse(c, e)
 	return e.status() < http.StatusInternalServerError
@@ -169,7 +173,7 @@ func (d *dispatcher) over(c *call, err error) bool {
 	if late {
 		c.in.Cancel(spec.CodeDeadline, "the handler's time is up")
 	}
-	d.log.LogAttrs(c, slog.LevelDebug, "stella: call ended before its answer", append(d.attrs(c, err), slog.Any("cause", context.Cause(c)))...)
+	d.log.LogAttrs(c, slog.LevelDebug, "stella: call ended before its answer", append(c.attrs(err), slog.Any("cause", context.Cause(c)))...)
 	return !late
 }
 
@@ -179,7 +183,7 @@ func (d *dispatcher) panicked(c *call, v any) {
 		c.in.Cancel(spec.CodeInternal, "the handler aborted")
 		return
 	}
-	attrs := append(d.attrs(c, nil), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+	attrs := append(c.attrs(nil), slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
 	d.log.LogAttrs(c, slog.LevelError, "stella: handler panicked", attrs...)
 	if c.response.begun {
 		c.in.Cancel(spec.CodeInternal, "the service failed within its answer")
@@ -194,15 +198,13 @@ func (d *dispatcher) refuse(c *call, e *Error) {
 	if err == nil || c.Err() != nil {
 		return
 	}
-	d.log.LogAttrs(c, slog.LevelError, "stella: problem not sent", d.attrs(c, err)...)
+	d.log.LogAttrs(c, slog.LevelError, "stella: problem not sent", c.attrs(err)...)
 	c.in.Cancel(spec.CodeInternal, "the service failed to answer")
 }
 
-func (d *dispatcher) attrs(c *call, err error) []slog.Attr {
-	attrs := []slog.Attr{
-		slog.String("request_id", c.request.ID),
-		slog.String("endpoint", c.request.endpoint.Method+" "+c.request.endpoint.Path),
-	}
+// attrs say in the log which call it is, and what failed.
+func (c *call) attrs(err error) []slog.Attr {
+	attrs := []slog.Attr{slog.String("request_id", c.request.ID), slog.String("endpoint", c.request.Pattern())}
 	if err != nil {
 		attrs = append(attrs, slog.Any("error", err))
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"time"
@@ -75,6 +76,37 @@ var _ = Describe("A call", func() {
 		}))
 		Expect(send(g, request{}).Status).To(Equal(200))
 		Expect(stella.RequestFromContext(context.Background())).To(BeNil())
+	})
+
+	It("tells its endpoint's pattern, and its path's parameters in order", func() {
+		var pattern string
+		var got [][2]string
+		g, _ := serve(public("GET", "/a/{id}/b/{rest...}", func(_ context.Context, r *stella.Request, w *stella.Response) error {
+			pattern = r.Pattern()
+			for name, value := range r.PathValues() {
+				got = append(got, [2]string{name, value})
+			}
+			for range r.PathValues() {
+				break
+			}
+			return w.Empty(http.StatusOK)
+		}))
+		send(g, request{Request: spec.Request{Params: []string{"x y", "p/q"}}})
+		Expect(pattern).To(Equal("GET /a/{id}/b/{rest...}"))
+		Expect(got).To(Equal([][2]string{{"id", "x y"}, {"rest", "p/q"}}))
+		outside := new(stella.Request)
+		Expect(outside.Pattern()).To(BeEmpty())
+		Expect(outside.PathValue("id")).To(BeEmpty())
+	})
+
+	It("has a logger in its context that names the request and the endpoint", func() {
+		g, p := serve(public("GET", "/a", func(ctx context.Context, _ *stella.Request, w *stella.Response) error {
+			stella.LoggerFromContext(ctx).InfoContext(ctx, "from the handler")
+			return w.Empty(http.StatusOK)
+		}))
+		send(g, request{Request: spec.Request{ID: requestID}})
+		Expect(p.log.String()).To(ContainSubstring(`msg="from the handler" request_id=` + requestID.String() + ` endpoint="GET /a"`))
+		Expect(stella.LoggerFromContext(context.Background())).To(BeIdenticalTo(slog.Default()))
 	})
 
 	It("answers a stella.Error as a problem with its request id, its faults and its header, and without its cause", func() {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -37,25 +39,42 @@ type Request struct {
 	whole    bool       // whether body is set
 }
 
-// PathValue returns the value of a parameter of the endpoint's path, decoded; the empty string where the path has no
-// such parameter.
-func (r *Request) PathValue(name string) string {
+// Pattern returns the method and path of the endpoint as its manifest has them, such as GET /invoices/{id}; the empty
+// string outside of a call.
+func (r *Request) Pattern() string {
 	if r.endpoint == nil {
 		return ""
 	}
-	pattern := r.endpoint.Path
-	for _, value := range r.params {
-		begin := strings.IndexByte(pattern, '{')
-		end := strings.IndexByte(pattern, '}')
-		if begin < 0 || end < begin {
-			return ""
-		}
-		if strings.TrimSuffix(pattern[begin+1:end], "...") == name {
+	return r.endpoint.Method + " " + r.endpoint.Path
+}
+
+// PathValue returns the value of a parameter of the endpoint's path, decoded; the empty string where the path has no
+// such parameter.
+func (r *Request) PathValue(name string) string {
+	for n, value := range r.PathValues() {
+		if n == name {
 			return value
 		}
-		pattern = pattern[end+1:]
 	}
 	return ""
+}
+
+// PathValues returns the names of the path's parameters and their values, decoded, in the order of the path.
+func (r *Request) PathValues() iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		if r.endpoint == nil {
+			return
+		}
+		pattern := r.endpoint.Path
+		for _, value := range r.params {
+			begin := strings.IndexByte(pattern, '{')
+			end := strings.IndexByte(pattern, '}')
+			if begin < 0 || end < begin || !yield(strings.TrimSuffix(pattern[begin+1:end], "..."), value) {
+				return
+			}
+			pattern = pattern[end+1:]
+		}
+	}
 }
 
 // Query returns the query's parameters; of a malformed query, those that could be read.
@@ -132,6 +151,18 @@ func (r *Request) readBody(limit int64) ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// loggerKey is the key of a call's context under which its logger is found.
+type loggerKey struct{}
+
+// LoggerFromContext returns the service's logger for the call that ctx belongs to: what it logs has the request id and
+// the endpoint. Outside of a call it is [slog.Default].
+func LoggerFromContext(ctx context.Context) *slog.Logger {
+	if l, ok := ctx.Value(loggerKey{}).(*slog.Logger); ok {
+		return l
+	}
+	return slog.Default()
 }
 
 // requestKey is the key of a call's context under which it is found again.

@@ -267,6 +267,23 @@ func (w *Response) hold(p []byte) {
 	w.sent += int64(len(p))
 }
 
+// part holds v as JSON between two texts, or nothing where it cannot be encoded.
+func (w *Response) part(before string, v any, after string) error {
+	if err := w.admit(1); err != nil {
+		return err
+	}
+	w.hold(nil)
+	size := w.held.Len()
+	_, _ = w.held.WriteString(before) // never fails
+	if err := w.held.encode(v); err != nil {
+		w.held.Truncate(size)
+		return err
+	}
+	_, _ = w.held.WriteString(after) // never fails
+	w.sent += int64(w.held.Len() - size)
+	return nil
+}
+
 // metadata is the answer's, checked: what the gateway would refuse fails here, where it can be logged.
 func (w *Response) metadata() (*spec.Response, error) {
 	if w.status < 200 || w.status > 599 {
