@@ -69,8 +69,8 @@ func (b *Binder) add(f spec.Fault) {
 	b.faults = append(b.faults, f)
 }
 
-// Fault reports that the JSON value at hand is wrong. For generated code.
-func (b *Binder) Fault(detail string) {
+// fault reports that the JSON value at hand is wrong.
+func (b *Binder) fault(detail string) {
 	b.add(spec.Fault{In: spec.InBody, Pointer: b.pointer(), Detail: detail})
 }
 
@@ -84,7 +84,7 @@ func (b *Binder) Body(required bool) bool {
 	}
 	if len(data) == 0 {
 		if required {
-			b.Fault("required: expected a JSON object, got no body")
+			b.fault("required: expected a JSON object, got no body")
 		}
 		return false
 	}
@@ -94,7 +94,7 @@ func (b *Binder) Body(required bool) bool {
 	}
 	b.text = data
 	if err := b.text.check(); err != nil {
-		b.Fault(err.describe(b.text))
+		b.fault(err.describe(b.text))
 		return false
 	}
 	b.at = b.text.space(0)
@@ -157,7 +157,7 @@ func (b *Binder) raw() []byte {
 	from := b.at
 	end, err := b.text.value(from, 0)
 	if err != nil { // only after a wrong use by generated code
-		b.Fault(err.describe(b.text))
+		b.fault(err.describe(b.text))
 		b.at = len(b.text)
 		return []byte("null")
 	}
@@ -186,18 +186,18 @@ func (b *Binder) open(bracket byte, want string) bool {
 	return true
 }
 
-// member takes the name of an object's next member, or the object's end.
-func (b *Binder) member() (name string, more bool) {
+// member takes the name of an object's next member, in its quotes, or the object's end.
+func (b *Binder) member() (name []byte, more bool) {
 	if !b.more('}') {
-		return "", false
+		return nil, false
 	}
 	end, err := b.text.text(b.at)
 	if err != nil { // only after a wrong use by generated code
-		b.Fault(err.describe(b.text))
+		b.fault(err.describe(b.text))
 		b.at = len(b.text)
-		return "", false
+		return nil, false
 	}
-	name, _ = unquote(b.text[b.at:end])
+	name = b.text[b.at:end]
 	b.at = b.text.space(b.text.space(end) + 1) // over the colon
 	return name, true
 }
@@ -230,7 +230,7 @@ func unquote(raw []byte) (string, bool) {
 
 // mismatch reports a value of the wrong JSON type.
 func (b *Binder) mismatch(want string, raw []byte) {
-	b.Fault("expected " + want + ", got " + kindOf(raw))
+	b.fault("expected " + want + ", got " + kindOf(raw))
 }
 
 // kindNumber is the JSON type of everything that no first character tells.
@@ -271,7 +271,7 @@ func DecodeString[T ~string](b *Binder, dst *T) {
 	}
 	s, valid := unquote(raw)
 	if !valid {
-		b.Fault("expected UTF-8 text, got other bytes")
+		b.fault("expected UTF-8 text, got other bytes")
 		return
 	}
 	*dst = T(s)
@@ -286,7 +286,7 @@ func DecodeInt[T signed](b *Binder, dst *T) {
 	}
 	n, detail := parseInt[T](string(raw))
 	if detail != "" {
-		b.Fault(detail)
+		b.fault(detail)
 		return
 	}
 	*dst = n
@@ -301,7 +301,7 @@ func DecodeUint[T unsigned](b *Binder, dst *T) {
 	}
 	n, detail := parseUint[T](string(raw))
 	if detail != "" {
-		b.Fault(detail)
+		b.fault(detail)
 		return
 	}
 	*dst = n
@@ -316,7 +316,7 @@ func DecodeFloat[T float](b *Binder, dst *T) {
 	}
 	n, detail := parseFloat[T](string(raw))
 	if detail != "" {
-		b.Fault(detail)
+		b.fault(detail)
 		return
 	}
 	*dst = n
@@ -342,7 +342,7 @@ func DecodeTime(b *Binder, dst *time.Time) {
 	s, _ := unquote(raw)
 	t, detail := parseTime(s)
 	if detail != "" {
-		b.Fault(detail)
+		b.fault(detail)
 		return
 	}
 	*dst = t
@@ -357,7 +357,7 @@ func DecodeBytes[T ~[]byte](b *Binder, dst *T) {
 	}
 	var data []byte
 	if err := json.Unmarshal(raw, &data); err != nil {
-		b.Fault("expected base64 text: " + err.Error())
+		b.fault("expected base64 text: " + err.Error())
 		return
 	}
 	*dst = data
@@ -378,11 +378,11 @@ func DecodeJSON[T any](b *Binder, dst *T) {
 				b.enter(name)
 			}
 		}
-		b.Fault("a " + wrong.Value + " does not fit here")
+		b.fault("a " + wrong.Value + " does not fit here")
 		b.path = b.path[:depth]
 		return
 	}
-	b.Fault("not a valid value: " + err.Error())
+	b.fault("not a valid value: " + err.Error())
 }
 
 // DecodePointer takes null, or a value by elem.
@@ -427,13 +427,14 @@ func DecodeMap[M ~map[K]V, K ~string, V any](b *Binder, dst *M, elem func(*Binde
 	}
 	members := M{}
 	for {
-		name, more := b.member()
+		quoted, more := b.member()
 		if !more {
 			break
 		}
+		name, _ := unquote(quoted)
 		b.enter(name)
 		if _, twice := members[K(name)]; twice {
-			b.Fault("member given twice")
+			b.fault("member given twice")
 		}
 		var v V
 		elem(b, &v)

@@ -183,6 +183,7 @@ var _ = Describe("binding", func() {
 		Entry("null for a required member", `{"customer":null}`, "/customer", "required: expected a value, got null"),
 		Entry("null for text in a map", `{"customer":"a","labels":{"x":null}}`, "/labels/x", "expected string, got null"),
 		Entry("a member twice", `{"customer":"a","customer":"b"}`, "/customer", "member given twice"),
+		Entry("a member twice, once with an escape", `{"customer":"a","custom\u0065r":"b"}`, "/customer", "member given twice"),
 		Entry("a map's member twice", `{"customer":"a","labels":{"x":"","x":""}}`, "/labels/x", "member given twice"),
 		Entry("bytes that are no UTF-8", "{\"customer\":\"\xff\"}", "/customer", "expected UTF-8 text, got other bytes"),
 		Entry("a lone surrogate is replaced, not refused; a wrong base64 is", `{"customer":"\ud800","data":"*"}`, "/data",

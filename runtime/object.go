@@ -214,22 +214,53 @@ type Member struct {
 type Object struct {
 	b       *Binder
 	members []Member
-	seen    []uint64 // a bit for each member
-	first   [1]uint64
-	current int // index of the member that Next stopped at; -1 before the first
+	seen    uint64   // a bit for each of the first 64 members
+	more    []uint64 // and for the others
+	current int      // index of the member that Next stopped at; -1 before the first
 	over    bool
 }
 
 // Object begins the value that comes next, which must be an object.
-func (b *Binder) Object(members []Member) *Object {
-	o := &Object{b: b, members: members, current: -1}
-	if len(members) > 64 {
-		o.seen = make([]uint64, (len(members)+63)/64)
-	} else {
-		o.seen = o.first[:]
+func (b *Binder) Object(members []Member) Object {
+	o := Object{b: b, members: members, current: -1}
+	if len(members) > wordBits {
+		o.more = make([]uint64, (len(members)-1)/wordBits)
 	}
 	o.over = !b.open('{', "object")
 	return o
+}
+
+// NoMembers takes an object that may have no members, for inputs whose fields all come from elsewhere.
+func (b *Binder) NoMembers() {
+	o := b.Object(nil)
+	o.Next()
+}
+
+// wordBits is the number of members that one word has bits for.
+const wordBits = 64
+
+// word is where a member's bit is.
+func (o *Object) word(i int) *uint64 {
+	if i < wordBits {
+		return &o.seen
+	}
+	return &o.more[i/wordBits-1]
+}
+
+func (o *Object) has(i int) bool { return *o.word(i)&(1<<(i%wordBits)) != 0 }
+
+// find is the index of a member by its name in quotes, or -1.
+func (o *Object) find(quoted []byte) int {
+	if bytes.IndexByte(quoted, '\\') >= 0 {
+		name, _ := unquote(quoted)
+		return slices.IndexFunc(o.members, func(m Member) bool { return m.Name == name })
+	}
+	for i := range o.members {
+		if string(quoted[1:len(quoted)-1]) == o.members[i].Name { // compared without a copy
+			return i
+		}
+	}
+	return -1
 }
 
 // Name is the member that Next stopped at.
@@ -245,23 +276,29 @@ func (o *Object) Next() bool {
 		o.b.leave()
 	}
 	for {
-		name, more := o.b.member()
+		quoted, more := o.b.member()
 		if !more {
 			o.finish()
 			return false
 		}
-		o.b.enter(name)
-		i := slices.IndexFunc(o.members, func(m Member) bool { return m.Name == name })
+		i := o.find(quoted)
+		if i >= 0 {
+			o.b.enter(o.members[i].Name)
+		} else {
+			name, _ := unquote(quoted)
+			o.b.enter(name)
+		}
 		switch {
 		case i < 0:
-			o.b.Fault("unknown member")
-		case o.seen[i/64]&(1<<(i%64)) != 0:
-			o.b.Fault("member given twice")
-		case o.members[i].Required && o.b.isNull():
-			o.seen[i/64] |= 1 << (i % 64)
-			o.b.Fault("required: expected a value, got null")
+			o.b.fault("unknown member")
+		case o.has(i):
+			o.b.fault("member given twice")
 		default:
-			o.seen[i/64] |= 1 << (i % 64)
+			*o.word(i) |= 1 << (i % wordBits)
+			if o.members[i].Required && o.b.isNull() {
+				o.b.fault("required: expected a value, got null")
+				break
+			}
 			o.current = i
 			return true
 		}
@@ -273,9 +310,9 @@ func (o *Object) Next() bool {
 func (o *Object) finish() {
 	o.over = true
 	for i, m := range o.members {
-		if m.Required && o.seen[i/64]&(1<<(i%64)) == 0 {
+		if m.Required && !o.has(i) {
 			o.b.enter(m.Name)
-			o.b.Fault("required, but missing")
+			o.b.fault("required, but missing")
 			o.b.leave()
 		}
 	}

@@ -42,7 +42,25 @@ func (s *source) decoded() []*scan.Struct {
 // decoder writes the function that takes one struct from a body, and the list of its members.
 func (s *source) decoder(st *scan.Struct) {
 	key := scan.SchemaKey(st.Go)
-	s.file.Var().Id(s.members[key]).Op("=").Index().Add(stella("Member")).ValuesFunc(func(g *jen.Group) {
+	body := jen.Id("b").Dot("NoMembers").Call()
+	if hasMembers(st) {
+		s.memberList(st)
+		object := jen.Id("b").Dot("Object").Call(jen.Id(s.members[key]))
+		body = jen.For(jen.Id("o").Op(":=").Add(object), jen.Id("o").Dot("Next").Call(), jen.Empty()).Block(
+			jen.Switch(jen.Id("o").Dot("Name").Call()).BlockFunc(func(g *jen.Group) {
+				for _, f := range st.Fields {
+					if f.In == spec.InBody {
+						g.Case(jen.Lit(f.Name)).Block(s.decodeInto(f.Type, jen.Op("&").Add(selector("out", f))))
+					}
+				}
+			}))
+	}
+	s.file.Func().Id(s.decoders[key]).Params(jen.Id("b").Op("*").Add(stella("Binder")), jen.Id("out").Op("*").Add(typeExpr(st.Go))).Block(body)
+	s.file.Line()
+}
+
+func (s *source) memberList(st *scan.Struct) {
+	s.file.Var().Id(s.members[scan.SchemaKey(st.Go)]).Op("=").Index().Add(stella("Member")).ValuesFunc(func(g *jen.Group) {
 		for _, f := range st.Fields {
 			if f.In != spec.InBody {
 				continue
@@ -53,23 +71,8 @@ func (s *source) decoder(st *scan.Struct) {
 			}
 			g.Line().Values(values...)
 		}
-		if hasMembers(st) {
-			g.Line()
-		}
+		g.Line()
 	})
-	s.file.Line()
-	body := jen.Id("b").Dot("Object").Call(jen.Id(s.members[key])).Dot("Next").Call()
-	if hasMembers(st) {
-		body = jen.For(jen.Id("o").Op(":=").Id("b").Dot("Object").Call(jen.Id(s.members[key])), jen.Id("o").Dot("Next").Call(), jen.Empty()).Block(
-			jen.Switch(jen.Id("o").Dot("Name").Call()).BlockFunc(func(g *jen.Group) {
-				for _, f := range st.Fields {
-					if f.In == spec.InBody {
-						g.Case(jen.Lit(f.Name)).Block(s.decodeInto(f.Type, jen.Op("&").Add(selector("out", f))))
-					}
-				}
-			}))
-	}
-	s.file.Func().Id(s.decoders[key]).Params(jen.Id("b").Op("*").Add(stella("Binder")), jen.Id("out").Op("*").Add(typeExpr(st.Go))).Block(body)
 	s.file.Line()
 }
 

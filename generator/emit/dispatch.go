@@ -45,7 +45,7 @@ func (s *source) bind(g *jen.Group, e *scan.Endpoint) {
 	g.Id("b").Op(":=").Add(stella("Bind")).Call(jen.Id("r"))
 	if e.HasBody() {
 		required := slices.ContainsFunc(e.In.Fields, func(f *scan.Field) bool { return f.In == spec.InBody && f.Required })
-		decode := jen.Id("b").Dot("Object").Call(jen.Nil()).Dot("Next").Call()
+		decode := jen.Id("b").Dot("NoMembers").Call()
 		if hasMembers(e.In) {
 			decode = jen.Id(s.decoders[scan.SchemaKey(e.In.Go)]).Call(jen.Id("b"), jen.Op("&").Id("in"))
 		}
