@@ -79,8 +79,7 @@ check-lint: lint-tool
 lint-tool:
 	@if ! $(LINT) version --short 2>/dev/null | grep -qxF '$(LINTVER)'; then \
 		echo "building golangci-lint $(LINTVER)"; \
-		(cd tools && $(PLAIN) $(GO) build -o bin/golangci-lint -ldflags '-X main.version=$(LINTVER)' \
-			github.com/golangci/golangci-lint/v2/cmd/golangci-lint); \
+		(cd tools && $(PLAIN) $(GO) build -o bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint); \
 	fi
 
 $(TESTSUM): $(wildcard scripts/testsum/*.go)

@@ -34,6 +34,14 @@ var client = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
+// overHTTP2 returns a client that speaks HTTP/2 by prior knowledge, without TLS.
+func overHTTP2() *http.Client {
+	t := &http.Transport{Protocols: new(http.Protocols)}
+	t.Protocols.SetUnencryptedHTTP2(true)
+	DeferCleanup(t.CloseIdleConnections)
+	return &http.Client{Transport: t, Timeout: patience}
+}
+
 // option changes a request before it is sent.
 type option func(*http.Request)
 

@@ -105,12 +105,20 @@ var _ = Describe("stellagen", func() {
 	)
 
 	It("reports all faults at once", func() {
-		text := strings.NewReplacer("//stella:public", "//stella:pubic", "timeout=5s", "timout=5s", "query:", "qurey:").Replace(shop)
+		text := strings.Replace(shop, "query:", "qurey:", 1) + `
+//stella:endpoint POST /things timout=5s
+//stella:pubic "so far"
+func Make(ctx context.Context) error { return nil }
+
+// stella:endpoint DELETE /things
+func Drop(ctx context.Context) error { return nil }
+`
 		g := generate(map[string]string{"shop.go": text})
 		Expect(g.code).To(Equal(2))
-		for _, place := range []string{"shop.go:10:", "shop.go:19:", "shop.go:20:"} {
+		for _, place := range []string{"shop.go:10:", "shop.go:23:", "shop.go:24:", "shop.go:27:"} {
 			Expect(g.text).To(ContainSubstring(place))
 		}
+		Expect(g.written).To(BeEmpty())
 	})
 })
 

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -105,10 +106,35 @@ var _ = Describe("a call that ends early", Ordered, func() {
 		},
 		Entry("during the handler", "POST /wait?tag=TAG HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n", "abc"),
 		Entry("during the handler, without a body", "POST /wait?tag=TAG HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", ""),
+		Entry("during a handler that has not read its body", "POST /wait?tag=TAG HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n", strings.Repeat("x", 200000)),
 		Entry("while its body of known length is read", "PUT /bulk?tag=TAG HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", strings.Repeat("x", 1000)),
 		Entry("while its chunked body is read", "PUT /bulk?tag=TAG HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "3\r\nabc\r\n"),
 		Entry("while its answer is written", "GET /drip?tag=TAG HTTP/1.1\r\nHost: x\r\n\r\n", ""),
 	)
+
+	It("ends the handler's context within milliseconds when the client resets its HTTP/2 stream", func() {
+		tag, mark := newTag(), s.tap.mark()
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url("/wait?tag="+tag), strings.NewReader("abc"))
+		Expect(err).NotTo(HaveOccurred())
+		failed := make(chan error, 1)
+		go func() {
+			resp, err := overHTTP2().Do(req)
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+			failed <- err
+		}()
+		s.entered(tag)
+		gone := time.Now()
+		cancel()
+		Eventually(failed).Should(Receive(MatchError(context.Canceled)))
+		e := s.left(tag)
+		Expect(after(e, gone)).To(BeNumerically("<", prompt))
+		Expect(e.Cause).To(Equal(spec.CodeClientGone.String()))
+		Expect(s.tap.cancels(mark)).To(Equal(1))
+	})
 
 	It("never shows a body that broke off as a whole one", func() {
 		tag := newTag()

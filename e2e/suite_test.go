@@ -37,7 +37,9 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 		commands = append(commands, "./generator/cmd/stellagen", "./gateway/cmd/stella-gateway",
 			"./examples/billing/cmd/billing", "./examples/echo/cmd/echo")
 	}
-	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", scratch + "/"}, commands...)...)
+	// As the Makefile builds, so that nothing is compiled a second time.
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-o", scratch + "/"}, commands...)...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	cmd.Dir = ".."
 	out, err := cmd.CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), "%s", out)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -56,6 +57,23 @@ var _ = Describe("bad input", Ordered, func() {
 			Expect(allowed(a)).To(ConsistOf("GET", "HEAD", "PUT", "OPTIONS"))
 			Expect(a.body).To(BeEmpty())
 			Expect(s.tap.requests(mark)).To(BeZero())
+		})
+	})
+
+	Describe("HTTP/2 by prior knowledge", func() {
+		It("serves typed calls and streams on one connection", func() {
+			h2 := overHTTP2()
+			for range 3 {
+				resp, err := h2.Get(s.url("/items/7"))
+				Expect(err).NotTo(HaveOccurred())
+				Expect(resp.Body.Close()).To(Succeed())
+				Expect(resp.StatusCode).To(Equal(http.StatusOK))
+				Expect(resp.ProtoMajor).To(Equal(2))
+				resp, err = h2.Post(s.url("/count"), "text/plain", strings.NewReader(strings.Repeat("x", 60_000)))
+				Expect(err).NotTo(HaveOccurred())
+				Expect(io.ReadAll(resp.Body)).To(BeEquivalentTo("60000"))
+				Expect(resp.Body.Close()).To(Succeed())
+			}
 		})
 	})
 
