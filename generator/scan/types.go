@@ -22,6 +22,9 @@ func (b *builder) typeOf(t types.Type, at use) *Type {
 	if isNamed(t, "time", "Duration") {
 		return &Type{Kind: Duration, Go: t, Schema: &spec.Schema{Type: typeInteger, Format: "int64"}}
 	}
+	if isNamed(t, "encoding/json", "Number") {
+		return &Type{Kind: JSON, Go: t, Schema: &spec.Schema{Type: "number"}}
+	}
 	if _, isPointer := t.(*types.Pointer); !isPointer {
 		switch {
 		case decodesText(t) && !takesBytes(method(t, "UnmarshalJSON")):
