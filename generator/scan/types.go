@@ -11,6 +11,7 @@ import (
 const (
 	typeString  = "string"
 	typeInteger = "integer"
+	typeNumber  = "number"
 )
 
 // typeOf is the model of a type that a field has.
@@ -23,7 +24,7 @@ func (b *builder) typeOf(t types.Type, at use) *Type {
 		return &Type{Kind: Duration, Go: t, Schema: &spec.Schema{Type: typeInteger, Format: "int64"}}
 	}
 	if isNamed(t, "encoding/json", "Number") {
-		return &Type{Kind: JSON, Go: t, Schema: &spec.Schema{Type: "number"}}
+		return &Type{Kind: JSON, Go: t, Schema: &spec.Schema{Type: typeNumber}}
 	}
 	if _, isPointer := t.(*types.Pointer); !isPointer {
 		switch {
@@ -101,9 +102,9 @@ func (b *builder) basic(t types.Type, u *types.Basic, at use) *Type {
 	case info&types.IsBoolean != 0:
 		return &Type{Kind: Bool, Go: t, Schema: &spec.Schema{Type: "boolean"}}
 	case u.Kind() == types.Float32:
-		return &Type{Kind: Float, Go: t, Schema: &spec.Schema{Type: "number", Format: "float"}}
+		return &Type{Kind: Float, Go: t, Schema: &spec.Schema{Type: typeNumber, Format: "float"}}
 	case u.Kind() == types.Float64:
-		return &Type{Kind: Float, Go: t, Schema: &spec.Schema{Type: "number", Format: "double"}}
+		return &Type{Kind: Float, Go: t, Schema: &spec.Schema{Type: typeNumber, Format: "double"}}
 	case info&types.IsUnsigned != 0:
 		return &Type{Kind: Uint, Go: t, Schema: &spec.Schema{Type: typeInteger, Format: intFormat(u), Minimum: "0"}}
 	case info&types.IsInteger != 0:
