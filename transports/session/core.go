@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -124,6 +125,9 @@ func jitter(d time.Duration) time.Duration {
 
 // fail ends the session at once: every call on it fails.
 func (c *core) fail(err error) {
+	if errors.Is(err, io.EOF) { // which readers of bodies would take for a body's end
+		err = errPeerClosed
+	}
 	c.once.Do(func() {
 		c.err = fmt.Errorf("%w: %w", ErrClosed, err)
 		c.w.close()

@@ -34,6 +34,7 @@ var (
 	ErrRefused = errors.New("session: call refused")
 	// ErrStopSending is what a writer of a body gets when the reader wants no more of it.
 	ErrStopSending = errors.New("session: the peer wants no more of this body")
+	errPeerClosed  = errors.New("the peer closed the link")
 	// errCredit is a fault of this program: more data than credit.
 	errCredit   = errors.New("session: more data than the credit acquired for it")
 	errHead     = errors.New("session: the call has been answered")
