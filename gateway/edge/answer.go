@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -145,7 +146,7 @@ func (e *Edge) stream(x *Exchange, call *session.Call, left int64) {
 		}
 		f, err := call.Next(x.ctx, idle)
 		switch {
-		case err == io.EOF: //nolint:errorlint // bare, where a link's EOF is wrapped in the error of a session that died
+		case errors.Is(err, io.EOF):
 			if left > 0 {
 				x.abort(x.status)
 			}
