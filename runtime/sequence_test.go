@@ -336,13 +336,13 @@ var _ = Describe("A sequence", func() {
 				}
 				select {
 				case <-ctx.Done():
-				case <-time.After(100 * time.Millisecond):
+				case <-time.After(400 * time.Millisecond):
 					yield(2, nil)
 				}
 			}
 		}))
 		r := accept(lines)
-		r.timeout = 50 * time.Millisecond
+		r.timeout = 250 * time.Millisecond
 		got, err := finish(begin(g, r, false))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(got.body).To(Equal("1\n2\n"))

@@ -1,6 +1,7 @@
 package stellatest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ type Request struct {
 	Path     string         // escaped, with the query if there is one
 	Header   stella.Header  // any
 	Body     []byte         // any
+	Stream   io.Reader      // instead of Body: of unknown length, sent as it is read; closed with the call if it is an io.Closer
 	Identity *spec.Identity // as whom; nil is nobody
 }
 
@@ -40,13 +42,26 @@ var ErrNoEndpoint = errors.New("no such endpoint")
 // An answer that the service gives is no error, whatever its status; one that it breaks off is a *[session.Error],
 // and then what came of it is returned beside.
 func (s *Service) Call(ctx context.Context, r Request) (*Response, error) {
+	st, err := s.Open(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer st.Close()
+	body, err := io.ReadAll(st)
+	return &Response{Status: st.Status, Header: st.Header, ContentLength: st.ContentLength, Body: body}, err
+}
+
+// Open makes one call and returns as soon as its answer has begun, for answers that a test wants to see while they come.
+func (s *Service) Open(ctx context.Context, r Request) (*Stream, error) {
 	meta, err := s.resolve(&r)
 	if err != nil {
 		return nil, fmt.Errorf("stellatest: %s %s: %w", r.Method, r.Path, err)
 	}
-	inline := r.Body
-	flags := spec.FlagEnd
-	if len(inline) > spec.MaxInlineBody {
+	inline, rest, flags := r.Body, r.Stream, spec.FlagEnd
+	if rest == nil && len(inline) > spec.MaxInlineBody {
+		rest = bytes.NewReader(inline)
+	}
+	if rest != nil {
 		inline, flags = nil, 0
 	}
 	if len(inline) > 0 {
@@ -60,22 +75,87 @@ func (s *Service) Call(ctx context.Context, r Request) (*Response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("stellatest: %s %s: %w", r.Method, r.Path, err)
 	}
-	// The pump ends with the call; the call is given back only after the pump has.
-	pumped := make(chan struct{})
+	st := &Stream{ctx: ctx, call: c, name: r.Method + " " + r.Path, pumped: make(chan struct{})}
 	go func() {
-		defer close(pumped)
-		if flags&spec.FlagEnd == 0 {
-			_ = pump(c, r.Body) // a service may answer without reading all of it; an error ends the answer, too
+		defer close(st.pumped)
+		if rest != nil {
+			pump(c, rest)
 		}
 	}()
-	answer, err := receive(ctx, c)
-	c.Cancel(spec.CodeClientGone)
-	<-pumped
-	c.Close()
-	if err != nil {
-		return answer, fmt.Errorf("stellatest: %s %s: %w", r.Method, r.Path, err)
+	st.source, _ = rest.(io.Closer)
+	if err := st.begin(); err != nil {
+		st.Close()
+		return nil, st.wrap(err)
 	}
-	return answer, nil
+	return st, nil
+}
+
+// Stream is an answer that has begun. It is for one goroutine at a time, and must be closed.
+type Stream struct {
+	Status        int
+	Header        stella.Header
+	ContentLength int64 // as the service said; -1 if it did not
+
+	ctx    context.Context //nolint:containedctx // of the call, which goes on until Close
+	call   *session.Call
+	name   string
+	body   []byte // of what has come, the part that has not been read
+	whole  bool   // nothing comes any more
+	source io.Closer
+	pumped chan struct{} // closed when the request's body needs no sending any more
+}
+
+func (st *Stream) wrap(err error) error { return fmt.Errorf("stellatest: %s: %w", st.name, err) }
+
+// begin waits for the head.
+func (st *Stream) begin() error {
+	f, err := st.call.Head(st.ctx)
+	if err != nil {
+		return err
+	}
+	defer f.Release()
+	var meta spec.Response
+	if err := meta.Decode(f.Meta()); err != nil {
+		return err
+	}
+	st.Status, st.Header, st.ContentLength = meta.Status, meta.Header, meta.ContentLength
+	st.body = bytes.Clone(f.Body())
+	st.whole = f.Header().Flags&spec.FlagEnd != 0
+	return nil
+}
+
+// Read returns the next part of the body, as the service sent it if p has room. [io.EOF] is its end; errors are those
+// of [Service.Call].
+func (st *Stream) Read(p []byte) (int, error) {
+	if len(st.body) == 0 {
+		if st.whole {
+			return 0, io.EOF
+		}
+		f, err := st.call.Next(st.ctx, spec.DefaultLimits.Idle())
+		if errors.Is(err, io.EOF) {
+			st.whole = true
+			return 0, io.EOF
+		}
+		if err != nil {
+			return 0, st.wrap(err)
+		}
+		st.body = bytes.Clone(f.Body())
+		st.call.Consumed(len(st.body))
+		f.Release()
+	}
+	n := copy(p, st.body)
+	st.body = st.body[n:]
+	return n, nil
+}
+
+// Close ends the call, as if its caller left if the answer is not whole, and waits until nobody reads the request's body.
+func (st *Stream) Close() {
+	st.call.Cancel(spec.CodeClientGone)
+	if st.source != nil {
+		_ = st.source.Close() // it is over either way
+	}
+	<-st.pumped // the call is given back only then
+	st.call.Close()
 }
 
 func (s *Service) timeout(meta *spec.Request) time.Duration {
@@ -91,6 +171,9 @@ func (s *Service) resolve(r *Request) (*spec.Request, error) {
 	meta := &spec.Request{
 		Path: path, Query: query, Authority: "stellatest", Peer: "192.0.2.1:1", ID: spec.RequestID{6: 0x70, 8: 0x80},
 		ContentLength: int64(len(r.Body)), Identity: r.Identity, Header: r.Header,
+	}
+	if r.Stream != nil {
+		meta.ContentLength = -1
 	}
 	best, found := "", false
 	for i := range s.manifest.Endpoints {
@@ -143,48 +226,24 @@ func match(p spec.Pattern, path string) (params []string, rank string, ok bool) 
 	return params, rank, rest == ""
 }
 
-// pump sends the request body.
-func pump(c *session.Call, body []byte) error {
+// pump sends the request body, until the call wants no more of it: a service may answer without reading all of it.
+func pump(c *session.Call, src io.Reader) {
 	for {
-		n, err := c.Acquire(min(len(body), spec.MaxChunk))
+		n, err := c.Acquire(spec.MaxChunk)
 		if err != nil {
-			return err
+			return
 		}
 		f := transports.NewFrame(n)
-		f.SetBytes(append(f.Bytes(), body[:n]...))
-		body = body[n:]
-		if err := c.Send(f, n, len(body) == 0); err != nil || len(body) == 0 {
-			return err
+		b := f.Bytes()
+		got, err := src.Read(b[len(b) : len(b)+n])
+		f.SetBytes(b[:len(b)+got])
+		if err != nil && !errors.Is(err, io.EOF) {
+			f.Release()
+			c.Cancel(spec.CodeClientGone)
+			return
 		}
-	}
-}
-
-// receive waits for the whole answer.
-func receive(ctx context.Context, c *session.Call) (*Response, error) {
-	f, err := c.Head(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var meta spec.Response
-	err = meta.Decode(f.Meta())
-	answer := &Response{
-		Status: meta.Status, Header: meta.Header, ContentLength: meta.ContentLength, Body: append([]byte(nil), f.Body()...),
-	}
-	whole := f.Header().Flags&spec.FlagEnd != 0
-	f.Release()
-	if err != nil || whole {
-		return answer, err
-	}
-	for {
-		f, err := c.Next(ctx, spec.DefaultLimits.Idle())
-		if errors.Is(err, io.EOF) {
-			return answer, nil
+		if c.Send(f, n, err != nil) != nil || err != nil {
+			return
 		}
-		if err != nil {
-			return answer, err
-		}
-		answer.Body = append(answer.Body, f.Body()...)
-		c.Consumed(len(f.Body()))
-		f.Release()
 	}
 }

@@ -3,10 +3,12 @@ package stellatest_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -16,6 +18,7 @@ import (
 	stella "github.com/stella-ops/router/runtime"
 	"github.com/stella-ops/router/runtime/stellatest"
 	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports/session"
 )
 
 func TestStellatest(t *testing.T) {
@@ -37,6 +40,21 @@ func show(_ context.Context, r *stella.Request, w *stella.Response) error {
 	return w.JSON(200, []string{r.Method, r.Path, r.RawQuery, r.PathValue("id"), r.PathValue("rest"), subject, strconv.Itoa(len(body))})
 }
 
+// ticks answers with numbers until its caller leaves, or to the one at which it is to fail.
+func ticks(_ context.Context, r *stella.Request, w *stella.Response) error {
+	return stella.SendSequence(r, w, 200, func(yield func(int, error) bool) {
+		var err error
+		for i := 0; err == nil; i++ {
+			if strconv.Itoa(i) == r.Header.Get("X-Fail-At") {
+				err = io.ErrUnexpectedEOF
+			}
+			if !yield(i, err) {
+				return
+			}
+		}
+	})
+}
+
 // start runs a service with these endpoints.
 func start(endpoints ...string) (*stellatest.Service, error) {
 	GinkgoHelper()
@@ -55,6 +73,9 @@ func start(endpoints ...string) (*stellatest.Service, error) {
 				return ctx.Err()
 			}
 		}
+		if path == "/ticks" {
+			dispatch = ticks
+		}
 		list.List = append(list.List, stella.Endpoint{Method: method, Path: path, Dispatch: dispatch})
 	}
 	b, err := m.Encode()
@@ -68,7 +89,7 @@ var _ = Describe("A service under test", func() {
 	BeforeEach(func() {
 		before := gleak.Goroutines()
 		var err error
-		s, err = start("GET /a", "GET /a/{id}", "GET /a/{id}/{rest...}", "GET /a/b", "POST /a", "POST /block")
+		s, err = start("GET /a", "GET /a/{id}", "GET /a/{id}/{rest...}", "GET /a/b", "POST /a", "POST /block", "GET /ticks")
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(func() {
 			Expect(s.Close()).To(Succeed())
@@ -121,6 +142,49 @@ var _ = Describe("A service under test", func() {
 		Entry("of a path that ends with a slash", "GET", "/a/"),
 		Entry("of a longer path", "POST", "/a/b"),
 	)
+
+	It("takes a body of unknown length as it is read, and closes what it was read from", func() {
+		src, dst := io.Pipe()
+		go func() {
+			for range 10 {
+				_, _ = dst.Write(make([]byte, 30_000))
+			}
+			_ = dst.Close()
+		}()
+		Expect(call(stellatest.Request{Method: "POST", Path: "/a", Stream: src})).To(Equal([]string{"POST", "/a", "", "", "", "nobody", "300000"}))
+		_, err := dst.Write([]byte("more"))
+		Expect(err).To(MatchError(io.ErrClosedPipe))
+	})
+
+	It("sees a caller leave whose body cannot be read", func() {
+		_, err := s.Call(context.Background(), stellatest.Request{Method: "POST", Path: "/a", Stream: iotest.ErrReader(io.ErrUnexpectedEOF)})
+		var e *session.Error
+		Expect(errors.As(err, &e)).To(BeTrue())
+		Expect(e.Code).To(Equal(spec.CodeClientGone))
+	})
+
+	It("shows an answer while it comes, until the test has seen enough", func() {
+		st, err := s.Open(context.Background(), stellatest.Request{Path: "/ticks"})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(st.Status).To(Equal(200))
+		Expect(st.ContentLength).To(BeEquivalentTo(-1))
+		Expect(st.Header.Get("Content-Type")).To(Equal("application/x-ndjson"))
+		b := make([]byte, 3)
+		for i := range 3 {
+			n, err := st.Read(b)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(string(b[:n])).To(Equal(strconv.Itoa(i) + "\n"))
+		}
+		st.Close()
+	})
+
+	It("gives what came of an answer that it breaks off", func() {
+		answer, err := s.Call(context.Background(), stellatest.Request{Path: "/ticks", Header: stella.Header{{Name: "X-Fail-At", Value: "2"}}})
+		var e *session.Error
+		Expect(errors.As(err, &e)).To(BeTrue())
+		Expect(e.Code).To(Equal(spec.CodeInternal))
+		Expect(string(answer.Body)).To(HavePrefix("0\n1\n{\"error\":{"))
+	})
 
 	It("learns that its caller has left", func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)

@@ -1,0 +1,48 @@
+package httpbridge
+
+import (
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/stella-ops/router/transports/session"
+)
+
+// body is the request's. A net/http handler may leave a goroutine behind that still reads, as its transport does where
+// it passes requests on: reading then fails, and must not touch the frame of the request, which is given back when the
+// handler returns.
+type body struct {
+	src io.Reader
+
+	mu    sync.Mutex
+	ended bool
+}
+
+// Read reads on until the body is closed or the handler has returned.
+func (b *body) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	if b.ended {
+		b.mu.Unlock()
+		return 0, http.ErrBodyReadAfterClose
+	}
+	if in, ok := b.src.(*session.Incoming); ok {
+		if inline, _ := in.Inline(); len(inline) > 0 { // these bytes are the frame's, and reading them does not wait
+			defer b.mu.Unlock()
+			return in.Read(p)
+		}
+	}
+	b.mu.Unlock()
+	return b.src.Read(p) // may wait, and ends with the call
+}
+
+// Close makes every further Read fail.
+func (b *body) Close() error {
+	b.end()
+	return nil
+}
+
+func (b *body) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended = true
+}

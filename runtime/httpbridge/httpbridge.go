@@ -1,0 +1,105 @@
+// Package httpbridge serves an unchanged net/http handler as an endpoint, so that a service can move to Stella one
+// handler at a time. Generated code imports it where a handler is a func(http.ResponseWriter, *http.Request).
+//
+// To the handler it looks like HTTP/1.1, as net/http serves it: an implied 200, a guessed Content-Type, a checked
+// Content-Length, [http.Flusher], and [http.ErrAbortHandler]. What differs:
+//
+//   - There is no connection. [http.Hijacker] is missing, hence upgrades (WebSocket) are; [http.ResponseController]
+//     has no deadlines ([errors.ErrUnsupported]), since the endpoint's timeout and idle time rule; full duplex is
+//     always on.
+//   - A panic is answered with a problem as long as the answer has not begun, and so is an answer that is shorter than
+//     its Content-Length; net/http would drop the connection.
+//   - A handler that returns after the endpoint's timeout has not answered, whatever it wrote: the gateway says 504.
+//   - Informational answers (1xx) are ignored, and trailers are dropped. A status above 599 is a failure.
+//   - An answer of up to 16 KiB always has a Content-Length; net/http gives one up to 2 KiB.
+//   - The request's headers are without what the gateway removes, and who calls is in [stella.RequestFromContext],
+//     which has the request id, too. [http.ServerContextKey] and [http.LocalAddrContextKey] are not set.
+//   - Request.TLS is empty, but not nil, when the caller came by https.
+//
+// It must never be imported by package stella: a service without such handlers does not link it.
+//
+// Start reading at [Dispatch].
+package httpbridge
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	stella "github.com/stella-ops/router/runtime"
+)
+
+// Dispatch returns a dispatcher that serves calls by h. A nil h gives a nil dispatcher, which a service refuses by
+// name.
+func Dispatch(h http.Handler) stella.Dispatch {
+	if h == nil {
+		return nil
+	}
+	return func(call context.Context, r *stella.Request, answer *stella.Response) error {
+		ctx, cancel := context.WithCancel(call)
+		defer cancel()
+		b := &body{src: r.Body}
+		defer b.end()
+		req, err := newRequest(ctx, r, b)
+		if err != nil {
+			return err
+		}
+		defer removeParts(req)
+		w := &responseWriter{ctx: ctx, answered: cancel, answer: answer, head: req.Method == http.MethodHead, header: http.Header{}, length: -1}
+		h.ServeHTTP(w, req)
+		if call.Err() != nil { // a handler that gives up just returns, which must not pass for an empty answer
+			return context.Cause(call)
+		}
+		return w.finish()
+	}
+}
+
+// newRequest makes the request as a net/http server would.
+func newRequest(ctx context.Context, r *stella.Request, b *body) (*http.Request, error) {
+	target := r.Path
+	if r.RawQuery != "" {
+		target += "?" + r.RawQuery
+	}
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		return nil, fmt.Errorf("httpbridge: the path of the request: %w", err)
+	}
+	header := make(http.Header, len(r.Header)+1)
+	for _, f := range r.Header {
+		header.Add(f.Name, f.Value)
+	}
+	req := new(http.Request).WithContext(ctx)
+	req.Method, req.URL, req.RequestURI, req.Pattern = r.Method, u, target, r.Pattern()
+	req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/1.1", 1, 1
+	req.Host, req.RemoteAddr, req.Header = r.Host, r.RemoteAddr, header
+	req.ContentLength, req.Body = r.ContentLength, b
+	switch {
+	case r.ContentLength < 0:
+		req.TransferEncoding = []string{"chunked"}
+	case r.ContentLength == 0:
+		req.Body = http.NoBody
+	default:
+		header.Set("Content-Length", strconv.FormatInt(r.ContentLength, 10))
+	}
+	if r.TLS {
+		req.TLS = new(tls.ConnectionState)
+	}
+	for name, value := range r.PathValues() {
+		req.SetPathValue(name, value)
+	}
+	return req, nil
+}
+
+// removeParts removes the files that a multipart form has been read into.
+func removeParts(req *http.Request) {
+	if req.MultipartForm == nil {
+		return
+	}
+	if err := req.MultipartForm.RemoveAll(); err != nil {
+		ctx := req.Context()
+		stella.LoggerFromContext(ctx).WarnContext(ctx, "httpbridge: files of a form are left behind", "error", err)
+	}
+}
