@@ -1,0 +1,62 @@
+package e2e
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+// The Go blocks of the tutorial are its two files. The module's requirements are found in the clone and in the module
+// cache, because a test must not need the network.
+var _ = Describe("docs/tutorial.md", func() {
+	It("leads from an empty folder to an answer", func(ctx SpecContext) {
+		dir := GinkgoT().TempDir()
+		var files []string
+		for _, b := range blocks("../docs/tutorial.md") {
+			if b.language == "go" {
+				files = append(files, b.text)
+			}
+		}
+		Expect(files).To(HaveLen(2))
+		Expect(os.MkdirAll(filepath.Join(dir, "cmd", "hello"), 0o750)).To(Succeed())
+		Expect(os.WriteFile(filepath.Join(dir, "hello.go"), []byte(files[0]), 0o600)).To(Succeed())
+		Expect(os.WriteFile(filepath.Join(dir, "cmd", "hello", "main.go"), []byte(files[1]), 0o600)).To(Succeed())
+		sums, err := os.ReadFile("../go.sum")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(os.WriteFile(filepath.Join(dir, "go.sum"), sums, 0o600)).To(Succeed())
+		root, err := filepath.Abs("..")
+		Expect(err).NotTo(HaveOccurred())
+
+		run := func(command string, args ...string) {
+			GinkgoHelper()
+			cmd := exec.CommandContext(ctx, command, args...)
+			cmd.Dir = dir
+			cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off", "CGO_ENABLED=0")
+			out, err := cmd.CombinedOutput()
+			Expect(err).NotTo(HaveOccurred(), "%s %q\n%s", command, args, out)
+		}
+		run("go", "mod", "init", "example.com/hello")
+		run("go", "mod", "edit", "-require", module+"@v0.0.0", "-replace", module+"="+root, "-tool", module+"/generator/cmd/stellagen")
+		run(binary("stellagen"), "generate", "./...")
+		run(binary("stellagen"), "check", "./...")
+		run("go", "build", "-trimpath", "-o", "service", "./cmd/hello")
+
+		httpAddr, listen := address(), address()
+		gateway := startGateway(httpAddr, listen, address())
+		hello := start("hello", []string{"STELLA_GATEWAYS=tcp://" + listen}, filepath.Join(dir, "service"))
+		Eventually(func() string {
+			a, err := try(http.MethodGet, "http://"+httpAddr+"/hello/Ada", nil)
+			if err != nil {
+				return err.Error()
+			}
+			return a.body
+		}).Should(MatchJSON(`{"text":"Hello, Ada!"}`))
+		hello.end()
+		gateway.end()
+	}, NodeTimeout(2*time.Minute))
+})
