@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -93,8 +94,7 @@ func (c *Call) Ended() bool {
 // Next waits for the next part of a streamed answer, which the caller releases; [io.EOF] is its end. idle bounds
 // the wait; when it passes, the call is cancelled with IDLE. Errors are those of [Call.Head].
 func (c *Call) Next(ctx context.Context, idle time.Duration) (*transports.Frame, error) {
-	f, err := c.pop()
-	if f != nil || err != nil {
+	if f, err := c.pop(); !errors.Is(err, errNothing) {
 		return f, err
 	}
 	c.timer.Reset(idle)
@@ -109,7 +109,7 @@ func (c *Call) Next(ctx context.Context, idle time.Duration) (*transports.Frame,
 			c.Cancel(spec.CodeIdle)
 			return nil, &Error{Code: spec.CodeIdle, Reason: "the service was silent for " + idle.String()}
 		}
-		if f, err := c.pop(); f != nil || err != nil {
+		if f, err := c.pop(); !errors.Is(err, errNothing) {
 			return f, err
 		}
 	}
@@ -231,16 +231,15 @@ func (c *Call) onResponse(f *transports.Frame, h spec.Header) error {
 	}
 	end := h.Flags&spec.FlagEnd != 0
 	c.recv.ended = c.recv.ended || end
-	if c.err != nil { // cancelled by this side: the answer came too late
-		c.mu.Unlock()
-		f.Release()
-		c.settle()
-		return nil
-	}
-	c.answered = true
-	c.plain = end && c.whole
 	over := end && !c.whole
-	c.head <- f // has room, since nothing was sent before
+	if late := c.err != nil; late { // cancelled by this side before the answer came
+		f.Release()
+		over = true
+	} else {
+		c.answered = true
+		c.plain = end && c.whole
+		c.head <- f // has room, since nothing was sent before
+	}
 	c.mu.Unlock()
 	if over { // a whole call is out of the table already, and its owner may have given it back by now
 		c.settle()

@@ -17,7 +17,7 @@ import (
 // Contexts derived from it use AfterFunc, because Done is not the channel of inner, and take their cause from
 // inner, which Value reaches.
 type callContext struct {
-	inner  context.Context // carries the cause
+	inner  context.Context //nolint:containedctx // this is a context itself; the inner one carries the cause
 	cancel context.CancelCauseFunc
 
 	mu    sync.Mutex

@@ -35,6 +35,8 @@ var (
 	// ErrStopSending is what a writer of a body gets when the reader wants no more of it.
 	ErrStopSending = errors.New("session: the peer wants no more of this body")
 	errPeerClosed  = errors.New("the peer closed the link")
+	// errNothing tells that nothing has come yet.
+	errNothing = errors.New("session: nothing received yet")
 	// errCredit is a fault of this program: more data than credit.
 	errCredit   = errors.New("session: more data than the credit acquired for it")
 	errHead     = errors.New("session: the call has been answered")

@@ -117,8 +117,7 @@ func (g *Gateway) open() error {
 	}
 	if g.cfg.Admit != nil {
 		if err := g.cfg.Admit(&g.hello, g.manifest); err != nil {
-			var refused *Error
-			if errors.As(err, &refused) {
+			if refused, ok := errors.AsType[*Error](err); ok {
 				return refused
 			}
 			return &Error{Code: spec.CodeUnauthorized, Reason: err.Error()}

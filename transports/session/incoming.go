@@ -277,8 +277,7 @@ func (c *Incoming) finish() {
 	switch {
 	case !c.send.ended && c.err == nil:
 		code, why = spec.CodeInternal, "the service gave no answer"
-		var e *Error
-		if errors.As(context.Cause(c.ctx), &e) {
+		if e, ok := errors.AsType[*Error](context.Cause(c.ctx)); ok {
 			code, why = e.Code, e.Reason
 		}
 	case c.send.ended && c.recv.ended:

@@ -66,7 +66,7 @@ func readAll(c *session.Call) ([]byte, error) {
 	var all []byte
 	for {
 		f, err := c.Next(context.Background(), patience)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return all, nil
 		}
 		if err != nil {

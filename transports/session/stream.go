@@ -134,8 +134,8 @@ func (st *stream) returnCredit(n int) {
 	}
 }
 
-// pop returns the next data frame; a nil frame without error means that there is none yet. What is queued comes
-// before the error that ended the call: an end of this side's making has dropped it already.
+// pop returns the next data frame, or errNothing as long as there is none. What is queued comes before the error that
+// ended the call: an end of this side's making has dropped it already.
 func (st *stream) pop() (*transports.Frame, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -151,7 +151,7 @@ func (st *stream) pop() (*transports.Frame, error) {
 	case st.recv.ended:
 		return nil, io.EOF
 	}
-	return nil, nil
+	return nil, errNothing
 }
 
 // acquire waits until the stream may send, and takes credit for up to want bytes. It ends with the stream.

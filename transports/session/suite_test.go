@@ -55,7 +55,10 @@ func hello() spec.Hello {
 }
 
 // pair opens both ends of a session and closes them after the spec, which must leave no goroutine.
-func pair(newLinks func() (gateway, service transports.Link), serve func(*session.Incoming), change ...func(*session.GatewayConfig, *session.ServiceConfig)) (*session.Gateway, *session.Service) {
+func pair(
+	newLinks func() (gateway, service transports.Link), serve func(*session.Incoming),
+	change ...func(*session.GatewayConfig, *session.ServiceConfig),
+) (*session.Gateway, *session.Service) {
 	GinkgoHelper()
 	before := gleak.Goroutines()
 	gcfg := session.GatewayConfig{Welcome: spec.Welcome{Node: "test"}}
