@@ -21,7 +21,7 @@ type listed struct {
 	Deps       []string `json:"deps"`
 }
 
-// TestImportRules holds the packages to DESIGN's "Who may import whom". It sees what is linked, not only what a file
+// TestImportRules holds the packages to who may import whom. It sees what is linked, not only what a file
 // imports.
 func TestImportRules(t *testing.T) {
 	packages := list(t)

@@ -26,7 +26,7 @@ const (
 	EnvGrace      = "STELLA_GRACE"       // how long open calls may go on while the service drains, such as 25s
 )
 
-// What holds where neither a variable nor an option says otherwise. Source: DESIGN, section 6, "Defaults".
+// What holds where neither a variable nor an option says otherwise. The gateway has the same address and grace.
 const (
 	DefaultGateway = "tcp://127.0.0.1:5100"
 	DefaultLease   = 1024

@@ -152,6 +152,7 @@ func (e *Edge) stream(x *Exchange, call *session.Call, left int64) {
 			}
 			return
 		case err != nil:
+			_ = x.flush() // the last part may say why; a client that is gone misses nothing
 			x.abort(x.status)
 			return
 		}
