@@ -49,9 +49,7 @@ func (c *Incoming) Inline() (body []byte, whole bool) {
 
 // Read reads the request body: first what came with REQUEST, then the stream. [io.EOF] is its end.
 func (c *Incoming) Read(p []byte) (int, error) {
-	if len(c.inline) > 0 {
-		n := copy(p, c.inline)
-		c.inline = c.inline[n:]
+	if n := c.readInline(p); n > 0 {
 		return n, nil
 	}
 	if len(p) == 0 {
@@ -72,6 +70,14 @@ func (c *Incoming) Read(p []byte) (int, error) {
 			}
 		}
 	}
+}
+
+func (c *Incoming) readInline(p []byte) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := copy(p, c.inline)
+	c.inline = c.inline[n:]
+	return n
 }
 
 // readQueue copies from the first frame that is queued; ok is false when there is none.
@@ -266,6 +272,9 @@ func (c *Incoming) serve() {
 	c.finish()
 	c.ctx.end(context.Canceled)
 	c.s.forget(c)
+	c.mu.Lock()
+	c.inline = nil // whoever reads on after Serve has returned must not see the next holder's bytes
+	c.mu.Unlock()
 	c.frame.Release()
 }
 

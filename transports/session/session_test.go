@@ -265,6 +265,24 @@ func behaviour(newLinks func() (gateway, service transports.Link)) {
 		Eventually(g.InFlight).WithTimeout(patience).Should(BeZero())
 	})
 
+	It("gives a reader that outlives its handler nothing", func() {
+		kept := make(chan *session.Incoming, 1)
+		g, s := pair(newLinks, func(c *session.Incoming) {
+			respond(c, 200, "")
+			kept <- c
+		})
+		c := start(g, "secret", patience)
+		_, _ = answer(c)
+		c.Close()
+		Eventually(s.InFlight).WithTimeout(patience).Should(BeZero())
+		var late *session.Incoming
+		Eventually(kept).WithTimeout(patience).Should(Receive(&late))
+		Eventually(func() error {
+			_, err := late.Read(make([]byte, 1))
+			return err
+		}).WithTimeout(patience).Should(MatchError(io.EOF))
+	})
+
 	It("fails a call whose handler gives no answer", func() {
 		g, _ := pair(newLinks, func(*session.Incoming) {})
 		c := start(g, "", patience)
