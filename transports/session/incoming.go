@@ -271,10 +271,10 @@ func (c *Incoming) serve() {
 	}
 	c.finish()
 	c.ctx.end(context.Canceled)
-	c.s.forget(c)
 	c.mu.Lock()
 	c.inline = nil // whoever reads on after Serve has returned must not see the next holder's bytes
 	c.mu.Unlock()
+	c.s.forget(c)
 	c.frame.Release()
 }
 
