@@ -1,0 +1,116 @@
+package telemetry
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// collector shows what is counted outside the library's own counters.
+type collector struct{ *Telemetry }
+
+var descs = func() map[*Metric]*prometheus.Desc {
+	m := make(map[*Metric]*prometheus.Desc, len(metrics))
+	for _, metric := range metrics {
+		m[metric] = metric.desc()
+	}
+	return m
+}()
+
+// Describe implements [prometheus.Collector].
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range metrics {
+		if m != metricRefused && m != metricRejected {
+			ch <- descs[m]
+		}
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	c.mu.Lock()
+	all := []*Endpoint{c.unmatched}
+	for _, endpoints := range c.releases {
+		for _, e := range endpoints {
+			all = append(all, e)
+		}
+	}
+	c.mu.Unlock()
+	for _, e := range all {
+		c.endpointTo(ch, e)
+	}
+	c.sessionsTo(ch)
+}
+
+// endpointTo leaves out what has never been asked for. What is over is read before what has begun, so that the
+// difference is never negative.
+func (c collector) endpointTo(ch chan<- prometheus.Metric, e *Endpoint) {
+	var over uint64
+	for i := range e.by {
+		l := e.by[i].Load()
+		if l == nil {
+			continue
+		}
+		labels := append(e.labels[:len(e.labels):len(e.labels)], c.cfg.Outcomes[i].Name)
+		buckets, count := make(map[float64]uint64, len(bounds)), uint64(0)
+		for j := range l.buckets {
+			count += l.buckets[j].Load()
+			if j < len(bounds) {
+				buckets[bounds[j].Seconds()] = count
+			}
+		}
+		over += count
+		sum := time.Duration(l.nanoseconds.Load()).Seconds()
+		ch <- constant(metricRequests, float64(count), labels...)
+		m, err := prometheus.NewConstHistogram(descs[metricDuration], count, sum, buckets, labels...)
+		ch <- checked(metricDuration, m, err)
+	}
+	begun := e.begun.Load()
+	if begun == 0 {
+		return
+	}
+	ch <- constant(metricInFlight, float64(begun-over), e.labels[:]...)
+	ch <- constant(metricReceived, float64(e.received.Load()), e.labels[:]...)
+	ch <- constant(metricSent, float64(e.sent.Load()), e.labels[:]...)
+}
+
+func (c collector) sessionsTo(ch chan<- prometheus.Metric) {
+	if c.cfg.Sessions == nil {
+		return
+	}
+	type group struct {
+		release
+		state State
+	}
+	now := time.Now()
+	counts, ages := map[group]int{}, map[release]time.Duration{}
+	for _, s := range c.cfg.Sessions() {
+		r := release{s.Service, s.Version}
+		counts[group{r, s.State}]++
+		ages[r] = max(ages[r], now.Sub(s.Beat))
+	}
+	for g, n := range counts {
+		ch <- constant(metricSessions, float64(n), g.service, g.version, string(g.state))
+	}
+	for r, age := range ages {
+		ch <- constant(metricBeat, age.Seconds(), r.service, r.version)
+	}
+}
+
+// constant is a metric with a value of this moment.
+func constant(m *Metric, value float64, labels ...string) prometheus.Metric {
+	kind := prometheus.GaugeValue
+	if m.Kind == Counter {
+		kind = prometheus.CounterValue
+	}
+	c, err := prometheus.NewConstMetric(descs[m], kind, value, labels...)
+	return checked(m, c, err)
+}
+
+// checked makes an error one of the scrape's.
+func checked(m *Metric, c prometheus.Metric, err error) prometheus.Metric {
+	if err != nil {
+		return prometheus.NewInvalidMetric(descs[m], err)
+	}
+	return c
+}

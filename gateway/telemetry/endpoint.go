@@ -1,0 +1,76 @@
+package telemetry
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// bounds are the upper bounds of the latency histogram's buckets. They begin at what a gateway beside its services
+// takes, and end at the default timeout.
+var bounds = [...]time.Duration{
+	250 * time.Microsecond, 500 * time.Microsecond,
+	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond,
+	10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
+	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
+	time.Second, 2500 * time.Millisecond, 5 * time.Second,
+	10 * time.Second, 30 * time.Second,
+}
+
+// Endpoint counts the requests to one endpoint in one version of its service. Its methods may be called concurrently;
+// those of a nil one count nothing.
+//
+// The counters are our own and not the library's: a request changes five atomics instead of twelve, and what nobody
+// has asked for takes no memory.
+type Endpoint struct {
+	labels [4]string // service, version, method, path
+
+	begun    atomic.Uint64
+	received atomic.Uint64 // bytes of request bodies
+	sent     atomic.Uint64 // bytes of response bodies
+	by       []atomic.Pointer[latencies]
+}
+
+// latencies is how long the requests with one outcome took.
+type latencies struct {
+	nanoseconds atomic.Uint64
+	buckets     [len(bounds) + 1]atomic.Uint64 // not cumulative; the last has what is over all bounds
+}
+
+func (t *Telemetry) endpoint(r release, e endpoint) *Endpoint {
+	return &Endpoint{
+		labels: [4]string{r.service, r.version, e.method, e.path},
+		by:     make([]atomic.Pointer[latencies], len(t.cfg.Outcomes)),
+	}
+}
+
+// Begin counts a request that has come.
+func (e *Endpoint) Begin() {
+	if e != nil {
+		e.begun.Add(1)
+	}
+}
+
+// End counts a request that has begun and is over: what became of it, how long it took, and how many bytes of the
+// bodies were read from the client and written to it.
+func (e *Endpoint) End(outcome Outcome, took time.Duration, received, sent int64) {
+	if e == nil {
+		return
+	}
+	l := e.by[outcome].Load()
+	if l == nil {
+		e.by[outcome].CompareAndSwap(nil, new(latencies))
+		l = e.by[outcome].Load()
+	}
+	i := 0
+	for i < len(bounds) && took > bounds[i] {
+		i++
+	}
+	l.nanoseconds.Add(uint64(max(took, 0)))
+	l.buckets[i].Add(1)
+	if received > 0 {
+		e.received.Add(uint64(received))
+	}
+	if sent > 0 {
+		e.sent.Add(uint64(sent))
+	}
+}

@@ -1,0 +1,167 @@
+package telemetry
+
+import (
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Kind is the kind of a metric.
+type Kind string
+
+// The kinds.
+const (
+	Counter   Kind = "counter"
+	Gauge     Kind = "gauge"
+	Histogram Kind = "histogram"
+)
+
+// Metric is one metric of the gateway's own.
+type Metric struct {
+	Name   string
+	Kind   Kind
+	Labels []string
+	Help   string // what it counts, in which unit
+}
+
+// Labels.
+const (
+	labelService  = "service"
+	labelVersion  = "version"
+	labelMethod   = "method"
+	labelEndpoint = "endpoint"
+	labelOutcome  = "outcome"
+	labelState    = "state"
+	labelReason   = "reason"
+)
+
+var (
+	byRelease  = []string{labelService, labelVersion}
+	byEndpoint = []string{labelService, labelVersion, labelMethod, labelEndpoint}
+	byOutcome  = []string{labelService, labelVersion, labelMethod, labelEndpoint, labelOutcome}
+)
+
+// The metrics.
+var (
+	metricRequests = &Metric{
+		"stella_gateway_requests_total", Counter, byOutcome,
+		"Requests that are over, by what became of them.",
+	}
+	metricDuration = &Metric{
+		"stella_gateway_request_duration_seconds", Histogram, byOutcome,
+		"From a request's header to the end of its answer; of a stream, to the stream's end.",
+	}
+	metricInFlight = &Metric{
+		"stella_gateway_requests_in_flight", Gauge, byEndpoint,
+		"Requests that are being served.",
+	}
+	metricReceived = &Metric{
+		"stella_gateway_request_body_bytes_total", Counter, byEndpoint,
+		"Bytes of request bodies that were read from clients, counted when the request is over.",
+	}
+	metricSent = &Metric{
+		"stella_gateway_response_body_bytes_total", Counter, byEndpoint,
+		"Bytes of answers' bodies that were written to clients, counted when the request is over.",
+	}
+	metricSessions = &Metric{
+		"stella_gateway_sessions", Gauge, []string{labelService, labelVersion, labelState},
+		"Sessions with services, by state.",
+	}
+	metricBeat = &Metric{
+		"stella_gateway_heartbeat_age_seconds", Gauge, byRelease,
+		"Time since the last HEARTBEAT of the instance that has been silent for longest.",
+	}
+	metricRefused = &Metric{
+		"stella_gateway_registrations_refused_total", Counter, []string{labelReason},
+		"Services that came as such and were not let in.",
+	}
+	metricRejected = &Metric{
+		"stella_gateway_connections_rejected_total", Counter, []string{labelReason},
+		"Connections to an address for services that did not become a session.",
+	}
+)
+
+var metrics = []*Metric{
+	metricRequests, metricDuration, metricInFlight, metricReceived, metricSent, metricSessions, metricBeat, metricRefused, metricRejected,
+}
+
+// Metrics lists the metrics of the gateway's own. Beside them stand go_* and process_*.
+func Metrics() []Metric {
+	all := make([]Metric, len(metrics))
+	for i, m := range metrics {
+		all[i] = *m
+		all[i].Labels = slices.Clone(m.Labels)
+	}
+	return all
+}
+
+func (m *Metric) counters() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: m.Name, Help: m.Help}, m.Labels)
+}
+
+func (m *Metric) desc() *prometheus.Desc { return prometheus.NewDesc(m.Name, m.Help, m.Labels, nil) }
+
+// State is what a session counts as.
+type State string
+
+// The states.
+const (
+	StateLive        State = "live"
+	StateUnhealthy   State = "unhealthy"
+	StateDraining    State = "draining"
+	StateQuarantined State = "quarantined"
+)
+
+// States lists the states.
+func States() []Value {
+	return []Value{
+		{string(StateLive), "It is routed: healthy, or degraded."},
+		{string(StateUnhealthy), "No HEARTBEAT has come for three intervals: it gets no requests."},
+		{string(StateDraining), "It takes its leave, and finishes what it has begun."},
+		{string(StateQuarantined), "It is not routed; /v1/services has the reason."},
+	}
+}
+
+// Refusal is why a service was not let in.
+type Refusal string
+
+// The refusals.
+const (
+	RefusedProtocol     Refusal = "protocol"
+	RefusedUnsupported  Refusal = "unsupported"
+	RefusedUnauthorized Refusal = "unauthorized"
+	RefusedShutdown     Refusal = "shutdown"
+	RefusedOther        Refusal = "other"
+)
+
+// Refusals lists the refusals.
+func Refusals() []Value {
+	return []Value{
+		{string(RefusedProtocol), "HELLO or the manifest with it breaks the protocol: the log says how."},
+		{string(RefusedUnsupported), "HELLO demands a feature that this gateway does not know."},
+		{string(RefusedUnauthorized), "The service does not prove its right to its name."},
+		{string(RefusedShutdown), "The gateway is shutting down."},
+		{string(RefusedOther), "Any other reason; the log has it."},
+	}
+}
+
+// Rejection is why a connection did not become a session.
+type Rejection string
+
+// The rejections.
+const (
+	RejectedPreamble Rejection = "preamble"
+	RejectedSilent   Rejection = "silent"
+	RejectedClosed   Rejection = "closed"
+	RejectedOther    Rejection = "other"
+)
+
+// Rejections lists the rejections.
+func Rejections() []Value {
+	return []Value{
+		{string(RejectedPreamble), "What came is not this protocol, or a version of it that this gateway does not speak."},
+		{string(RejectedSilent), "What was expected did not come within 2 seconds."},
+		{string(RejectedClosed), "The peer went before it had said HELLO."},
+		{string(RejectedOther), "Any other reason; the log has it."},
+	}
+}

@@ -1,0 +1,150 @@
+// Package telemetry counts what a gateway does, for operators: requests, their latency and bodies, sessions, and who was
+// turned away. It serves the counts in the forms that Prometheus reads.
+//
+// The registry is its own: nothing that another package registers by the way shows up, but the Go runtime's and the
+// process's numbers do. Labels come from manifests and from fixed sets, never from a request: who sends requests cannot
+// make series. A version that routing has forgotten takes its series along.
+//
+// On the way of a request nothing is looked up: routing resolves an [Endpoint] when a version of a service becomes
+// known, and its counters are atomics. Start reading at [Telemetry], and at [Metrics] for what there is.
+package telemetry
+
+import (
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Config is what a [Telemetry] needs.
+type Config struct {
+	// Outcomes are what can become of a request, in the order of the [Outcome] that [Endpoint.End] takes.
+	Outcomes []Value
+	// Sessions lists the sessions there are now. It is called for every scrape, concurrently. Nil: none are shown.
+	Sessions func() []Session
+}
+
+// Outcome is what became of a request: an index into [Config.Outcomes].
+type Outcome uint8
+
+// Value is a value that a label may have.
+type Value struct {
+	Name    string
+	Meaning string
+}
+
+// Session is one session with a service, as it is now.
+type Session struct {
+	Service, Version string
+	State            State
+	Beat             time.Time // when HEARTBEAT came last
+}
+
+// Telemetry holds a gateway's counters. Its methods may be called concurrently; those of a nil one count nothing.
+type Telemetry struct {
+	cfg       Config
+	registry  *prometheus.Registry
+	refused   *prometheus.CounterVec
+	rejected  *prometheus.CounterVec
+	unmatched *Endpoint
+
+	mu       sync.Mutex
+	releases map[release]map[endpoint]*Endpoint
+}
+
+// release names a version of a service, and endpoint one of its endpoints.
+type (
+	release  struct{ service, version string }
+	endpoint struct{ method, path string }
+)
+
+// New returns a Telemetry that has counted nothing.
+func New(cfg Config) (*Telemetry, error) {
+	t := &Telemetry{
+		cfg:      cfg,
+		registry: prometheus.NewRegistry(),
+		refused:  metricRefused.counters(), rejected: metricRejected.counters(),
+		releases: map[release]map[endpoint]*Endpoint{},
+	}
+	t.unmatched = t.endpoint(release{}, endpoint{})
+	for _, v := range Refusals() {
+		t.refused.WithLabelValues(v.Name)
+	}
+	for _, v := range Rejections() {
+		t.rejected.WithLabelValues(v.Name)
+	}
+	for _, c := range []prometheus.Collector{
+		collector{t}, t.refused, t.rejected,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	} {
+		if err := t.registry.Register(c); err != nil {
+			return nil, fmt.Errorf("telemetry: %w", err)
+		}
+	}
+	return t, nil
+}
+
+// Handler serves the counters to Prometheus.
+func (t *Telemetry) Handler() http.Handler {
+	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{})
+}
+
+// Gatherer gives the counters to programs.
+func (t *Telemetry) Gatherer() prometheus.Gatherer { return t.registry }
+
+// Unmatched counts the requests that lead to no endpoint. Its labels are empty.
+func (t *Telemetry) Unmatched() *Endpoint {
+	if t == nil {
+		return nil
+	}
+	return t.unmatched
+}
+
+// Key names an endpoint of a version of a service.
+type Key struct {
+	Method string
+	Path   string // the pattern, as the manifest has it
+}
+
+// Offer returns the counters of everything that a version of a service offers, in the order of keys. Endpoints that
+// the version offered before keep their counters, and those that it does not offer any more lose them.
+func (t *Telemetry) Offer(service, version string, keys []Key) []*Endpoint {
+	found := make([]*Endpoint, len(keys))
+	if t == nil {
+		return found
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	name := release{service, version}
+	old, now := t.releases[name], make(map[endpoint]*Endpoint, len(keys))
+	for i, k := range keys {
+		key := endpoint{k.Method, k.Path}
+		e := old[key]
+		if e == nil {
+			e = t.endpoint(name, key)
+		}
+		found[i], now[key] = e, e
+	}
+	t.releases[name] = now
+	return found
+}
+
+// Forget drops the counters of a version of a service. Requests that are still on their way are not counted.
+func (t *Telemetry) Forget(service, version string) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.releases, release{service, version})
+}
+
+// Refuse counts a service that was refused its registration.
+func (t *Telemetry) Refuse(why Refusal) { t.refused.WithLabelValues(string(why)).Inc() }
+
+// Reject counts a connection that did not become a session, and said no HELLO.
+func (t *Telemetry) Reject(why Rejection) { t.rejected.WithLabelValues(string(why)).Inc() }
