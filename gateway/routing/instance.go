@@ -29,6 +29,7 @@ const (
 type Instance struct {
 	Session *session.Gateway
 	since   time.Time
+	offered *release // what it came with; never changed
 
 	// Written by the session's reader, which must not wait for a lock.
 	beat   atomic.Int64 // when HEARTBEAT came last, in Unix nanoseconds
@@ -36,7 +37,7 @@ type Instance struct {
 	leaves atomic.Bool
 
 	// Guarded by the registry's mutex.
-	release    *release
+	release    *release // where it stands; nil while it is quarantined
 	health     Health
 	quarantine string // why it is not routed; empty when it is
 }

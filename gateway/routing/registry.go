@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/stella-ops/router/gateway/telemetry"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports/session"
 )
@@ -22,6 +23,8 @@ type Config struct {
 	Heartbeat time.Duration // how often services send HEARTBEAT; [spec.HeartbeatInterval]
 	Retain    time.Duration // [DefaultRetain]
 	Logger    *slog.Logger  // [slog.Default]
+	// Telemetry counts what the routes lead to. May be nil.
+	Telemetry *telemetry.Telemetry
 	// Changed is told of every new snapshot. It must not block. May be nil.
 	Changed func()
 }
@@ -42,13 +45,16 @@ type Registry struct {
 type release struct {
 	service  string
 	version  spec.Version
-	contract string
-	manifest string // digest
+	contract string         // digest
+	digest   string         // of the manifest
+	manifest *spec.Manifest // of the first that stood
 	offers   []offer
 	standing []*Instance // not quarantined
 	gone     time.Time   // since when nobody is standing
+	warning  string      // what operators should know of it
 }
 
+// live reports whether any instance can be picked.
 func (rel *release) live() bool {
 	return slices.ContainsFunc(rel.standing, func(in *Instance) bool { return in.health.usable() })
 }
@@ -127,9 +133,9 @@ func (r *Registry) Add(s *session.Gateway, o *Offer, now time.Time) *Instance {
 	ready := spec.StatusReady
 	in.status.Store(&ready)
 	// What the newcomer offers is kept beside the known releases until it may stand.
-	in.release = &release{
+	in.offered = &release{
 		service: o.manifest.Service, version: o.version, contract: o.manifest.ContractDigest,
-		manifest: s.Hello().ManifestDigest, offers: o.offers,
+		manifest: o.manifest, digest: s.Hello().ManifestDigest, offers: o.offers,
 	}
 	r.change(now, func() { r.instances = append(r.instances, in) })
 	return in
@@ -143,9 +149,8 @@ func (r *Registry) Remove(in *Instance, now time.Time) {
 			return
 		}
 		r.instances = slices.Delete(r.instances, i, i+1)
-		rel := in.release
-		if i := slices.Index(rel.standing, in); i >= 0 {
-			rel.standing = slices.Delete(rel.standing, i, i+1)
+		if rel := in.release; rel != nil {
+			rel.standing = slices.DeleteFunc(rel.standing, func(other *Instance) bool { return other == in })
 			rel.gone = now
 		}
 	})
@@ -210,28 +215,17 @@ func (r *Registry) expired(rel *release, now time.Time) bool {
 
 // settle drops what has expired, lets those stand who may, and publishes the next snapshot. The caller holds mu.
 func (r *Registry) settle(now time.Time) {
-	r.releases = slices.DeleteFunc(r.releases, func(rel *release) bool { return r.expired(rel, now) })
-	for _, in := range r.instances {
-		if in.release != nil && slices.Contains(in.release.standing, in) {
-			continue
+	r.releases = slices.DeleteFunc(r.releases, func(rel *release) bool {
+		gone := r.expired(rel, now)
+		if gone {
+			r.cfg.Logger.Info("service forgotten", "service", rel.service, "version", rel.version.String())
+			r.cfg.Telemetry.Forget(rel.service, rel.version.String())
 		}
-		reason := r.admit(in)
-		if reason != in.quarantine {
-			r.report(in, reason)
-		}
-		in.quarantine = reason
-	}
+		return gone
+	})
+	(&admission{Registry: r, now: now}).run()
 	r.current.Store(build(r.releases, r.cfg.Region))
 	if r.cfg.Changed != nil {
 		r.cfg.Changed()
-	}
-}
-
-func (r *Registry) report(in *Instance, reason string) {
-	attrs := []any{"service", in.Service(), "version", in.release.version.String(), "instance", in.ID()}
-	if reason == "" {
-		r.cfg.Logger.Info("instance promoted from quarantine", attrs...)
-	} else {
-		r.cfg.Logger.Warn("instance quarantined", append(attrs, "reason", reason)...)
 	}
 }

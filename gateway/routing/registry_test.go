@@ -76,6 +76,7 @@ var _ = Describe("quarantine", func() {
 		w.Remove(owner, w.now)
 		w.later(59 * time.Second)
 		Expect(w.quarantine(thief)).NotTo(BeEmpty(), "the owner may come back")
+		w.Beat(thief, ready, w.now)
 		w.later(time.Second)
 		Expect(w.quarantine(thief)).To(BeEmpty())
 		Expect(w.owner("GET", "/x/1")).To(Equal("b"))

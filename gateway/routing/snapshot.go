@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stella-ops/router/gateway/telemetry"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -53,6 +54,7 @@ type Route struct {
 	Timeout   time.Duration
 	Idle      time.Duration
 	Release   *Release
+	Meter     *telemetry.Endpoint // counts its requests; nil: nobody does
 }
 
 // Release is one version of one service, with the instances that serve it.
@@ -73,12 +75,13 @@ type offer struct {
 	pattern  spec.Pattern
 	identity string
 	index    uint32
+	meter    *telemetry.Endpoint
 }
 
 func (o *offer) route(r *Release) *Route {
 	limits := o.Limits.WithDefaults()
 	return &Route{
-		Endpoint: o.Endpoint, Index: o.index, Release: r,
+		Endpoint: o.Endpoint, Index: o.index, Release: r, Meter: o.meter,
 		NeedsPath: o.pattern.HasRest() || o.Kind == spec.KindHTTP,
 		Unary:     o.Stream == spec.StreamNone || o.Stream == "",
 		MaxBody:   limits.MaxBodyBytes, Timeout: limits.Timeout(), Idle: limits.Idle(),

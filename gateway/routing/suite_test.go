@@ -27,6 +27,7 @@ func TestRouting(t *testing.T) {
 const patience = 5 * time.Second
 
 var (
+	ready = spec.Heartbeat{Status: spec.StatusReady, Lease: 1}
 	names atomic.Int64
 	epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 )

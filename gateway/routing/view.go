@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stella-ops/router/gateway/telemetry"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -16,6 +17,7 @@ type ServiceView struct {
 	ManifestDigest string         `json:"manifestDigest"`
 	ContractDigest string         `json:"contractDigest"`
 	GoneSince      *time.Time     `json:"goneSince,omitempty"` // no instance since; known for the retention time
+	Warning        string         `json:"warning,omitempty"`   // what operators should know of it
 	Instances      []InstanceView `json:"instances"`
 }
 
@@ -29,23 +31,31 @@ type InstanceView struct {
 	Lease      int       `json:"lease"`
 	Remote     string    `json:"remote"`
 	Since      time.Time `json:"since"`
-	Heartbeat  time.Time `json:"heartbeat"` // when it came last
-	Quarantine string    `json:"quarantine,omitempty"`
+	Heartbeat  time.Time `json:"heartbeat"`            // when it came last
+	Manifest   string    `json:"manifestDigest"`       // its own: documentation may differ under one contract
+	Quarantine string    `json:"quarantine,omitempty"` // why it is not routed
 }
 
-// EndpointView is one endpoint in one version, as operators see it. All but the service and the number of live
-// instances is the manifest's.
+// EndpointView is one endpoint in one version, as operators see it: what the manifest says, and what is there now.
 type EndpointView struct {
-	Method    string                  `json:"method"`
-	Path      string                  `json:"path"`
-	Service   string                  `json:"service"`
-	Version   string                  `json:"version"`
-	Selected  bool                    `json:"selected"` // requests that name no version go here
-	Claims    []spec.ClaimRequirement `json:"claims"`
-	Public    string                  `json:"public,omitempty"`
-	Stream    spec.Streaming          `json:"stream"`
-	Limits    spec.Limits             `json:"limits"`
-	Instances int                     `json:"instances"` // that can be picked
+	*spec.Endpoint // of the manifest, which must not be changed
+
+	Service        string `json:"service"`
+	Version        string `json:"version"`
+	ManifestDigest string `json:"manifestDigest"`
+	Selected       bool   `json:"selected"`  // requests that name no version go here
+	Instances      int    `json:"instances"` // that can be picked
+}
+
+// ManifestView is what a manifest says beside its endpoints. It must not be changed.
+type ManifestView struct {
+	Format         int                     `json:"format"`
+	Service        string                  `json:"service"`
+	Version        string                  `json:"version"`
+	ManifestDigest string                  `json:"manifestDigest"`
+	ContractDigest string                  `json:"contractDigest"`
+	Doc            string                  `json:"doc,omitempty"`
+	Schemas        map[string]*spec.Schema `json:"schemas,omitempty"` // that the endpoints refer to
 }
 
 // Services lists what is known, sorted by service and version.
@@ -53,27 +63,28 @@ func (r *Registry) Services() []ServiceView {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	views := []ServiceView{}
-	at := map[*release]int{}
-	add := func(rel *release) int {
-		i, ok := at[rel]
+	at := map[[3]string]int{}
+	add := func(rel *release) *ServiceView {
+		key := [3]string{rel.service, rel.version.String(), rel.contract}
+		i, ok := at[key]
 		if !ok {
 			i = len(views)
-			at[rel] = i
+			at[key] = i
 			views = append(views, ServiceView{
-				Service: rel.service, Version: rel.version.String(), ManifestDigest: rel.manifest, ContractDigest: rel.contract,
+				Service: key[0], Version: key[1], ManifestDigest: rel.digest, ContractDigest: rel.contract, Warning: rel.warning,
 				Instances: []InstanceView{},
 			})
 		}
-		return i
+		return &views[i]
 	}
 	for _, rel := range r.releases {
-		if i := add(rel); len(rel.standing) == 0 {
+		if v := add(rel); len(rel.standing) == 0 {
 			gone := rel.gone.UTC()
-			views[i].GoneSince = &gone
+			v.GoneSince = &gone
 		}
 	}
-	for _, in := range r.instances {
-		v := &views[add(in.release)]
+	for _, in := range r.instances { // those in quarantine may be of a contract that is not known
+		v := add(in.offered)
 		v.Instances = append(v.Instances, in.view())
 	}
 	for i := range views {
@@ -90,7 +101,7 @@ func (in *Instance) view() InstanceView {
 	return InstanceView{
 		ID: in.ID(), Region: in.Session.Hello().Instance.Region, Health: in.health, Status: string(*in.status.Load()),
 		InFlight: in.Session.InFlight(), Lease: in.Session.Lease(), Remote: in.Session.Remote(), Since: in.since.UTC(),
-		Heartbeat: time.Unix(0, in.beat.Load()).UTC(), Quarantine: in.quarantine,
+		Heartbeat: time.Unix(0, in.beat.Load()).UTC(), Manifest: in.offered.digest, Quarantine: in.quarantine,
 	}
 }
 
@@ -112,10 +123,7 @@ func (r *Registry) Endpoints() []EndpointView {
 }
 
 func (r *Registry) endpointView(rel *release, o *offer) EndpointView {
-	v := EndpointView{
-		Method: o.Method, Path: o.Path, Service: rel.service, Version: rel.version.String(),
-		Claims: append([]spec.ClaimRequirement{}, o.Claims...), Public: o.Public, Stream: o.Stream, Limits: o.Limits,
-	}
+	v := EndpointView{Endpoint: o.Endpoint, Service: rel.service, Version: rel.version.String(), ManifestDigest: rel.digest}
 	for _, in := range rel.standing {
 		if in.health.usable() {
 			v.Instances++
@@ -124,4 +132,47 @@ func (r *Registry) endpointView(rel *release, o *offer) EndpointView {
 	e := r.current.Load().endpoints[o.identity]
 	v.Selected = e != nil && e.Select("").Release.Version == v.Version
 	return v
+}
+
+// Manifests lists the manifests whose endpoints are routed, sorted by service and version.
+func (r *Registry) Manifests() []ManifestView {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	views := []ManifestView{}
+	for _, rel := range r.releases {
+		m := rel.manifest
+		views = append(views, ManifestView{
+			Format: m.Format, Service: m.Service, Version: m.Version, ManifestDigest: rel.digest, ContractDigest: m.ContractDigest,
+			Doc: m.Doc, Schemas: m.Schemas,
+		})
+	}
+	slices.SortFunc(views, func(a, b ManifestView) int {
+		return cmp.Or(strings.Compare(a.Service, b.Service), strings.Compare(a.Version, b.Version))
+	})
+	return views
+}
+
+// Sessions lists what every session counts as.
+func (r *Registry) Sessions() []telemetry.Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]telemetry.Session, len(r.instances))
+	for i, in := range r.instances {
+		all[i] = telemetry.Session{
+			Service: in.Service(), Version: in.offered.version.String(), State: in.state(), Beat: time.Unix(0, in.beat.Load()),
+		}
+	}
+	return all
+}
+
+func (in *Instance) state() telemetry.State {
+	switch {
+	case in.health == Draining:
+		return telemetry.StateDraining
+	case in.quarantine != "":
+		return telemetry.StateQuarantined
+	case in.health == Unhealthy:
+		return telemetry.StateUnhealthy
+	}
+	return telemetry.StateLive
 }
