@@ -3,7 +3,7 @@
 //
 // The command stella-gateway runs one; programs and tests may run one inside themselves. The package only joins the
 // parts: HTTP is package edge's, who is connected and what they offer is package routing's, identity is package
-// auth's, and what operators see is package admin's. It never looks into bodies, and never configures an endpoint: that
+// auth's, and what operators see is package admin's and package telemetry's. It never looks into bodies, and never configures an endpoint: that
 // is what manifests are for.
 //
 // Start reading at [New].
@@ -24,6 +24,7 @@ import (
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/edge"
 	"github.com/stella-ops/router/gateway/routing"
+	"github.com/stella-ops/router/gateway/telemetry"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
 )
@@ -33,9 +34,10 @@ const lastWords = time.Second
 
 // Gateway is one gateway. Serve may be called once; the other methods may be called concurrently and at any time.
 type Gateway struct {
-	cfg      Config
-	log      *slog.Logger
-	registry *routing.Registry
+	cfg       Config
+	log       *slog.Logger
+	telemetry *telemetry.Telemetry
+	registry  *routing.Registry
 
 	http, admin         *http.Server
 	httpAddr, adminAddr net.Listener
@@ -67,11 +69,20 @@ func New(cfg Config) (*Gateway, error) {
 		}
 		verifier = g.token.key.Verifier()
 	}
+	g.telemetry, err = telemetry.New(telemetry.Config{
+		Outcomes: edge.Outcomes(), Sessions: func() []telemetry.Session { return g.registry.Sessions() },
+	})
+	if err != nil {
+		return nil, err
+	}
 	g.registry = routing.NewRegistry(routing.Config{
 		Region: cfg.Region, Heartbeat: cfg.Heartbeat, Retain: cfg.Retain, Logger: cfg.Logger, Changed: g.token.changed,
+		Telemetry: g.telemetry,
 	})
-	g.http = edge.New(edge.Config{Registry: g.registry, Verifier: verifier, Logger: cfg.Logger, Stall: cfg.Stall}).Server()
-	g.admin = admin.Server(admin.Handler(admin.Config{Registry: g.registry, Ready: g.ready.Load}))
+	g.http = edge.New(edge.Config{
+		Registry: g.registry, Verifier: verifier, Logger: cfg.Logger, Stall: cfg.Stall, Telemetry: g.telemetry,
+	}).Server()
+	g.admin = admin.Server(admin.Handler(admin.Config{Registry: g.registry, Ready: g.ready.Load, Metrics: g.telemetry.Handler()}))
 	if err := g.listen(); err != nil {
 		return nil, errors.Join(err, g.release())
 	}
@@ -115,10 +126,6 @@ func ignoreClosed(err error) error {
 		return nil
 	}
 	return err
-}
-
-func (g *Gateway) rejected(remote string, err error) {
-	g.log.Warn("connection is not a service", "remote", remote, "error", err)
 }
 
 // HTTPAddr is the address for clients, host:port, with the port that was really taken.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stella-ops/router/gateway/routing"
+	"github.com/stella-ops/router/gateway/telemetry"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
 	"github.com/stella-ops/router/transports/session"
@@ -72,6 +73,7 @@ func (g *Gateway) serve(ctx context.Context, link transports.Link, slots <-chan 
 	}
 	s.session = opened
 	if !g.enter(s) {
+		g.telemetry.Refuse(telemetry.RefusedShutdown)
 		_ = opened.Close(spec.CodeShutdown, "the gateway is shutting down") // ends either way
 		return
 	}

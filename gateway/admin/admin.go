@@ -1,6 +1,6 @@
 // Package admin serves what operators ask a gateway: whether it is alive and ready, who is connected, what is routed,
-// and profiles. It changes nothing. It has no authentication, so its address is loopback only, which package gateway
-// sees to. Start reading at [Handler].
+// metrics and profiles. It changes nothing. It has no authentication, so its address is loopback only, which package
+// gateway sees to. Start reading at [Handler].
 package admin
 
 import (
@@ -22,6 +22,8 @@ type Config struct {
 	Registry *routing.Registry
 	// Ready reports whether the gateway takes on requests.
 	Ready func() bool
+	// Metrics serves /metrics. Nil: there are none.
+	Metrics http.Handler
 }
 
 // Handler returns the admin address's handler.
@@ -39,8 +41,11 @@ func Handler(cfg Config) http.Handler {
 		show(w, map[string]any{"services": cfg.Registry.Services()})
 	})
 	mux.HandleFunc("GET /v1/endpoints", func(w http.ResponseWriter, _ *http.Request) {
-		show(w, map[string]any{"endpoints": cfg.Registry.Endpoints()})
+		show(w, map[string]any{"endpoints": cfg.Registry.Endpoints(), "manifests": cfg.Registry.Manifests()})
 	})
+	if cfg.Metrics != nil {
+		mux.Handle("GET /metrics", cfg.Metrics)
+	}
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stella-ops/router/gateway/edge"
 	"github.com/stella-ops/router/gateway/routing"
+	"github.com/stella-ops/router/gateway/telemetry"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports/inmemory"
 	"github.com/stella-ops/router/transports/session"
@@ -61,9 +62,13 @@ func BenchmarkSmallRequest(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	registry := routing.NewRegistry(routing.Config{})
+	counters, err := telemetry.New(telemetry.Config{Outcomes: edge.Outcomes()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	registry := routing.NewRegistry(routing.Config{Telemetry: counters})
 	registry.Add(gw, offer, time.Now())
-	e := edge.New(edge.Config{Registry: registry, Logger: slog.New(slog.DiscardHandler)})
+	e := edge.New(edge.Config{Registry: registry, Logger: slog.New(slog.DiscardHandler), Telemetry: counters})
 
 	body := bytes.Repeat([]byte("x"), 128)
 	b.ReportAllocs()

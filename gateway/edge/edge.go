@@ -7,6 +7,7 @@ import (
 
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/routing"
+	"github.com/stella-ops/router/gateway/telemetry"
 )
 
 // DefaultStall is how long a body, either way, may make no progress.
@@ -18,6 +19,8 @@ type Config struct {
 	Verifier *auth.Verifier // nil: no authentication is configured, so endpoints with claims answer 401
 	Logger   *slog.Logger   // nil: [slog.Default]
 	Stall    time.Duration  // zero: [DefaultStall]
+	// Telemetry counts the requests that lead to no endpoint; the others' counters are their routes'. May be nil.
+	Telemetry *telemetry.Telemetry
 }
 
 // Edge is the HTTP side of a gateway. It may be used concurrently.
@@ -66,6 +69,7 @@ func (e *Edge) serve(x *Exchange) *problem {
 	if p := e.resolve(x); p != nil || x.answered() {
 		return p
 	}
+	x.route.Meter.Begin()
 	if p := e.authorise(x); p != nil {
 		return p
 	}
@@ -75,8 +79,16 @@ func (e *Edge) serve(x *Exchange) *problem {
 	return e.dispatch(x)
 }
 
-// account writes the access log, and warns of the gateway's own failures.
+// account counts the request, writes the access log, and warns of the gateway's own failures.
 func (e *Edge) account(x *Exchange) {
+	took := time.Since(x.start)
+	if x.route != nil {
+		x.route.Meter.End(x.outcome(), took, x.received, x.written)
+	} else {
+		none := e.cfg.Telemetry.Unmatched()
+		none.Begin()
+		none.End(x.outcome(), took, x.received, x.written)
+	}
 	own := x.problem != nil && x.status >= http.StatusInternalServerError
 	level := slog.LevelDebug
 	if own {
@@ -89,7 +101,7 @@ func (e *Edge) account(x *Exchange) {
 	attrs := make([]slog.Attr, 0, 16)
 	attrs = append(attrs,
 		slog.String("method", x.method), slog.String("path", x.path), slog.Int("status", x.status), slog.Int64("bytes", x.written),
-		slog.Duration("took", time.Since(x.start)), slog.String("requestId", x.request.ID.String()), slog.String("peer", x.request.Peer),
+		slog.Duration("took", took), slog.String("requestId", x.request.ID.String()), slog.String("peer", x.request.Peer),
 	)
 	if id := x.header()[headerRequestID]; len(id) > 0 {
 		attrs = append(attrs, slog.String("clientRequestId", id[0]))

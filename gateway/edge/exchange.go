@@ -39,6 +39,7 @@ type Exchange struct {
 	written int64
 	problem *problem // the gateway's own answer
 	aborted bool
+	gone    bool // aborted since the client has left
 }
 
 var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
@@ -72,7 +73,7 @@ func (x *Exchange) answered() bool { return x.status != 0 }
 
 // abort ends the exchange without an answer, or breaks off the one that has begun. status is for the log.
 func (x *Exchange) abort(status int) {
-	x.aborted = true
+	x.aborted, x.gone = true, status == statusClientGone || x.ctx.Err() != nil
 	if x.status == 0 {
 		x.status = status
 	}

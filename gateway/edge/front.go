@@ -10,6 +10,8 @@ import (
 type front struct {
 	w http.ResponseWriter
 	r *http.Request
+
+	received int64 // bytes of the body; its reader's
 }
 
 // attach takes the request's facts over into the exchange.
@@ -40,7 +42,11 @@ func (f *front) ambiguous() bool {
 }
 
 // read reads from the request body. io.EOF is its end.
-func (f *front) read(p []byte) (int, error) { return f.r.Body.Read(p) }
+func (f *front) read(p []byte) (int, error) {
+	n, err := f.r.Body.Read(p)
+	f.received += int64(n)
+	return n, err //nolint:wrapcheck // see fault, which tells the causes apart
+}
 
 // deadlines is what net/http's writers implement.
 type deadlines interface {

@@ -38,17 +38,18 @@ var (
 	kindAnswer          = &Kind{"bad_answer", 502, "The service's answer breaks the protocol."}
 )
 
+var kinds = []*Kind{
+	kindPath, kindRequest, kindHeaders, kindNotFound, kindMethod, kindVersion, kindUnauthenticated, kindForbidden, kindTooLarge,
+	kindNoInstance, kindOverloaded, kindRefused, kindStalled, kindBody, kindTimeout, kindLost, kindFailed, kindAnswer,
+}
+
 // Problems lists every answer that the gateway makes itself.
 func Problems() []Kind {
-	all := []*Kind{
-		kindPath, kindRequest, kindHeaders, kindNotFound, kindMethod, kindVersion, kindUnauthenticated, kindForbidden, kindTooLarge,
-		kindNoInstance, kindOverloaded, kindRefused, kindStalled, kindBody, kindTimeout, kindLost, kindFailed, kindAnswer,
+	all := make([]Kind, len(kinds))
+	for i, k := range kinds {
+		all[i] = *k
 	}
-	kinds := make([]Kind, len(all))
-	for i, k := range all {
-		kinds[i] = *k
-	}
-	return kinds
+	return all
 }
 
 // problem is an answer of the gateway's own to one request.
