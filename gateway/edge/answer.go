@@ -93,8 +93,10 @@ func (x *Exchange) fill(some, whole bool, inline int64) {
 	if n := x.announced(some, whole, inline); n >= 0 {
 		h[headerContentLength] = x.value(strconv.FormatInt(n, 10))
 	}
-	if x.pump != nil && whole && x.http1() && !x.pump.ended() {
-		h[headerConnection] = closing // the service has answered without the rest of the body
+	if x.pump != nil && x.http1() && !x.pump.ended() {
+		// The service has begun to answer without the rest of the body. Whether anybody will ever read that is not known
+		// yet, and what is left of it must not be taken for the connection's next request.
+		h[headerConnection] = closing
 	}
 }
 
@@ -139,12 +141,16 @@ func (e *Edge) stream(x *Exchange, call *session.Call, left int64) {
 				x.abort(statusClientGone)
 				return
 			}
+			if !x.http1() { // which would reset a stream whose deadline passes, though nothing waits to be written
+				x.writeBy(time.Time{})
+			}
 		}
 		idle := x.route.Idle
 		if x.route.Unary { // its timeout bounds the call whole
 			idle = max(min(idle, x.route.Timeout-time.Since(x.start)), 1)
 		}
 		f, err := call.Next(x.ctx, idle)
+		x.writeBy(time.Now().Add(e.cfg.Stall)) // for the end, too: it may have taken longer than the stall to come
 		switch {
 		case errors.Is(err, io.EOF):
 			if left > 0 {
@@ -165,7 +171,6 @@ func (e *Edge) stream(x *Exchange, call *session.Call, left int64) {
 				return
 			}
 		}
-		x.writeBy(time.Now().Add(e.cfg.Stall))
 		err = x.pass(f.Body())
 		f.Release()
 		if err != nil {

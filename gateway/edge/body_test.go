@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -230,6 +231,30 @@ var _ = Describe("a request body", func() {
 			}
 		}
 		Eventually(m.InFlight).WithTimeout(patience).Should(BeZero())
+	})
+
+	It("that a streamed answer does not wait for ends the connection, so that its rest is never served as a request", func() {
+		r := start()
+		m := r.join(identity{}, func(in *session.Incoming) {
+			_ = in.Head(&spec.Response{Status: 200, ContentLength: -1})
+			_, _ = in.Write([]byte("early"))
+			_ = in.End()
+		}, endpoint("POST", "/a", streams), endpoint("GET", "/smuggled"))
+		for i, head := range []string{"Content-Length: 100000\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n"} {
+			conn, in := r.raw("POST /a HTTP/1.1\r\nHost: h\r\n" + head)
+			resp, err := http.ReadResponse(in, nil)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(resp.Close).To(BeTrue())
+			body, err := io.ReadAll(resp.Body)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(string(body)).To(Equal("early"))
+			Eventually(m.InFlight).WithTimeout(patience).Should(BeZero())
+			_, _ = io.WriteString(conn, "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n") // fails if the connection is gone already
+			_, err = in.ReadByte()
+			Expect(err).To(HaveOccurred(), "nothing more is served")
+			Expect(errors.Is(err, os.ErrDeadlineExceeded)).To(BeFalse(), "the connection ends")
+			Expect(m.tap.received(spec.TypeRequest)).To(HaveLen(i + 1))
+		}
 	})
 
 	It("and the answer may flow at the same time", func() {

@@ -77,6 +77,9 @@ func (p *pump) run() {
 		b := f.Bytes()
 		n, err := p.x.read(b[len(b) : len(b)+chunk])
 		f.SetBytes(b[:len(b)+n])
+		if !p.x.http1() { // which would break the body off while the pump waits for the service to read on
+			p.x.readBy(time.Time{})
+		}
 		if left -= int64(n); left < 0 {
 			f.Release()
 			p.end(tooLarge(p.x.route.MaxBody), spec.CodeLimit)
