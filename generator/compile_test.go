@@ -19,10 +19,10 @@ import (
 const compileTimeout = 3 * time.Minute
 
 var _ = Describe("generated code", func() {
-	It("compiles outside of this module, and its dispatchers bind requests and answer", func(ctx SpecContext) {
-		archive, err := txtar.ParseFile("testdata/types.txtar")
+	DescribeTable("compiles outside of this module, and its dispatchers do what their handlers say", func(ctx SpecContext, name string, tests ...string) {
+		archive, err := txtar.ParseFile(filepath.Join("testdata", name))
 		Expect(err).NotTo(HaveOccurred())
-		driver, err := txtar.ParseFile("testdata/driver/types.txtar")
+		driver, err := txtar.ParseFile(filepath.Join("testdata", "driver", name))
 		Expect(err).NotTo(HaveOccurred())
 		archive.Files = append(archive.Files, driver.Files...)
 		dir := unpack(archive)
@@ -33,10 +33,16 @@ var _ = Describe("generated code", func() {
 		Expect(findings.List).To(BeEmpty())
 		goCommand(ctx, dir, "vet", "./...")
 		out := goCommand(ctx, dir, "test", "-v", "./...")
-		for _, test := range []string{"TestBody", "TestFaults", "TestParameters", "TestNoMembers"} {
+		for _, test := range tests {
 			Expect(out).To(ContainSubstring("--- PASS: " + test))
 		}
-	}, NodeTimeout(compileTimeout))
+	},
+		Entry("with types of every kind", NodeTimeout(compileTimeout), "types.txtar", "TestBody", "TestFaults", "TestParameters", "TestNoMembers"),
+		Entry("with handlers of every shape", NodeTimeout(compileTimeout), "shapes.txtar",
+			"TestStreams", "TestRefusedStreams", "TestBrokenStream", "TestEndlessStream", "TestHTTPHandlers", "TestNilHandlers"),
+		Entry("in several packages", NodeTimeout(compileTimeout), "parts.txtar", "TestParts", "TestNilHandlers", "TestMissingPart", "TestExtraPart"),
+		Entry("of the design", NodeTimeout(compileTimeout), "billing.txtar", "TestInvoices"),
+	)
 
 	It("stops compiling when a handler's signature has changed since", func(ctx SpecContext) {
 		archive, err := txtar.ParseFile("testdata/billing.txtar")

@@ -20,6 +20,9 @@ import (
 // wantPrefix marks the files of an archive that a run is expected to make.
 const wantPrefix = "want/"
 
+// removed is what a file holds that must not be there.
+const removed = "removed\n"
+
 // wantErrors is what a run is expected to print instead.
 const wantErrors = wantPrefix + "errors"
 
@@ -64,7 +67,7 @@ func (m *memory) Put(name string, content []byte) error {
 
 func (m *memory) Remove(name string) error {
 	rel, err := filepath.Rel(m.dir, name)
-	m.files[wantPrefix+filepath.ToSlash(rel)] = "removed\n"
+	m.files[wantPrefix+filepath.ToSlash(rel)] = removed
 	return err
 }
 

@@ -33,8 +33,8 @@ func (f Findings) Source(name string) ([]byte, error) {
 	return src, nil
 }
 
-// Run reads the packages, and hands the files that they should have to the target. If there are findings, the target
-// gets nothing.
+// Run reads the packages, and those that belong to the same services, and hands the files that they should have to the
+// target. If there are findings, the target gets nothing.
 func Run(ctx context.Context, c Config, target Target) (Findings, error) {
 	var list diagnostic.List
 	result, sources, err := scan.Scan(ctx, scan.Config(c), &list)
@@ -70,24 +70,31 @@ type file struct {
 func render(result *scan.Result) ([]file, error) {
 	var files []file
 	for _, svc := range result.Services {
-		source, err := emit.Source(svc)
-		if err != nil {
-			return nil, fmt.Errorf("generator: %w", err)
-		}
 		manifest, err := emit.Manifest(svc)
 		if err != nil {
 			return nil, fmt.Errorf("generator: %w", err)
 		}
-		files = append(files,
-			file{filepath.Join(svc.Dir, scan.ManifestFile), manifest}, // first: the Go file embeds it
-			file{filepath.Join(svc.Dir, scan.GeneratedFile), source})
+		files = append(files, file{filepath.Join(svc.Own.Dir, scan.ManifestFile), manifest}) // first: the Go file embeds it
+		for _, pkg := range svc.Packages() {
+			source, err := emit.Source(svc, pkg)
+			if err != nil {
+				return nil, fmt.Errorf("generator: %w", err)
+			}
+			files = append(files, file{filepath.Join(pkg.Dir, scan.GeneratedFile), source})
+		}
 	}
 	return files, nil
 }
 
-// orphans lists the files of packages that no longer have directives. A manifest goes only with its Go file.
+// orphans lists the files of packages that no longer have directives, and manifests of packages that are now parts.
+// The manifest of a package without directives goes only with its Go file.
 func orphans(result *scan.Result) []string {
 	var names []string
+	for _, svc := range result.Services {
+		for _, part := range svc.Parts {
+			names = append(names, filepath.Join(part.Dir, scan.ManifestFile))
+		}
+	}
 	for _, dir := range result.Orphans {
 		names = append(names, filepath.Join(dir, scan.GeneratedFile), filepath.Join(dir, scan.ManifestFile))
 	}

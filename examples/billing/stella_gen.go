@@ -33,7 +33,7 @@ func Endpoints(h Handlers) stella.Endpoints {
 			{Method: "GET", Path: "/invoices/{id}/attachments/{name}", Dispatch: stellaServeServiceAttachment(h.Service)},
 			{Method: "PUT", Path: "/invoices/{id}/attachments/{name}", Dispatch: stellaServeServiceAttach(h.Service)},
 		},
-		Package: "billing",
+		Package: "github.com/stella-ops/router/examples/billing",
 	}
 	if h.Service == nil {
 		out.Missing = append(out.Missing, "Service")

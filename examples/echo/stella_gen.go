@@ -29,7 +29,7 @@ func Endpoints(h Handlers) stella.Endpoints {
 			{Method: "POST", Path: "/stream/down", Dispatch: stellaServeStreamDown()},
 			{Method: "POST", Path: "/stream/up", Dispatch: stellaServeStreamUp()},
 		},
-		Package: "echo",
+		Package: "github.com/stella-ops/router/examples/echo",
 	}
 	return out
 }

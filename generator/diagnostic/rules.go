@@ -36,6 +36,10 @@ const (
 	ForeignFile       ID = "STL0027"
 	NoEndpoints       ID = "STL0028"
 	OrphanedDirective ID = "STL0029"
+	UnknownService    ID = "STL0030"
+	ServiceClash      ID = "STL0031"
+	SomeMachines      ID = "STL0032"
+	Streaming         ID = "STL0033"
 )
 
 // Rule is one thing that can be wrong.
@@ -68,12 +72,12 @@ var rules = []Rule{
 		"with //stella: and a lower-case name, without spaces or a plus sign. To Go, anything else is prose: it would be " +
 		"ignored without a word."},
 	{ID: UnknownDirective, Title: "unknown directive", Text: "There is no directive of this name."},
-	{ID: Misplaced, Title: "directive in the wrong place", Text: "service stands in the package's doc comment; endpoint, " +
+	{ID: Misplaced, Title: "directive in the wrong place", Text: "service and part stand in the package's doc comment; endpoint, " +
 		"with, claim and public stand in the doc comment of a top-level function or method. A blank line between comment " +
-		"and declaration detaches it. Files with build constraints and _test.go files may hold none: what is generated " +
-		"must not depend on the machine."},
+		"and declaration detaches it. Files with build constraints, cgo files and _test.go files may hold none: what is " +
+		"generated must not depend on the machine."},
 	{ID: DuplicateDirect, Title: "directive given twice", Text: "Only with, claim and ignore may stand several times on one " +
-		"declaration. A package has one service directive."},
+		"declaration. A package has one service or part directive."},
 	{ID: Syntax, Title: "malformed arguments", Text: "Arguments are separated by spaces. A value with spaces or commas is " +
 		"quoted as in Go: key=\"a b\" or key=`a b`. A directive is one line."},
 	{ID: UnknownKey, Title: "unknown key", Text: "The directive has no key or flag of this name."},
@@ -84,13 +88,15 @@ var rules = []Rule{
 	{ID: NotSupportedYet, Title: "not supported yet", Text: "The design has it, this version of the generator does not. It is " +
 		"refused instead of being ignored."},
 	{ID: NoService, Title: "endpoints without a service", Text: "A package with endpoints says which service they belong to, in " +
-		"its package doc comment: //stella:service NAME version=1.0.0."},
+		"its package doc comment: //stella:service NAME version=1.0.0, or //stella:part of=NAME if another package of the " +
+		"module holds the service's manifest."},
 	{ID: Authorization, Title: "neither claims nor public, or both", Text: "An endpoint lists the claims its callers must hold, " +
 		"one //stella:claim TYPE [VALUE] each, or says why it needs none: //stella:public \"why\"."},
 	{ID: SameEndpoint, Title: "two handlers for one endpoint", Text: "Method and path are an endpoint's identity. The names of " +
 		"path parameters do not count: /x/{id} and /x/{key} are one."},
 	{ID: HandlerShape, Title: "not a handler's signature", Text: "Handlers are func(context.Context, *In) (*Out, error), either of " +
-		"In and Out left out, or func(context.Context, *stella.Request, *stella.Response) error."},
+		"In and Out left out; func(context.Context, *In) (iter.Seq2[T, error], error), with or without In; " +
+		"func(context.Context, *stella.Request, *stella.Response) error; or func(http.ResponseWriter, *http.Request)."},
 	{ID: HandlerPlace, Title: "not a place for a handler", Text: "A handler is a top-level function, or a method of a type of the " +
 		"same package, without type parameters."},
 	{ID: PathField, Title: "path parameters and fields disagree", Text: "Every {name} of the path needs a field tagged " +
@@ -106,15 +112,26 @@ var rules = []Rule{
 		"encoding/json decodes."},
 	{ID: UnresolvedType, Title: "type cannot be resolved", Text: "A type that an endpoint's signature reaches is not declared, or " +
 		"its package cannot be read. Errors elsewhere are left to the compiler."},
-	{ID: Collision, Title: "name collides with generated code", Text: "The generator declares Manifest, Handlers and Endpoints in " +
-		"the handlers' package, and uses Go's predeclared names there."},
+	{ID: Collision, Title: "name collides with generated code", Text: "The generator declares Handlers, Endpoints and, beside " +
+		"stella:service, Manifest in the handlers' package, and uses Go's predeclared names there. Tests and files for other " +
+		"machines count, too."},
 	{ID: ResultHeader, Title: "header field of a result is also JSON", Text: "A result's field tagged header travels as a header " +
 		"field. Tag it json:\"-\" too, so that it is left out of the body."},
 	{ID: BadIgnore, Title: "ignore without effect", Text: "//stella:ignore STL0020 reason names a rule that can be ignored, says " +
 		"why, and stands on the declaration that has the finding."},
 	{ID: ForeignFile, Title: "file in the way", Text: "stella_gen.go exists and is not the generator's: it lacks the header of " +
 		"generated code. Rename it."},
-	{ID: NoEndpoints, Title: "service without endpoints", Text: "A package says that it is a service, and has no endpoint."},
+	{ID: NoEndpoints, Title: "service without endpoints", Text: "A package says that it is a service, and neither it nor a " +
+		"part has an endpoint; or a part has none."},
 	{ID: OrphanedDirective, Title: "directive without an endpoint", Text: "with, claim and public refine the endpoint directive of " +
 		"the same doc comment; there is none."},
+	{ID: UnknownService, Title: "part of an unknown service", Text: "//stella:part of=NAME needs a package of the same module " +
+		"that says //stella:service NAME."},
+	{ID: ServiceClash, Title: "service declared twice", Text: "One package of a module holds a service's manifest and says " +
+		"//stella:service NAME; its other packages say //stella:part of=NAME. No package says both."},
+	{ID: SomeMachines, Title: "declared for some machines only", Text: "A handler's receiver, or a type that its signature " +
+		"reaches, is declared in a file with build constraints or cgo. What is generated must not depend on the machine."},
+	{ID: Streaming, Title: "stream contradicts the handler", Text: "A handler that returns iter.Seq2 streams its response and " +
+		"nothing else; other typed handlers have bodies that are held whole; GET, HEAD and DELETE have no request body to " +
+		"stream, and HEAD no response body. Raw and net/http handlers choose: stream=request, response, both or none."},
 }

@@ -105,7 +105,8 @@ var endpointKeys = []Key{
 	{Name: "body", Type: Size, Doc: "largest request body, inclusive; 1MiB"},
 	{
 		Name: "stream", Type: Enum, Values: []string{"none", "request", "response", "both"},
-		Doc: "which bodies of a raw handler may be streamed; none",
+		Doc: "which bodies may be streamed; response for a handler that returns iter.Seq2, which has no other, none for all " +
+			"others; request and both only for raw and net/http handlers",
 	},
 	{Name: "idempotent", Type: Flag, Doc: "safe to repeat; GET and HEAD always are"},
 	{Name: "tags", Type: List, Doc: "groups for documentation"},

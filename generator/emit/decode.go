@@ -25,13 +25,13 @@ func (s *source) decoded() []*scan.Struct {
 			}
 		}
 	}
-	for _, e := range s.svc.Endpoints {
+	for _, e := range s.pkg.Endpoints {
 		if e.HasBody() && e.In != nil && hasMembers(e.In) {
 			visit(e.In)
 		}
 	}
 	var list []*scan.Struct
-	for _, st := range structsOf(s.svc) {
+	for _, st := range s.structs {
 		if found[st] {
 			list = append(list, st)
 		}

@@ -18,25 +18,39 @@ func (s *source) dispatcher(e *scan.Endpoint) {
 		call = jen.Id("h").Dot(e.Func)
 	}
 	s.file.Commentf("%s serves %s %s.", s.serves[e], e.Method, e.Path)
-	s.file.Func().Id(s.serves[e]).Params(param).Add(stella("Dispatch")).Block(
-		jen.Return(jen.Func().Params(
-			jen.Id("ctx").Qual("context", "Context"),
-			jen.Id("r").Op("*").Add(stella("Request")),
-			jen.Id("w").Op("*").Add(stella("Response")),
-		).Error().BlockFunc(func(g *jen.Group) {
-			if e.Kind == spec.KindRaw {
-				g.Return(call.Call(jen.Id("ctx"), jen.Id("r"), jen.Id("w")))
-				return
-			}
-			args := []jen.Code{jen.Id("ctx")}
-			if e.In != nil {
-				s.bind(g, e)
-				args = append(args, jen.Op("&").Id("in"))
-			}
-			s.answer(g, e, call.Call(args...))
-		})),
-	)
+	s.file.Func().Id(s.serves[e]).Params(param).Add(stella("Dispatch")).Block(jen.Return(s.dispatch(e, call)))
 	s.file.Line()
+}
+
+// dispatch is the expression of one endpoint's dispatcher; call is its handler, as a value.
+func (s *source) dispatch(e *scan.Endpoint, call *jen.Statement) *jen.Statement {
+	if e.Kind == spec.KindHTTP {
+		if e.Receiver != nil && !e.Receiver.Pointer && s.receivers()[e.Receiver.Type] {
+			// A method value would look into a pointer that may be nil; stella.Run is to say so, by name.
+			call = jen.Func().Params(jen.Id("w").Qual("net/http", "ResponseWriter"), jen.Id("r").Op("*").Qual("net/http", "Request")).
+				Block(call.Call(jen.Id("w"), jen.Id("r")))
+		}
+		return jen.Qual(scan.BridgePath, "Dispatch").Call(jen.Qual("net/http", "HandlerFunc").Call(call))
+	}
+	return jen.Func().Params(
+		jen.Id("ctx").Qual("context", "Context"),
+		jen.Id("r").Op("*").Add(stella("Request")),
+		jen.Id("w").Op("*").Add(stella("Response")),
+	).Error().BlockFunc(func(g *jen.Group) {
+		if e.Kind == spec.KindRaw {
+			g.Return(call.Call(jen.Id("ctx"), jen.Id("r"), jen.Id("w")))
+			return
+		}
+		if e.Kind == spec.KindStream { // before the handler does anything
+			g.If(jen.Err().Op(":=").Add(stella("AcceptsSequence")).Call(jen.Id("r")), jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Err()))
+		}
+		args := []jen.Code{jen.Id("ctx")}
+		if e.In != nil {
+			s.bind(g, e)
+			args = append(args, jen.Op("&").Id("in"))
+		}
+		s.answer(g, e, call.Call(args...))
+	})
 }
 
 // bind writes what makes a request the handler's input.
@@ -76,13 +90,17 @@ func selector(root string, f *scan.Field) *jen.Statement {
 
 // answer writes the call of the handler and what becomes of its result.
 func (s *source) answer(g *jen.Group, e *scan.Endpoint, call *jen.Statement) {
-	if e.Out == nil {
+	if e.Out == nil && e.Item == nil {
 		g.If(jen.Err().Op(":=").Add(call), jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Err()))
 		g.Return(jen.Id("w").Dot("Empty").Call(jen.Lit(e.Status)))
 		return
 	}
 	g.List(jen.Id("out"), jen.Err()).Op(":=").Add(call)
 	g.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Err()))
+	if e.Item != nil {
+		g.Return(stella("SendSequence").Call(jen.Id("r"), jen.Id("w"), jen.Lit(e.Status), jen.Id("out")))
+		return
+	}
 	g.If(jen.Id("out").Op("==").Nil()).Block(jen.Return(jen.Id("w").Dot("Empty").Call(jen.Lit(noContent))))
 	for _, f := range e.Out.Fields {
 		if f.In == spec.InHeader {

@@ -13,22 +13,24 @@ import (
 
 // Manifest is the canonical JSON of the service's manifest.
 func Manifest(svc *scan.Service) ([]byte, error) {
-	structs := structsOf(svc)
+	endpoints := svc.Endpoints()
+	structs := structsOf(endpoints)
 	names := schemaNames(structs)
+	shown := shownStructs(endpoints)
 	m := &spec.Manifest{
 		Service: svc.Name, Version: svc.Version, Doc: svc.Doc, Endpoints: []spec.Endpoint{}, Schemas: map[string]*spec.Schema{},
 	}
-	for _, e := range svc.Endpoints {
+	for _, e := range endpoints {
 		m.Endpoints = append(m.Endpoints, descriptor(e, names))
 	}
 	for _, s := range structs {
-		if hasMembers(s) || !isInputOnly(svc, s) {
+		if shown[scan.SchemaKey(s.Go)] {
 			m.Schemas[names[scan.SchemaKey(s.Go)]] = objectSchema(s, names)
 		}
 	}
 	encoded, err := m.Encode()
 	if err != nil {
-		return nil, fmt.Errorf("emit: manifest of %s: %w", svc.ImportPath, err)
+		return nil, fmt.Errorf("emit: manifest of %s: %w", svc.Own.ImportPath, err)
 	}
 	return encoded, nil
 }
@@ -39,7 +41,7 @@ func descriptor(e *scan.Endpoint, names map[string]string) spec.Endpoint {
 		Idempotent: e.Idempotent, Public: e.Public, Claims: e.Claims, Limits: e.Limits, Tags: e.Tags, Doc: e.Doc,
 		Deprecated: e.Deprecated,
 	}
-	if e.Kind == spec.KindRaw {
+	if e.Kind == spec.KindRaw || e.Kind == spec.KindHTTP {
 		d.Params = pathParams(e.Path)
 	}
 	if e.In != nil {
@@ -57,10 +59,13 @@ func descriptor(e *scan.Endpoint, names map[string]string) spec.Endpoint {
 	if e.Out != nil {
 		d.Response = &spec.Schema{Ref: names[scan.SchemaKey(e.Out.Go)]}
 	}
+	if e.Item != nil {
+		d.Response = named(e.Item.Schema, names)
+	}
 	return d
 }
 
-// pathParams are the parameters of a raw handler: text, which it reads itself.
+// pathParams are the parameters of a handler that reads the request itself: text.
 func pathParams(path string) []spec.Param {
 	pattern, err := spec.ParsePattern(path)
 	if err != nil {
@@ -77,16 +82,35 @@ func hasMembers(s *scan.Struct) bool {
 	return slices.ContainsFunc(s.Fields, func(f *scan.Field) bool { return f.In == spec.InBody })
 }
 
-// isInputOnly reports whether a struct is nothing but the input of endpoints, so that its parameters tell all of it.
-func isInputOnly(svc *scan.Service, s *scan.Struct) bool {
-	input := false
-	for _, e := range svc.Endpoints {
-		if e.Out == s {
-			return false
+// shownStructs are those that request and response bodies are made of. The others are nothing but the parameters of
+// endpoints, which tell all of them.
+func shownStructs(endpoints []*scan.Endpoint) map[string]bool {
+	shown := map[string]bool{}
+	var visit func(t *scan.Type)
+	body := func(s *scan.Struct) {
+		if s == nil || shown[scan.SchemaKey(s.Go)] {
+			return
 		}
-		input = input || e.In == s
+		shown[scan.SchemaKey(s.Go)] = true
+		for _, f := range s.Fields {
+			if f.In == spec.InBody {
+				visit(f.Type)
+			}
+		}
 	}
-	return input
+	visit = func(t *scan.Type) {
+		for ; t != nil; t = t.Elem {
+			body(t.Struct)
+		}
+	}
+	for _, e := range endpoints {
+		if e.In != nil && e.HasBody() && hasMembers(e.In) {
+			body(e.In)
+		}
+		body(e.Out)
+		visit(e.Item)
+	}
+	return shown
 }
 
 // typeString is the schema type of text.
@@ -146,8 +170,8 @@ func named(s *spec.Schema, names map[string]string) *spec.Schema {
 	return &c
 }
 
-// structsOf lists every struct that the service's inputs and results are made of, by full name.
-func structsOf(svc *scan.Service) []*scan.Struct {
+// structsOf lists every struct that the endpoints' inputs and results are made of, by full name.
+func structsOf(endpoints []*scan.Endpoint) []*scan.Struct {
 	found := map[string]*scan.Struct{}
 	var visit func(s *scan.Struct)
 	visit = func(s *scan.Struct) {
@@ -161,9 +185,12 @@ func structsOf(svc *scan.Service) []*scan.Struct {
 			}
 		}
 	}
-	for _, e := range svc.Endpoints {
+	for _, e := range endpoints {
 		visit(e.In)
 		visit(e.Out)
+		for t := e.Item; t != nil; t = t.Elem {
+			visit(t.Struct)
+		}
 	}
 	var list []*scan.Struct
 	for _, key := range slices.Sorted(maps.Keys(found)) {

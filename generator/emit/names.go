@@ -9,13 +9,14 @@ import (
 	"strings"
 
 	"github.com/stella-ops/router/generator/scan"
+	"github.com/stella-ops/router/spec"
 )
 
 // names gives out identifiers of the generated file that nothing else has.
 type names map[string]bool
 
-func newNames(svc *scan.Service) names {
-	taken := maps.Clone(names(svc.Declared))
+func newNames(pkg *scan.Package) names {
+	taken := maps.Clone(names(pkg.Declared))
 	for _, name := range types.Universe.Names() {
 		taken[name] = true
 	}
@@ -51,14 +52,14 @@ func identifier(t *types.Named, local string) string {
 	return b.String()
 }
 
-// imports lists the packages that the service's types come from, by path.
-func imports(svc *scan.Service) map[string]string {
+// imports lists the packages that generated code of a package may name, by path.
+func imports(pkg *scan.Package, structs []*scan.Struct) map[string]string {
 	found := map[string]string{"context": "context", scan.RuntimePath: "stella"}
 	var visit func(t types.Type)
 	visit = func(t types.Type) {
 		switch t := types.Unalias(t).(type) {
 		case *types.Named:
-			if p := t.Obj().Pkg(); p != nil && p.Path() != svc.ImportPath {
+			if p := t.Obj().Pkg(); p != nil && p.Path() != pkg.ImportPath {
 				found[p.Path()] = p.Name()
 			}
 			for arg := range t.TypeArgs().Types() {
@@ -75,7 +76,17 @@ func imports(svc *scan.Service) map[string]string {
 			visit(t.Elem())
 		}
 	}
-	for _, s := range structsOf(svc) {
+	for _, e := range pkg.Endpoints {
+		switch e.Kind {
+		case spec.KindHTTP:
+			found["net/http"], found[scan.BridgePath] = "http", path.Base(scan.BridgePath)
+		case spec.KindStream:
+			found["iter"] = "iter"
+			visit(e.Item.Go)
+		case spec.KindTyped, spec.KindRaw:
+		}
+	}
+	for _, s := range structs {
 		visit(s.Go)
 		for _, f := range s.Fields {
 			visit(f.Type.Go)

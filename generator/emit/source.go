@@ -16,22 +16,26 @@ import (
 // source is a Go file being written. It is all that the rest of this package sees of jennifer's file: imports are
 // named once, here, and declarations are appended.
 type source struct {
-	svc   *scan.Service
-	file  *jen.File
-	names names
+	pkg     *scan.Package
+	structs []*scan.Struct // that its endpoints' inputs and results are made of
+	file    *jen.File
+	names   names
 
 	decoders map[string]string // names of the functions that decode structs, by the type's full name
 	members  map[string]string // names of the variables with their members
 	serves   map[*scan.Endpoint]string
 }
 
-// Source is the Go file beside the service's handlers, formatted.
-func Source(svc *scan.Service) ([]byte, error) {
-	s := newSource(svc)
+// Source is the Go file beside the handlers of a service's package, formatted.
+func Source(svc *scan.Service, pkg *scan.Package) ([]byte, error) {
+	s := newSource(pkg)
 	s.head()
+	if pkg == svc.Own {
+		s.manifest()
+	}
 	s.handlers()
 	s.guards()
-	for _, e := range svc.Endpoints {
+	for _, e := range pkg.Endpoints {
 		s.dispatcher(e)
 	}
 	for _, st := range s.decoded() {
@@ -39,24 +43,24 @@ func Source(svc *scan.Service) ([]byte, error) {
 	}
 	var out bytes.Buffer
 	if err := s.file.Render(&out); err != nil {
-		return nil, fmt.Errorf("emit: %s of %s: %w", scan.GeneratedFile, svc.ImportPath, err)
+		return nil, fmt.Errorf("emit: %s of %s: %w", scan.GeneratedFile, pkg.ImportPath, err)
 	}
 	return out.Bytes(), nil
 }
 
-func newSource(svc *scan.Service) *source {
+func newSource(pkg *scan.Package) *source {
 	s := &source{
-		svc: svc, file: jen.NewFilePathName(svc.ImportPath, svc.Package), names: newNames(svc),
+		pkg: pkg, structs: structsOf(pkg.Endpoints), file: jen.NewFilePathName(pkg.ImportPath, pkg.Name), names: newNames(pkg),
 		decoders: map[string]string{}, members: map[string]string{}, serves: map[*scan.Endpoint]string{},
 	}
-	for path, in := range s.names.nameImports(imports(svc)) {
+	for path, in := range s.names.nameImports(imports(pkg, s.structs)) {
 		if in.alias {
 			s.file.ImportAlias(path, in.name)
 		} else {
 			s.file.ImportName(path, in.name)
 		}
 	}
-	for _, e := range svc.Endpoints {
+	for _, e := range pkg.Endpoints {
 		name := e.Func
 		if e.Receiver != nil {
 			name = scan.ExportedName(e.Receiver.Type) + scan.ExportedName(e.Func)
@@ -64,7 +68,7 @@ func newSource(svc *scan.Service) *source {
 		s.serves[e] = s.names.take("stellaServe" + scan.ExportedName(name))
 	}
 	for _, st := range s.decoded() {
-		key, id := scan.SchemaKey(st.Go), identifier(st.Go, svc.ImportPath)
+		key, id := scan.SchemaKey(st.Go), identifier(st.Go, pkg.ImportPath)
 		s.decoders[key] = s.names.take("stellaDecode" + id)
 		s.members[key] = s.names.take("stellaMembersOf" + id)
 	}
@@ -80,10 +84,14 @@ func stella(name string) *jen.Statement { return jen.Qual(scan.RuntimePath, name
 // head writes what does not depend on the endpoints.
 func (s *source) head() {
 	s.file.HeaderComment(scan.GeneratedHeader)
-	s.file.Anon("embed")
 	s.file.Comment("This file needs a runtime of at least this version: go get " + modulePath + "@latest.")
 	s.file.Const().Id("_").Op("=").Add(stella("IsAtLeastVersion1"))
 	s.file.Line()
+}
+
+// manifest writes what only the service's own package has.
+func (s *source) manifest() {
+	s.file.Anon("embed")
 	text := s.names.take("stellaManifest")
 	s.file.Comment("//go:embed " + scan.ManifestFile)
 	s.file.Var().Id(text).String()
@@ -96,7 +104,7 @@ func (s *source) head() {
 // receivers maps the types that have handlers to whether Handlers holds pointers to them.
 func (s *source) receivers() map[string]bool {
 	found := map[string]bool{}
-	for _, e := range s.svc.Endpoints {
+	for _, e := range s.pkg.Endpoints {
 		if e.Receiver != nil {
 			found[e.Receiver.Type] = found[e.Receiver.Type] || e.Receiver.Pointer
 		}
@@ -125,7 +133,7 @@ func (s *source) handlers() {
 	s.file.Comment("Endpoints are the dispatchers of this package's endpoints, for stella.New.")
 	s.file.Func().Id("Endpoints").Params(jen.Id("h").Id("Handlers")).Add(stella("Endpoints")).BlockFunc(func(g *jen.Group) {
 		g.Id("out").Op(":=").Add(stella("Endpoints")).Values(jen.Dict{
-			jen.Id("Package"): jen.Lit(s.svc.Package),
+			jen.Id("Package"): jen.Lit(s.pkg.ImportPath),
 			jen.Id("List"):    jen.Index().Add(stella("Endpoint")).ValuesFunc(s.list),
 		})
 		for _, name := range sorted {
@@ -141,7 +149,7 @@ func (s *source) handlers() {
 }
 
 func (s *source) list(g *jen.Group) {
-	for _, e := range s.svc.Endpoints {
+	for _, e := range s.pkg.Endpoints {
 		arg := jen.Null()
 		if e.Receiver != nil {
 			arg = jen.Id("h").Dot(scan.ExportedName(e.Receiver.Type))
@@ -157,31 +165,46 @@ func (s *source) list(g *jen.Group) {
 
 // guards writes a variable for each handler that no longer compiles when the handler's signature has changed.
 func (s *source) guards() {
+	if len(s.pkg.Endpoints) == 0 {
+		return
+	}
 	s.file.Comment("The handlers as they were when this file was written: if one no longer fits, run go generate.")
 	s.file.Var().DefsFunc(func(g *jen.Group) {
-		for _, e := range s.svc.Endpoints {
-			g.Id("_").Func().ParamsFunc(func(p *jen.Group) {
-				if e.Receiver != nil {
-					p.Add(receiver(e.Receiver.Type, e.Receiver.Pointer))
-				}
-				p.Qual("context", "Context")
-				if e.Kind == spec.KindRaw {
-					p.Op("*").Add(stella("Request"))
-					p.Op("*").Add(stella("Response"))
-				} else if e.In != nil {
-					p.Op("*").Add(typeExpr(e.In.Go))
-				}
-			}).Add(results(e)).Op("=").Add(handlerExpr(e))
+		for _, e := range s.pkg.Endpoints {
+			g.Id("_").Func().Params(params(e)...).Add(results(e)).Op("=").Add(handlerExpr(e))
 		}
 	})
 	s.file.Line()
 }
 
-func results(e *scan.Endpoint) *jen.Statement {
-	if e.Out == nil {
-		return jen.Error()
+func params(e *scan.Endpoint) []jen.Code {
+	var list []jen.Code
+	if e.Receiver != nil {
+		list = append(list, receiver(e.Receiver.Type, e.Receiver.Pointer))
 	}
-	return jen.Params(jen.Op("*").Add(typeExpr(e.Out.Go)), jen.Error())
+	if e.Kind == spec.KindHTTP {
+		return append(list, jen.Qual("net/http", "ResponseWriter"), jen.Op("*").Qual("net/http", "Request"))
+	}
+	list = append(list, jen.Qual("context", "Context"))
+	switch {
+	case e.Kind == spec.KindRaw:
+		list = append(list, jen.Op("*").Add(stella("Request")), jen.Op("*").Add(stella("Response")))
+	case e.In != nil:
+		list = append(list, jen.Op("*").Add(typeExpr(e.In.Go)))
+	}
+	return list
+}
+
+func results(e *scan.Endpoint) *jen.Statement {
+	switch {
+	case e.Kind == spec.KindHTTP:
+		return jen.Null()
+	case e.Item != nil:
+		return jen.Params(jen.Qual("iter", "Seq2").Types(typeExpr(e.Item.Go), jen.Error()), jen.Error())
+	case e.Out != nil:
+		return jen.Params(jen.Op("*").Add(typeExpr(e.Out.Go)), jen.Error())
+	}
+	return jen.Error()
 }
 
 func handlerExpr(e *scan.Endpoint) *jen.Statement {

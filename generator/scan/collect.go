@@ -1,17 +1,22 @@
 package scan
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/token"
 	"path/filepath"
+	"strings"
 
 	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/directive"
 )
 
-// serviceDirective makes a package a service.
+// serviceDirective makes a package a service's own.
 const serviceDirective = "service"
+
+// partDirective makes a package a part of a service.
+const partDirective = "part"
 
 // endpointDirective makes a function a handler.
 const endpointDirective = "endpoint"
@@ -23,10 +28,11 @@ const firstIsHere = "the first is here"
 type packageScan struct {
 	src      *source
 	service  *directive.Directive
+	part     *directive.Directive
 	doc      string
 	handlers []*handler
 	ignores  []*ignore
-	orphaned bool // something like a service directive was there, but wrong
+	orphaned bool // something like a service or part directive was there, but wrong
 }
 
 // handler is a function with directives.
@@ -69,18 +75,21 @@ func (l *loader) collect(s *source) *packageScan {
 
 // collectExtra reports the directives of a file that must have none.
 func (l *loader) collectExtra(f *ast.File) {
+	reason := cmp.Or(l.constrained(f), "has build constraints")
+	if strings.HasSuffix(l.pos(f.FileStart).Filename, "_test.go") {
+		reason = "is a test"
+	}
 	for _, group := range f.Comments {
 		for _, c := range group.List {
 			if d := directive.Parse(l.fset, c, l.list); d != nil {
-				l.machineDependent(d)
+				l.machineDependent(d, reason)
 			}
 		}
 	}
 }
 
-func (l *loader) machineDependent(d *directive.Directive) {
-	f := l.list.Addf(diagnostic.Misplaced, d.Pos, d.Width,
-		"stella:%s in %s, which is a test or has build constraints", d.Name, filepath.Base(d.Pos.Filename))
+func (l *loader) machineDependent(d *directive.Directive, reason string) {
+	f := l.list.Addf(diagnostic.Misplaced, d.Pos, d.Width, "stella:%s in %s, which %s", d.Name, filepath.Base(d.Pos.Filename), reason)
 	f.Hint = "move the declaration to a file of every build: generated code must not depend on the machine"
 }
 
@@ -91,7 +100,7 @@ func (l *loader) collectFile(ps *packageScan, f *ast.File) {
 	}
 	owners := ownersOf(f)
 	byDecl := map[*ast.FuncDecl]*handler{}
-	limited := constrained(ps.src.Dir, filepath.Base(full), f)
+	limited := l.constrained(f)
 	for _, group := range f.Comments {
 		own := owners[group]
 		for _, c := range group.List {
@@ -104,11 +113,11 @@ func (l *loader) collectFile(ps *packageScan, f *ast.File) {
 			switch {
 			case d == nil:
 				ps.orphaned = ps.orphaned || group.Pos() < f.Package
-			case limited:
-				l.machineDependent(d)
+			case limited != "":
+				l.machineDependent(d, limited)
 				continue
 			case !l.inPlace(d, own, f, group):
-				ps.orphaned = ps.orphaned || d.Name == serviceDirective
+				ps.orphaned = ps.orphaned || d.Name == serviceDirective || d.Name == partDirective
 				continue
 			}
 			switch {
@@ -156,13 +165,14 @@ func (l *loader) addToHandler(h *handler, d *directive.Directive) {
 
 func (l *loader) addToPackage(ps *packageScan, d *directive.Directive) {
 	switch {
-	case d.Name == "part":
-		ps.orphaned = true
-		l.list.Addf(diagnostic.NotSupportedYet, d.Pos, d.Width, "stella:part: services of several packages are not supported yet")
 	case d.Name == serviceDirective && ps.service != nil:
 		l.twice(d, ps.service)
 	case d.Name == serviceDirective:
 		ps.service = d
+	case d.Name == partDirective && ps.part != nil:
+		l.twice(d, ps.part)
+	case d.Name == partDirective:
+		ps.part = d
 	}
 }
 

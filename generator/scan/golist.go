@@ -33,6 +33,7 @@ type listed struct {
 
 type listedModule struct {
 	Path string
+	Dir  string
 	Main bool // of the working directory or the workspace, not a dependency
 }
 

@@ -22,11 +22,15 @@ type loader struct {
 	fset *token.FileSet
 	list *diagnostic.List
 
-	sources map[string][]byte  // files by name
-	listed  map[string]*listed // by import path
-	roots   map[string]bool    // first path elements of the modules at hand
-	pkgs    map[string]*source // parsed packages by import path
-	others  map[string]*types.Package
+	patterns []string
+	orphans  []*listed    // with our generated file and without directives
+	others   []membership // services of packages that the patterns leave out
+
+	sources map[string][]byte         // files by name
+	listed  map[string]*listed        // by import path
+	roots   map[string]bool           // first path elements of the modules at hand
+	pkgs    map[string]*source        // parsed packages by import path
+	holders map[string]*types.Package // placeholders and known packages by import path
 }
 
 type checkState int
@@ -211,7 +215,7 @@ func (l *loader) Import(path string) (*types.Package, error) {
 }
 
 func (l *loader) placeholder(path string) *types.Package {
-	if p := l.others[path]; p != nil {
+	if p := l.holders[path]; p != nil {
 		return p
 	}
 	p := l.knownPackage(path)
@@ -220,7 +224,7 @@ func (l *loader) placeholder(path string) *types.Package {
 		p = types.NewPackage(path, name)
 		p.MarkComplete()
 	}
-	l.others[path] = p
+	l.holders[path] = p
 	return p
 }
 

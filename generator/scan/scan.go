@@ -22,9 +22,9 @@ type Config struct {
 // the input's fault. The result is whole only if there are no findings. Sources are the files it has read, for excerpts.
 func Scan(ctx context.Context, c Config, findings *diagnostic.List) (result *Result, sources map[string][]byte, err error) {
 	l := &loader{
-		ctx: ctx, dir: c.Dir, env: c.Env, fset: token.NewFileSet(), list: findings,
+		ctx: ctx, dir: c.Dir, env: c.Env, patterns: c.Patterns, fset: token.NewFileSet(), list: findings,
 		sources: map[string][]byte{}, listed: map[string]*listed{}, roots: map[string]bool{},
-		pkgs: map[string]*source{}, others: map[string]*types.Package{},
+		pkgs: map[string]*source{}, holders: map[string]*types.Package{},
 	}
 	pkgs, warnings, err := list(ctx, c.Dir, c.Env, c.Patterns)
 	if ctx.Err() != nil {
@@ -42,25 +42,25 @@ func Scan(ctx context.Context, c Config, findings *diagnostic.List) (result *Res
 	if err != nil {
 		return nil, l.sources, err
 	}
+	if annotated, err = l.widen(annotated); err != nil {
+		return nil, l.sources, err
+	}
 	var scans []*packageScan
 	var queue []wanted
 	for _, p := range annotated {
-		s := l.pkgs[p.ImportPath]
-		ps := l.collect(s)
+		ps := l.collect(l.annotatedSource(p))
 		scans = append(scans, ps)
 		for _, h := range ps.handlers {
 			for _, field := range slices.Concat(h.decl.Type.Params.List, resultsOf(h.decl.Type)) {
-				queue = append(queue, wanted{path: s.ImportPath, file: h.file, expr: field.Type})
+				queue = append(queue, wanted{path: p.ImportPath, file: h.file, expr: field.Type})
 			}
 		}
 	}
 	if err := l.reach(queue); err != nil {
 		return nil, l.sources, err
 	}
+	result.Services = l.services(scans)
 	for _, ps := range scans {
-		if svc := l.service(ps); svc != nil {
-			result.Services = append(result.Services, svc)
-		}
 		ps.applyIgnores(l)
 	}
 	return result, l.sources, nil
@@ -73,14 +73,19 @@ func resultsOf(t *ast.FuncType) []*ast.Field {
 	return t.Results.List
 }
 
-// annotated finds and parses the packages that have directives, and notes the orphans among the others.
-func (l *loader) annotated(pkgs []*listed, result *Result) ([]*listed, error) {
-	var found []*listed
+// note keeps what the go command says of packages.
+func (l *loader) note(pkgs []*listed) {
 	for _, p := range pkgs {
 		l.listed[p.ImportPath] = p
 		first, _, _ := strings.Cut(p.module(), "/")
 		l.roots[first] = true
 	}
+}
+
+// annotated finds the packages that have directives, and notes the orphans among the others.
+func (l *loader) annotated(pkgs []*listed, result *Result) ([]*listed, error) {
+	l.note(pkgs)
+	var found []*listed
 	for _, p := range pkgs {
 		if p.Error != nil && !p.hasFiles() {
 			l.list.Addf(diagnostic.Pattern, token.Position{}, 0, "package %s: %s", p.ImportPath, strings.TrimSpace(p.Error.Err))
@@ -93,20 +98,23 @@ func (l *loader) annotated(pkgs []*listed, result *Result) ([]*listed, error) {
 		switch {
 		case !p.isMain() && mentions:
 			l.list.Addf(diagnostic.Pattern, token.Position{}, 0, "package %s (%s) is not of a module at hand: name packages, not files, of your own", p.ImportPath, p.Dir)
-			continue
 		case !mentions && generated && p.isMain():
 			result.Orphans = append(result.Orphans, p.Dir)
-			continue
-		case !mentions:
-			continue
+			l.orphans = append(l.orphans, p)
+		case mentions:
+			found = append(found, p)
 		}
-		s := l.parse(p, true, true)
-		if p.Error != nil && !s.unreadable && len(s.files) > 0 { // two packages in a folder, say
-			l.list.Addf(diagnostic.Unreadable, token.Position{Filename: p.Dir}, 0, "package %s: %s", p.ImportPath, strings.TrimSpace(p.Error.Err))
-		}
-		l.pkgs[p.ImportPath] = s
-		found = append(found, p)
 	}
 	slices.Sort(result.Orphans)
 	return found, nil
+}
+
+// annotatedSource parses a package that has directives.
+func (l *loader) annotatedSource(p *listed) *source {
+	s := l.parse(p, true, true)
+	if p.Error != nil && !s.unreadable && len(s.files) > 0 { // two packages in a folder, say
+		l.list.Addf(diagnostic.Unreadable, token.Position{Filename: p.Dir}, 0, "package %s: %s", p.ImportPath, strings.TrimSpace(p.Error.Err))
+	}
+	l.pkgs[p.ImportPath] = s
+	return s
 }

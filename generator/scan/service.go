@@ -1,11 +1,11 @@
 package scan
 
 import (
-	"cmp"
 	"go/ast"
 	"go/token"
 	"go/types"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode"
@@ -16,103 +16,72 @@ import (
 	"github.com/stella-ops/router/spec"
 )
 
-// service makes the model of one package; nil where it has none, because what looked like a directive stands in a
+// packageOf makes the model of one package; nil where it has none, because what looked like a directive stands in a
 // test or in a string.
-func (l *loader) service(ps *packageScan) *Service {
-	if ps.service == nil && len(ps.handlers) == 0 {
+func (l *loader) packageOf(ps *packageScan) *Package {
+	if ps.service == nil && ps.part == nil && len(ps.handlers) == 0 {
 		return nil
 	}
 	pkg := l.check(ps.src)
-	svc := &Service{
-		Dir: ps.src.Dir, ImportPath: ps.src.ImportPath, Package: ps.src.Name, Doc: ps.doc,
-		Declared: map[string]bool{},
-	}
+	p := &Package{Dir: ps.src.Dir, ImportPath: ps.src.ImportPath, Name: ps.src.Name, Declared: map[string]bool{}}
 	for _, name := range pkg.Scope().Names() {
-		svc.Declared[name] = true
+		p.Declared[name] = true
+	}
+	for name := range ps.src.elsewhere {
+		p.Declared[name] = true
 	}
 	build := &builder{l: l, src: ps.src, structs: map[string]*Struct{}, busy: map[string]bool{}}
 	for _, h := range ps.handlers {
 		if e := build.endpoint(h); e != nil {
-			svc.Endpoints = append(svc.Endpoints, e)
+			if ps.service == nil && ps.part != nil {
+				e.Part = p.ImportPath
+			}
+			p.Endpoints = append(p.Endpoints, e)
 		}
 	}
-	l.checkService(ps, svc)
-	if ps.service != nil {
-		svc.Name, svc.Version = ps.service.Args[0].Text, ps.service.Keys["version"].Text
-	}
-	slices.SortFunc(svc.Endpoints, func(a, b *Endpoint) int {
-		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Method, b.Method))
-	})
-	l.checkIdentities(svc)
-	l.checkNames(ps, svc)
-	return svc
+	slices.SortStableFunc(p.Endpoints, compareEndpoints)
+	l.checkNames(ps, p)
+	return p
 }
 
-func (l *loader) checkService(ps *packageScan, svc *Service) {
-	hasEndpoints := slices.ContainsFunc(ps.handlers, func(h *handler) bool { return h.endpoint() != nil })
-	switch {
-	case ps.service == nil && hasEndpoints && !ps.orphaned:
-		first := ps.handlers[slices.IndexFunc(ps.handlers, func(h *handler) bool { return h.endpoint() != nil })]
-		d := first.endpoint()
-		f := l.list.Addf(diagnostic.NoService, d.Pos, d.Width, "package %s has endpoints, but does not say of which service", svc.Package)
-		f.Hint = "add to the package's doc comment: //stella:service " + svc.Package + " version=1.0.0"
-	case ps.service != nil && len(ps.handlers) == 0 && !ps.src.unreadable:
-		l.list.Addf(diagnostic.NoEndpoints, ps.service.Pos, ps.service.Width, "service %s has no endpoints", ps.service.Args[0].Text)
-	}
-}
-
-func (l *loader) checkIdentities(svc *Service) {
-	seen := map[string]*Endpoint{}
-	for _, e := range svc.Endpoints {
-		pattern, err := spec.ParsePattern(e.Path)
-		if err != nil {
-			continue // the directive's parser has refused it
-		}
-		id := e.Method + " " + pattern.Identity()
-		first := seen[id]
-		if first == nil {
-			seen[id] = e
-			continue
-		}
-		a, b := first, e
-		if b.Pos.Filename < a.Pos.Filename || b.Pos.Filename == a.Pos.Filename && b.Pos.Offset < a.Pos.Offset {
-			a, b = b, a
-		}
-		f := l.list.Addf(diagnostic.SameEndpoint, b.Pos, 1, "%s and %s both serve %s", b.Handler(), a.Handler(), id)
-		f.Related = []diagnostic.Related{{Pos: a.Pos, Message: "the other is here"}}
-	}
-}
+// manifestName is declared in a service's own package only.
+const manifestName = "Manifest"
 
 // fixedNames are what generated code declares under names that users write.
-var fixedNames = []string{"Manifest", "Handlers", "Endpoints"}
+var fixedNames = []string{manifestName, "Handlers", "Endpoints"}
 
 // localNames are the variables of generated functions.
 var localNames = []string{"ctx", "r", "w", "b", "in", "out", "err", "h", "v", "o"}
 
 // checkNames reports declarations that generated code collides with.
-func (l *loader) checkNames(ps *packageScan, svc *Service) {
+func (l *loader) checkNames(ps *packageScan, p *Package) {
 	scope := ps.src.types.Scope()
 	report := func(name, why string) {
-		obj := scope.Lookup(name)
-		if obj == nil {
+		pos, found := ps.src.elsewhere[name]
+		if obj := scope.Lookup(name); obj != nil {
+			pos, found = obj.Pos(), true
+		}
+		if !found {
 			return
 		}
-		f := l.list.Addf(diagnostic.Collision, l.pos(obj.Pos()), len(name), "%s collides with generated code, %s", name, why)
+		f := l.list.Addf(diagnostic.Collision, l.pos(pos), len(name), "%s collides with generated code, %s", name, why)
 		f.Hint = "rename it"
 	}
 	for _, name := range fixedNames {
-		report(name, "which declares it too")
+		if name != manifestName || ps.service != nil {
+			report(name, "which declares it too")
+		}
 	}
 	for _, name := range types.Universe.Names() {
 		report(name, "which uses the predeclared one")
 	}
 	for _, name := range localNames {
-		if usesName(svc, name) {
+		if usesName(p, name) {
 			report(name, "which has variables of this name")
 		}
 	}
 	fields := map[string]string{}
-	for _, e := range svc.Endpoints {
+	for _, e := range p.Endpoints {
 		if e.Receiver == nil {
 			continue
 		}
@@ -125,8 +94,8 @@ func (l *loader) checkNames(ps *packageScan, svc *Service) {
 }
 
 // usesName reports whether generated functions refer to a declaration of this name.
-func usesName(svc *Service, name string) bool {
-	for _, e := range svc.Endpoints {
+func usesName(p *Package, name string) bool {
+	for _, e := range p.Endpoints {
 		if e.Receiver == nil && e.Func == name || e.Receiver != nil && e.Receiver.Type == name {
 			return true
 		}
@@ -134,6 +103,9 @@ func usesName(svc *Service, name string) bool {
 			if s != nil && s.mentions(name, map[*Struct]bool{}) {
 				return true
 			}
+		}
+		if e.Item.mentions(name, map[*Struct]bool{}) {
+			return true
 		}
 	}
 	return false
@@ -148,13 +120,20 @@ func (s *Struct) mentions(name string, seen map[*Struct]bool) bool {
 		return true
 	}
 	for _, f := range s.Fields {
-		for t := f.Type; t != nil; t = t.Elem {
-			if named, ok := t.Go.(*types.Named); ok && named.Obj().Name() == name {
-				return true
-			}
-			if t.Struct != nil && t.Struct.mentions(name, seen) {
-				return true
-			}
+		if f.Type.mentions(name, seen) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *Type) mentions(name string, seen map[*Struct]bool) bool {
+	for ; t != nil; t = t.Elem {
+		if named, ok := t.Go.(*types.Named); ok && named.Obj().Name() == name {
+			return true
+		}
+		if t.Struct != nil && t.Struct.mentions(name, seen) {
+			return true
 		}
 	}
 	return false
@@ -188,12 +167,14 @@ func (b *builder) endpoint(h *handler) *Endpoint {
 	}
 	e.Doc, e.Deprecated = splitDeprecated(clean(h.decl.Doc))
 	e.Idempotent = e.Method == http.MethodGet || e.Method == http.MethodHead
-	b.keys(e, h)
+	stream := b.keys(e, h)
 	b.claims(e, h, d)
 	if !b.place(e, h, d) {
 		return nil
 	}
-	b.signature(e, h)
+	if b.signature(e, h) {
+		b.streaming(e, h, stream)
+	}
 	return e
 }
 
@@ -206,8 +187,8 @@ func (b *builder) orphans(h *handler) {
 	}
 }
 
-// keys applies the endpoint directive's keys and those of its with lines.
-func (b *builder) keys(e *Endpoint, h *handler) {
+// keys applies the endpoint directive's keys and those of its with lines. It returns the one that says what is streamed.
+func (b *builder) keys(e *Endpoint, h *handler) (stream *directive.Value) {
 	seen := map[string]*directive.Directive{}
 	for _, d := range h.directives {
 		if d.Name != endpointDirective && d.Name != "with" {
@@ -222,8 +203,12 @@ func (b *builder) keys(e *Endpoint, h *handler) {
 			}
 			seen[name] = d
 			e.apply(name, v)
+			if name == "stream" {
+				stream = &v
+			}
 		}
 	}
+	return stream
 }
 
 func sortedKeys(m map[string]directive.Value) []string {
@@ -315,11 +300,31 @@ func (b *builder) place(e *Endpoint, h *handler, d *directive.Directive) bool {
 		if named, ok := obj.(*types.TypeName); ok && named.IsAlias() {
 			return report(x.Pos(), "receiver %s is an alias: write the type's own name", x.Name)
 		}
-		return true
+		if obj == nil {
+			return report(x.Pos(), "receiver %s is no type of this package", x.Name)
+		}
+		return !b.onSomeMachines(b.src, x.Name, x)
 	case *ast.IndexExpr, *ast.IndexListExpr:
 		return report(expr.Pos(), "%s is a method of a generic type: a handler's receiver has no type parameters", name)
 	}
 	return report(expr.Pos(), "receiver of %s is no type of this package", name)
+}
+
+// onSomeMachines reports a type that is declared in a file that not every build has.
+func (b *builder) onSomeMachines(s *source, name string, at ast.Expr) bool {
+	if s == nil || !s.own || s.decls[name] == nil {
+		return false
+	}
+	decl := s.decls[name]
+	reason := b.l.constrained(decl.file)
+	if reason == "" {
+		return false
+	}
+	pos := b.pos(decl.spec.Name.Pos())
+	f := b.l.list.Addf(diagnostic.SomeMachines, b.pos(at.Pos()), int(at.End()-at.Pos()), "%s is declared in %s, which %s", name, filepath.Base(pos.Filename), reason)
+	f.Hint = "move the declaration to a file of every build: generated code must not depend on the machine"
+	f.Related = []diagnostic.Related{{Pos: pos, Message: "it is declared here"}}
+	return true
 }
 
 // splitDeprecated takes the paragraph that begins with "Deprecated: " out of a doc comment.

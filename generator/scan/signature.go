@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/generator/directive"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -19,26 +20,27 @@ type builder struct {
 	busy    map[string]bool    // types whose model is being made
 }
 
-// signature reads a handler's parameters and results.
-func (b *builder) signature(e *Endpoint, h *handler) {
+// signature reads a handler's parameters and results. It reports whether they are those of a kind of handler.
+func (b *builder) signature(e *Endpoint, h *handler) (known bool) {
 	fn, ok := b.src.info.Defs[h.decl.Name].(*types.Func)
 	if !ok {
-		return // redeclared: the compiler's business
+		return false // redeclared: the compiler's business
 	}
 	sig := fn.Signature()
 	params, results := flatten(h.decl.Type.Params), flatten(h.decl.Type.Results)
 	switch {
-	case b.later(e, h, sig):
-		return
+	case isHTTP(sig):
+		e.Kind = spec.KindHTTP
 	case b.isRaw(sig):
 		e.Kind = spec.KindRaw
 	case !b.isTyped(h, sig, params, results):
-		return
+		return false
 	default:
 		b.typed(e, sig, params, results)
 	}
 	b.status(e, h)
 	b.pathFields(e, h)
+	return true
 }
 
 // flatten lists the type of each parameter or result.
@@ -73,22 +75,10 @@ func isError(t types.Type) bool {
 	return types.Identical(t, types.Universe.Lookup("error").Type())
 }
 
-// later reports the shapes of handlers that this version does not generate for.
-func (b *builder) later(e *Endpoint, h *handler, sig *types.Signature) bool {
-	what := ""
-	if sig.Params().Len() == 2 && isNamed(sig.Params().At(0).Type(), "net/http", "ResponseWriter") {
-		what = "net/http handlers are"
-	}
-	if sig.Results().Len() == 2 && isNamed(sig.Results().At(0).Type(), "iter", "Seq2") {
-		what = "streams of events (iter.Seq2) are"
-	}
-	if what == "" {
-		return false
-	}
-	f := b.l.list.Addf(diagnostic.NotSupportedYet, b.pos(h.decl.Name.Pos()), len(h.decl.Name.Name), "%s not supported yet", what)
-	f.Hint = "write func(context.Context, *stella.Request, *stella.Response) error for now"
-	f.Related = []diagnostic.Related{{Pos: e.Pos, Message: "the directive is here"}}
-	return true
+func isHTTP(sig *types.Signature) bool {
+	p := sig.Params()
+	return p.Len() == 2 && sig.Results().Len() == 0 && !sig.Variadic() &&
+		isNamed(p.At(0).Type(), "net/http", "ResponseWriter") && isPointerTo(p.At(1).Type(), "net/http", "Request")
 }
 
 func (b *builder) isRaw(sig *types.Signature) bool {
@@ -98,8 +88,9 @@ func (b *builder) isRaw(sig *types.Signature) bool {
 		isPointerTo(p.At(1).Type(), RuntimePath, "Request") && isPointerTo(p.At(2).Type(), RuntimePath, "Response")
 }
 
-const shapes = "func(context.Context, *In) (*Out, error), without In or Out if there is none, " +
-	"or func(context.Context, *stella.Request, *stella.Response) error"
+const shapes = "func(context.Context, *In) (*Out, error), without In or Out if there is none; " +
+	"func(context.Context, *In) (iter.Seq2[T, error], error); " +
+	"func(context.Context, *stella.Request, *stella.Response) error; or func(http.ResponseWriter, *http.Request)"
 
 func (b *builder) isTyped(h *handler, sig *types.Signature, params, results []ast.Expr) bool {
 	report := func(n ast.Node, format string, args ...any) bool {
@@ -121,12 +112,18 @@ func (b *builder) isTyped(h *handler, sig *types.Signature, params, results []as
 	return true
 }
 
+// typed reads a handler whose input is bound and whose result is encoded for it.
 func (b *builder) typed(e *Endpoint, sig *types.Signature, params, results []ast.Expr) {
 	if sig.Params().Len() == 2 {
 		e.In = b.message(sig.Params().At(1).Type(), params[1], "input")
 	}
 	if sig.Results().Len() == 2 {
-		e.Out = b.message(sig.Results().At(0).Type(), results[0], "result")
+		if item, ok := sequence(sig.Results().At(0).Type()); ok {
+			e.Kind = spec.KindStream
+			e.Item = b.item(item, results[0])
+		} else {
+			e.Out = b.message(sig.Results().At(0).Type(), results[0], "result")
+		}
 	}
 	if e.In != nil {
 		b.checkInput(e)
@@ -134,6 +131,37 @@ func (b *builder) typed(e *Endpoint, sig *types.Signature, params, results []ast
 	if e.Out != nil {
 		b.checkResult(e)
 	}
+	b.checkNested(e.Item, map[*Struct]bool{})
+}
+
+// sequence returns the type arguments of an iter.Seq2, whose items a handler streams.
+func sequence(t types.Type) (args *types.TypeList, ok bool) {
+	if !isNamed(t, "iter", "Seq2") {
+		return nil, false
+	}
+	args = types.Unalias(t).(*types.Named).TypeArgs() //nolint:forcetypeassert // isNamed has seen it
+	return args, args.Len() == 2
+}
+
+// item is the type of what a handler streams; nil if there are findings about it.
+func (b *builder) item(args *types.TypeList, expr ast.Expr) *Type {
+	if index, ok := expr.(*ast.IndexListExpr); ok && len(index.Indices) > 0 {
+		expr = index.Indices[0]
+	}
+	if !isError(args.At(1)) {
+		f := b.l.list.Addf(diagnostic.HandlerShape, b.pos(expr.Pos()), int(expr.End()-expr.Pos()),
+			"the sequence must be iter.Seq2[T, error], got iter.Seq2[%s, %s]", b.name(args.At(0)), b.name(args.At(1)))
+		f.Hint = "handlers are " + shapes
+		return nil
+	}
+	if b.unresolved(args.At(0), expr, b.src) {
+		return nil
+	}
+	t := b.typeOf(args.At(0), use{node: &ast.Field{Type: expr}, pos: expr.Pos()})
+	if t.Kind == Invalid {
+		return nil
+	}
+	return t
 }
 
 // message is the struct that a handler takes or gives.
@@ -160,6 +188,9 @@ func (b *builder) message(t types.Type, expr ast.Expr, what string) *Struct {
 	if s := b.l.sourceOf(named.Obj().Pkg()); s == nil || !s.own {
 		return report("the %s must be a struct of this module, got %s", what, b.name(t))
 	}
+	if b.onSomeMachines(b.l.sourceOf(named.Obj().Pkg()), named.Obj().Name(), expr) {
+		return nil
+	}
 	if decodesJSON(named) || decodesText(named) {
 		return report("the %s must be bound field by field, but %s decodes itself", what, b.name(named))
 	}
@@ -175,19 +206,42 @@ func (b *builder) status(e *Endpoint, h *handler) {
 			e.Status = http.StatusNoContent
 		}
 	}
-	if !noResult && e.Kind == spec.KindTyped && (e.Status == http.StatusNoContent || e.Status == http.StatusResetContent) {
+	hasResult := e.Kind == spec.KindStream || e.Kind == spec.KindTyped && !noResult
+	if hasResult && (e.Status == http.StatusNoContent || e.Status == http.StatusResetContent) {
 		b.l.list.Addf(diagnostic.BadValue, d.Pos, d.Width, "status %d has no body, but %s gives a result", e.Status, h.decl.Name.Name)
 	}
-	if e.Kind == spec.KindTyped && e.Stream != spec.StreamNone {
-		b.l.list.Addf(diagnostic.BadValue, d.Pos, d.Width,
-			"stream=%s on a typed handler, whose bodies are held whole", e.Stream).Hint = "handlers that stream take *stella.Request and *stella.Response"
+}
+
+// streaming settles which bodies are streamed, and reports what the handler, or the method, rules out.
+func (b *builder) streaming(e *Endpoint, h *handler, said *directive.Value) {
+	if e.Kind == spec.KindStream {
+		e.Stream = spec.StreamResponse
+	}
+	if said == nil {
+		return
+	}
+	name, want := h.decl.Name.Name, spec.Streaming(said.Text)
+	report := func(hint, format string, args ...any) {
+		f := b.l.list.Addf(diagnostic.Streaming, said.Pos, said.Width, "stream=%s: %s", want, fmt.Sprintf(format, args...))
+		f.Hint = hint
+	}
+	raw := "only handlers that take *stella.Request and *stella.Response, and net/http handlers, choose what they stream"
+	switch {
+	case e.Kind == spec.KindStream && want != spec.StreamResponse:
+		report(raw, "%s returns a sequence: it streams its response, and its input is held whole", name)
+	case e.Kind == spec.KindTyped && want != spec.StreamNone:
+		report(raw, "%s is a typed handler, whose bodies are held whole", name)
+	case !e.HasBody() && (want == spec.StreamRequest || want == spec.StreamBoth):
+		report("", "a %s request has no body", e.Method)
+	case e.Method == http.MethodHead && want == spec.StreamResponse:
+		report("", "the answer to HEAD has no body")
 	}
 }
 
 // pathFields compares the path's parameters with the fields tagged path.
 func (b *builder) pathFields(e *Endpoint, h *handler) {
 	pattern, err := spec.ParsePattern(e.Path)
-	if err != nil || e.Kind != spec.KindTyped {
+	if err != nil || e.Kind == spec.KindRaw || e.Kind == spec.KindHTTP {
 		return
 	}
 	d := h.endpoint()

@@ -11,6 +11,7 @@ import (
 	"go/scanner"
 	"go/token"
 	"go/types"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -30,6 +31,7 @@ type source struct {
 	decls      map[string]*typeDecl
 	fields     map[token.Pos]*ast.Field // of structs, by the position of the name, or of an embedded type's name
 	extra      []*ast.File              // tests and files for other machines, if they have directives
+	elsewhere  map[string]token.Pos     // names that those files declare at package level, with directives or without
 	generated  bool                     // it has our generated file
 	unreadable bool                     // a file of it has syntax errors
 	own        bool                     // of a module whose structs generated code walks
@@ -83,7 +85,10 @@ func isGenerated(src []byte) bool {
 
 // parse reads a package's declarations. Comments are kept where directives or documentation matter.
 func (l *loader) parse(p *listed, own, directives bool) *source {
-	s := &source{listed: p, own: own, decls: map[string]*typeDecl{}, fields: map[token.Pos]*ast.Field{}, walked: map[string]bool{}}
+	s := &source{
+		listed: p, own: own, decls: map[string]*typeDecl{}, fields: map[token.Pos]*ast.Field{}, walked: map[string]bool{},
+		elsewhere: map[string]token.Pos{},
+	}
 	for _, name := range slices.Concat(p.GoFiles, p.CgoFiles) {
 		full := filepath.Join(p.Dir, name)
 		src, err := l.readFile(full)
@@ -110,18 +115,58 @@ func (l *loader) parse(p *listed, own, directives bool) *source {
 		}
 	}
 	if directives {
-		for _, name := range slices.Concat(p.IgnoredGoFiles, p.TestGoFiles, p.XTestGoFiles) {
-			full := filepath.Join(p.Dir, name)
-			src, err := l.readFile(full)
-			if err != nil || !directive.Mentions(src) {
-				continue
+		l.parseExtra(s)
+	}
+	return s
+}
+
+// parseExtra reads the files of a package that not every build has.
+func (l *loader) parseExtra(s *source) {
+	for _, name := range slices.Concat(s.IgnoredGoFiles, s.TestGoFiles, s.XTestGoFiles) {
+		full := filepath.Join(s.Dir, name)
+		src, err := l.readFile(full)
+		if err != nil {
+			continue // survey has read it before
+		}
+		mentions := directive.Mentions(src)
+		f := l.parseFile(full, src, mentions)
+		if f == nil {
+			continue
+		}
+		if mentions {
+			s.extra = append(s.extra, f)
+		}
+		if f.Name.Name == s.Name {
+			s.declareElsewhere(f)
+		}
+	}
+}
+
+func (s *source) declareElsewhere(f *ast.File) {
+	add := func(name *ast.Ident) {
+		if _, known := s.elsewhere[name.Name]; !known && name.Name != "_" {
+			s.elsewhere[name.Name] = name.Pos()
+		}
+	}
+	for _, decl := range f.Decls {
+		switch d := decl.(type) {
+		case *ast.FuncDecl:
+			if d.Recv == nil && d.Name.Name != "init" {
+				add(d.Name)
 			}
-			if f := l.parseFile(full, src, true); f != nil {
-				s.extra = append(s.extra, f)
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				switch spec := spec.(type) {
+				case *ast.TypeSpec:
+					add(spec.Name)
+				case *ast.ValueSpec:
+					for _, name := range spec.Names {
+						add(name)
+					}
+				}
 			}
 		}
 	}
-	return s
 }
 
 func (l *loader) parseFile(name string, src []byte, own bool) *ast.File {
@@ -251,21 +296,34 @@ func (l *loader) imports(f *ast.File) (map[string]string, []string) {
 	return names, unknown
 }
 
-// constrained reports whether a file belongs to the package on some machines only.
-func constrained(dir, name string, f *ast.File) bool {
+// constrained says why a file, whose comments have been parsed, belongs to its package on some machines only; it is
+// empty for a file that always does.
+func (l *loader) constrained(f *ast.File) string {
 	for _, group := range f.Comments {
 		if group.Pos() > f.Package {
 			break
 		}
 		for _, c := range group.List {
 			if constraint.IsGoBuild(c.Text) || constraint.IsPlusBuild(c.Text) {
-				return true
+				return "has build constraints"
 			}
 		}
 	}
-	// A name such as x_linux.go matches no machine that does not exist; a file with cgo none without a C compiler.
+	for _, spec := range f.Imports {
+		if spec.Path.Value == `"C"` {
+			return "uses cgo"
+		}
+	}
+	full := l.pos(f.FileStart).Filename
+	if !strings.Contains(filepath.Base(full), "_") {
+		return ""
+	}
+	// A name such as x_linux.go matches no machine that does not exist.
 	nowhere := build.Default
-	nowhere.GOOS, nowhere.GOARCH, nowhere.CgoEnabled = "nowhere", "nothing", false
-	match, err := nowhere.MatchFile(dir, name)
-	return err == nil && !match
+	nowhere.GOOS, nowhere.GOARCH = "nowhere", "nothing"
+	nowhere.OpenFile = func(string) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(l.sources[full])), nil }
+	if match, err := nowhere.MatchFile(filepath.Dir(full), filepath.Base(full)); err == nil && !match {
+		return "has build constraints"
+	}
+	return ""
 }

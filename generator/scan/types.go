@@ -45,6 +45,9 @@ func (b *builder) typeOf(t types.Type, at use) *Type {
 		if !obj.Exported() && obj.Pkg() != nil && obj.Pkg() != b.src.types {
 			return b.refuse(t, at, "is not exported by its package")
 		}
+		if b.onSomeMachines(b.l.sourceOf(obj.Pkg()), obj.Name(), at.node.Type) {
+			return &Type{Kind: Invalid, Go: t, Schema: &spec.Schema{}}
+		}
 		if _, isStruct := t.Underlying().(*types.Struct); !isStruct { // structs may: object keeps them
 			b.busy[key] = true
 			defer delete(b.busy, key)
