@@ -42,10 +42,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	c.sessionsTo(ch)
 }
 
-// endpointTo leaves out what has never been asked for. What is over is read before what has begun, so that the
-// difference is never negative.
+// endpointTo leaves out what has never been asked for.
 func (c collector) endpointTo(ch chan<- prometheus.Metric, e *Endpoint) {
-	var over uint64
+	inFlight := e.inFlight.Load()
+	asked := inFlight != 0
 	for i := range e.by {
 		l := e.by[i].Load()
 		if l == nil {
@@ -59,17 +59,16 @@ func (c collector) endpointTo(ch chan<- prometheus.Metric, e *Endpoint) {
 				buckets[bounds[j].Seconds()] = count
 			}
 		}
-		over += count
+		asked = true
 		sum := time.Duration(l.nanoseconds.Load()).Seconds()
 		ch <- constant(metricRequests, float64(count), labels...)
 		m, err := prometheus.NewConstHistogram(descs[metricDuration], count, sum, buckets, labels...)
 		ch <- checked(metricDuration, m, err)
 	}
-	begun := e.begun.Load()
-	if begun == 0 {
+	if !asked {
 		return
 	}
-	ch <- constant(metricInFlight, float64(begun-over), e.labels[:]...)
+	ch <- constant(metricInFlight, float64(inFlight), e.labels[:]...)
 	ch <- constant(metricReceived, float64(e.received.Load()), e.labels[:]...)
 	ch <- constant(metricSent, float64(e.sent.Load()), e.labels[:]...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -90,7 +91,7 @@ func opening(ctx context.Context, link transports.Link, open func() error) error
 	return fmt.Errorf("session: opening: %w", err)
 }
 
-var errSilent = fmt.Errorf("the peer did not say what was expected of it within %v", spec.HelloTimeout)
+var errSilent = fmt.Errorf("the peer did not say what was expected of it within %v: %w", spec.HelloTimeout, os.ErrDeadlineExceeded)
 
 func (g *Gateway) open() error {
 	f, err := g.link.ReadFrame()

@@ -1,0 +1,68 @@
+package telemetry_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stella-ops/router/gateway/edge"
+	"github.com/stella-ops/router/gateway/telemetry"
+)
+
+var update = flag.Bool("update", false, "write docs/reference/metrics.md")
+
+const referenceFile = "../../docs/reference/metrics.md"
+
+const referenceHead = `<!-- Generated from gateway/telemetry and gateway/edge: go test ./gateway/telemetry -run Reference -update -->
+
+# Metrics
+
+` + "`GET /metrics`" + ` on the admin address answers in the forms that Prometheus reads. Beside the metrics below stand
+those of the Go runtime (` + "`go_*`" + `) and of the process (` + "`process_*`" + `).
+
+Labels come from manifests and from the fixed sets below, never from a request. ` + "`method` and `endpoint`" + ` are the
+manifest's: ` + "`endpoint`" + ` is the path's pattern, and HEAD counts as the GET that serves it. They and the service are empty
+for requests that lead to no endpoint. A series begins with its first request. It ends when its version is forgotten,
+which is 10 minutes after the version's last instance by default; an endpoint that the version gave up takes its series
+along at once.
+
+`
+
+// TestReferenceIsCurrent compares docs/reference/metrics.md with the tables.
+func TestReferenceIsCurrent(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(referenceHead)
+	b.WriteString("| metric | kind | labels | what it counts |\n|---|---|---|---|\n")
+	for _, m := range telemetry.Metrics() {
+		fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s |\n", m.Name, m.Kind, strings.Join(m.Labels, "`, `"), m.Help)
+	}
+	for _, table := range []struct {
+		title  string
+		values []telemetry.Value
+	}{
+		{"`outcome` of a request", edge.Outcomes()},
+		{"`state` of a session", telemetry.States()},
+		{"`reason` of `stella_gateway_registrations_refused_total`", telemetry.Refusals()},
+		{"`reason` of `stella_gateway_connections_rejected_total`", telemetry.Rejections()},
+	} {
+		fmt.Fprintf(&b, "\n## %s\n\n| value | meaning |\n|---|---|\n", table.title)
+		for _, v := range table.values {
+			fmt.Fprintf(&b, "| `%s` | %s |\n", v.Name, v.Meaning)
+		}
+	}
+	if *update {
+		if err := os.WriteFile(referenceFile, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	old, err := os.ReadFile(referenceFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(old) != b.String() {
+		t.Error("docs/reference/metrics.md differs from the tables: run go test ./gateway/telemetry -run Reference -update, and look at what changed")
+	}
+}

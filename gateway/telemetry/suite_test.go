@@ -1,0 +1,64 @@
+package telemetry_test
+
+import (
+	"fmt"
+	"testing"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/stella-ops/router/gateway/telemetry"
+)
+
+func TestTelemetry(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "Telemetry")
+}
+
+// The outcomes of these specs.
+const (
+	ok telemetry.Outcome = iota
+	failed
+)
+
+func start(sessions ...telemetry.Session) *telemetry.Telemetry {
+	GinkgoHelper()
+	t, err := telemetry.New(telemetry.Config{
+		Outcomes: []telemetry.Value{ok: {Name: "ok"}, failed: {Name: "failed"}},
+		Sessions: func() []telemetry.Session { return sessions },
+	})
+	Expect(err).NotTo(HaveOccurred())
+	return t
+}
+
+// values are the samples of a metric, by their labels: a histogram's count and, as name_sum, its sum.
+func values(t *telemetry.Telemetry, metric string) map[string]float64 {
+	GinkgoHelper()
+	families, err := t.Gatherer().Gather()
+	Expect(err).NotTo(HaveOccurred())
+	found := map[string]float64{}
+	for _, f := range families {
+		if f.GetName() != metric {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			labels := ""
+			for _, l := range m.GetLabel() {
+				labels += fmt.Sprintf("%s=%s ", l.GetName(), l.GetValue())
+			}
+			switch {
+			case m.GetHistogram() != nil:
+				found[labels+"count"] = float64(m.GetHistogram().GetSampleCount())
+				found[labels+"sum"] = m.GetHistogram().GetSampleSum()
+				for _, b := range m.GetHistogram().GetBucket() {
+					found[fmt.Sprintf("%sle=%v", labels, b.GetUpperBound())] = float64(b.GetCumulativeCount())
+				}
+			case m.GetCounter() != nil:
+				found[labels] = m.GetCounter().GetValue()
+			default:
+				found[labels] = m.GetGauge().GetValue()
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,220 @@
+package telemetry_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/stella-ops/router/gateway/telemetry"
+)
+
+const (
+	requests = "stella_gateway_requests_total"
+	duration = "stella_gateway_request_duration_seconds"
+	inFlight = "stella_gateway_requests_in_flight"
+	invoice  = "endpoint=/invoices/{id} method=GET "
+	billing  = "service=billing version=1.4.0 "
+)
+
+var keys = []telemetry.Key{{Method: "GET", Path: "/invoices/{id}"}, {Method: "POST", Path: "/invoices"}}
+
+var _ = Describe("an endpoint's counters", func() {
+	It("count requests by outcome, what they took, and the bytes of their bodies", func() {
+		t := start()
+		e := t.Offer("billing", "1.4.0", keys)[0]
+		for range 3 {
+			e.Begin()
+		}
+		e.End(ok, time.Millisecond, 10, 100)
+		e.End(failed, time.Minute, 0, 5)
+		Expect(values(t, requests)).To(Equal(map[string]float64{
+			invoice + "outcome=ok " + billing: 1, invoice + "outcome=failed " + billing: 1,
+		}))
+		Expect(values(t, inFlight)).To(Equal(map[string]float64{invoice + billing: 1}))
+		Expect(values(t, "stella_gateway_request_body_bytes_total")).To(Equal(map[string]float64{invoice + billing: 10}))
+		Expect(values(t, "stella_gateway_response_body_bytes_total")).To(Equal(map[string]float64{invoice + billing: 105}))
+		latencies := values(t, duration)
+		prefix := invoice + "outcome=ok " + billing
+		Expect(latencies).To(And(
+			HaveKeyWithValue(prefix+"le=0.0005", 0.0), HaveKeyWithValue(prefix+"le=0.001", 1.0), HaveKeyWithValue(prefix+"le=30", 1.0),
+			HaveKeyWithValue(prefix+"count", 1.0), HaveKeyWithValue(prefix+"sum", 0.001)), "a bound is inclusive, and buckets are cumulative")
+		prefix = invoice + "outcome=failed " + billing
+		Expect(latencies).To(And(HaveKeyWithValue(prefix+"le=30", 0.0), HaveKeyWithValue(prefix+"count", 1.0)))
+	})
+
+	It("make no series before the first request", func() {
+		t := start()
+		t.Offer("billing", "1.4.0", keys)
+		Expect(values(t, requests)).To(BeEmpty())
+		Expect(values(t, inFlight)).To(BeEmpty())
+	})
+
+	It("stay for endpoints that are offered again, and go with those that are not", func() {
+		t := start()
+		for _, e := range t.Offer("billing", "1.4.0", keys) {
+			e.Begin()
+			e.End(ok, 0, 0, 0)
+		}
+		again := t.Offer("billing", "1.4.0", keys[:1])
+		again[0].Begin()
+		again[0].End(ok, 0, 0, 0)
+		Expect(values(t, requests)).To(Equal(map[string]float64{invoice + "outcome=ok " + billing: 2}))
+	})
+
+	It("go when their version is forgotten, and harm nobody who still has them", func() {
+		t := start()
+		e := t.Offer("billing", "1.4.0", keys)[0]
+		other := t.Offer("billing", "2.0.0", keys)[0]
+		e.Begin()
+		other.Begin()
+		t.Forget("billing", "1.4.0")
+		e.End(ok, 0, 0, 0)
+		Expect(values(t, requests)).To(BeEmpty())
+		Expect(values(t, inFlight)).To(Equal(map[string]float64{invoice + "service=billing version=2.0.0 ": 1}))
+	})
+
+	It("have empty labels for requests that lead nowhere", func() {
+		t := start()
+		t.Unmatched().Begin()
+		t.Unmatched().End(failed, 0, 0, 0)
+		Expect(values(t, requests)).To(Equal(map[string]float64{"endpoint= method= outcome=failed service= version= ": 1}))
+	})
+
+	It("lose nothing when many requests end at once", func() {
+		t := start()
+		e := t.Offer("billing", "1.4.0", keys)[0]
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range 1000 {
+					e.Begin()
+					e.End(failed, time.Second, 1, 1)
+				}
+			})
+		}
+		for range 20 {
+			for _, n := range values(t, inFlight) {
+				Expect(n).To(BeNumerically("<=", 8))
+			}
+		}
+		wg.Wait()
+		Expect(values(t, requests)).To(Equal(map[string]float64{invoice + "outcome=failed " + billing: 8000}))
+		Expect(values(t, duration)).To(HaveKeyWithValue(invoice+"outcome=failed "+billing+"sum", 8000.0))
+		Expect(values(t, inFlight)).To(Equal(map[string]float64{invoice + billing: 0}))
+	})
+
+	It("are none where there is no telemetry", func() {
+		var t *telemetry.Telemetry
+		found := t.Offer("billing", "1.4.0", keys)
+		Expect(found).To(Equal(make([]*telemetry.Endpoint, 2)))
+		found[0].Begin()
+		found[0].End(ok, 0, 0, 0)
+		t.Unmatched().Begin()
+		t.Forget("billing", "1.4.0")
+	})
+})
+
+var _ = Describe("sessions", func() {
+	It("are counted by service, version and state, with the age of the oldest HEARTBEAT", func() {
+		now := time.Now()
+		t := start(
+			telemetry.Session{Service: "a", Version: "1.0.0", State: telemetry.StateLive, Beat: now},
+			telemetry.Session{Service: "a", Version: "1.0.0", State: telemetry.StateLive, Beat: now.Add(-time.Hour)},
+			telemetry.Session{Service: "a", Version: "1.0.0", State: telemetry.StateDraining, Beat: now},
+			telemetry.Session{Service: "b", Version: "2.0.0", State: telemetry.StateQuarantined, Beat: now},
+		)
+		Expect(values(t, "stella_gateway_sessions")).To(Equal(map[string]float64{
+			"service=a state=live version=1.0.0 ": 2, "service=a state=draining version=1.0.0 ": 1,
+			"service=b state=quarantined version=2.0.0 ": 1,
+		}))
+		ages := values(t, "stella_gateway_heartbeat_age_seconds")
+		Expect(ages["service=a version=1.0.0 "]).To(BeNumerically("~", 3600, 60))
+		Expect(ages["service=b version=2.0.0 "]).To(BeNumerically("<", 60))
+	})
+})
+
+var _ = Describe("those turned away", func() {
+	It("are counted by reason, from zero on", func() {
+		t := start()
+		t.Refuse(telemetry.RefusedUnsupported)
+		t.Reject(telemetry.RejectedSilent)
+		t.Reject(telemetry.RejectedSilent)
+		refused, rejected := values(t, "stella_gateway_registrations_refused_total"), values(t, "stella_gateway_connections_rejected_total")
+		Expect(refused).To(HaveLen(len(telemetry.Refusals())))
+		Expect(refused).To(And(HaveKeyWithValue("reason=unsupported ", 1.0), HaveKeyWithValue("reason=protocol ", 0.0)))
+		Expect(rejected).To(HaveLen(len(telemetry.Rejections())))
+		Expect(rejected).To(And(HaveKeyWithValue("reason=silent ", 2.0), HaveKeyWithValue("reason=preamble ", 0.0)))
+	})
+})
+
+var _ = Describe("what is served", func() {
+	It("is every metric of the table, with its kind, labels and help, and beside them only Go's and the process's", func() {
+		t := start(telemetry.Session{Service: "a", Version: "1.0.0", State: telemetry.StateLive, Beat: time.Now()})
+		e := t.Offer("billing", "1.4.0", keys)[0]
+		e.Begin()
+		e.End(ok, 0, 1, 1)
+		families, err := t.Gatherer().Gather()
+		Expect(err).NotTo(HaveOccurred())
+		var found []telemetry.Metric
+		for _, f := range families {
+			if strings.HasPrefix(f.GetName(), "go_") || strings.HasPrefix(f.GetName(), "process_") {
+				continue
+			}
+			m := telemetry.Metric{Name: f.GetName(), Kind: telemetry.Kind(strings.ToLower(f.GetType().String())), Help: f.GetHelp()}
+			for _, l := range f.GetMetric()[0].GetLabel() {
+				m.Labels = append(m.Labels, l.GetName())
+			}
+			found = append(found, m)
+		}
+		table := telemetry.Metrics()
+		for i := range table {
+			slices.Sort(table[i].Labels) // as they are served
+		}
+		Expect(found).To(ConsistOf(table))
+	})
+
+	It("is text that Prometheus reads", func() {
+		w := httptest.NewRecorder()
+		start().Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		Expect(w.Code).To(Equal(http.StatusOK))
+		Expect(w.Header().Get("Content-Type")).To(HavePrefix("text/plain; version=0.0.4"))
+		Expect(w.Body.String()).To(And(
+			ContainSubstring("# TYPE stella_gateway_connections_rejected_total counter\n"),
+			ContainSubstring("\ngo_goroutines "), ContainSubstring("\nprocess_open_fds ")))
+	})
+})
+
+// TestCountingDoesNotAllocate holds the hot path to its promise.
+func TestCountingDoesNotAllocate(t *testing.T) {
+	tel, err := telemetry.New(telemetry.Config{Outcomes: []telemetry.Value{{Name: "ok"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := tel.Offer("billing", "1.4.0", keys)[0]
+	e.End(ok, 0, 0, 0) // makes the room for the outcome
+	if n := testing.AllocsPerRun(100, func() { e.Begin(); e.End(ok, time.Millisecond, 1, 1) }); n != 0 {
+		t.Errorf("a request takes %v allocations, expected none", n)
+	}
+}
+
+func BenchmarkEndpoint(b *testing.B) {
+	tel, err := telemetry.New(telemetry.Config{Outcomes: []telemetry.Value{{Name: "ok"}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	e := tel.Offer("billing", "1.4.0", keys)[0]
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			e.Begin()
+			e.End(ok, time.Millisecond, 128, 128)
+		}
+	})
+}
