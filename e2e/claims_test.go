@@ -11,11 +11,13 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/stella-ops/router/gateway"
 )
 
-var _ = Describe("an endpoint that requires claims", func() {
+var _ = everyForm("an endpoint that requires claims", func(start func(settings) *stack) {
 	It("answers 401 to everybody where no authentication is configured", func() {
-		s := startStack()
+		s := start(settings{})
 		mark := s.tap.mark()
 		for _, o := range [][]option{nil, {bearer("anything")}} {
 			a := call(http.MethodGet, s.url("/claimed"), "", o...)
@@ -26,7 +28,7 @@ var _ = Describe("an endpoint that requires claims", func() {
 		Expect(s.tap.requests(mark)).To(BeZero())
 	})
 
-	Describe("with a development key", Ordered, func() {
+	Describe("with a development key", func() {
 		var (
 			s         *stack
 			tokenFile string
@@ -36,7 +38,7 @@ var _ = Describe("an endpoint that requires claims", func() {
 		BeforeAll(func() {
 			dir := GinkgoT().TempDir()
 			tokenFile, keyFile = filepath.Join(dir, "token"), filepath.Join(dir, "key")
-			s = startStack("--dev", "--dev-token-file", tokenFile, "--dev-key", keyFile)
+			s = start(settings{dev: &gateway.Dev{TokenFile: tokenFile, KeyFile: keyFile}})
 		})
 
 		token := func(args ...string) string {
@@ -87,13 +89,16 @@ var _ = Describe("an endpoint that requires claims", func() {
 				g.Expect(info.Mode().Perm()).To(Equal(os.FileMode(0o600)))
 				text, err = os.ReadFile(tokenFile)
 				g.Expect(err).NotTo(HaveOccurred())
-				a := call(http.MethodGet, s.url("/claimed"), "", bearer(strings.TrimSpace(string(text))))
+				a, err := try(http.MethodGet, s.url("/claimed"), http.NoBody, bearer(strings.TrimSpace(string(text))))
+				g.Expect(err).NotTo(HaveOccurred())
 				g.Expect(a.StatusCode).To(Equal(http.StatusOK), "%s", a.body)
 			}).Within(5 * time.Second).Should(Succeed())
 		})
 	})
+})
 
-	It("is all there is beside public: stellagen refuses an endpoint that is neither", func() {
+var _ = Describe("an endpoint with neither claims nor a reason to be public", func() {
+	It("is refused by stellagen", func() {
 		out := generate(map[string]string{"service.go": `// Package shop is a shop.
 //
 //stella:service shop version=1.0.0

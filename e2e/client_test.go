@@ -54,14 +54,16 @@ func bearer(token string) option { return header("Authorization", "Bearer "+toke
 // unknownLength hides the body's length, so that it is sent in chunks.
 func unknownLength(r *http.Request) { r.ContentLength = -1 }
 
-// call sends one request and reads the whole answer.
+// call sends one request and reads the whole answer, which is noted.
 func call(method, url, body string, options ...option) answer {
 	GinkgoHelper()
 	a, err := try(method, url, strings.NewReader(body), options...)
 	Expect(err).NotTo(HaveOccurred())
+	noted.add(a)
 	return a
 }
 
+// try sends one request and reads the whole answer, if one comes.
 func try(method, url string, body io.Reader, options ...option) (answer, error) {
 	req, err := http.NewRequest(method, url, body)
 	if err != nil {
@@ -103,7 +105,7 @@ func raw(addr, text string) (net.Conn, *bufio.Reader) {
 	return conn, bufio.NewReader(conn)
 }
 
-// respond reads one response from a raw connection.
+// respond reads one response from a raw connection, and notes it.
 func respond(r *bufio.Reader, method string) answer {
 	GinkgoHelper()
 	resp, err := http.ReadResponse(r, &http.Request{Method: method})
@@ -111,7 +113,9 @@ func respond(r *bufio.Reader, method string) answer {
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(resp.Body)
 	Expect(err).NotTo(HaveOccurred())
-	return answer{Response: resp, body: string(text)}
+	a := answer{Response: resp, body: string(text)}
+	noted.add(a)
+	return a
 }
 
 // over waits for the end of a raw connection, and says what came instead.
@@ -131,7 +135,8 @@ func newTag() string { return fmt.Sprintf("t%d", tags.Add(1)) }
 // events asks the fixture what happened to the calls of one tag.
 func (s *stack) events(tag string) []fixture.Event {
 	GinkgoHelper()
-	a := call(http.MethodGet, s.url("/journal?tag="+tag), "")
+	a, err := try(http.MethodGet, s.url("/journal?tag="+tag), http.NoBody)
+	Expect(err).NotTo(HaveOccurred())
 	Expect(a.StatusCode).To(Equal(http.StatusOK), "%s", a.body)
 	var j fixture.Journal
 	Expect(json.Unmarshal([]byte(a.body), &j)).To(Succeed())

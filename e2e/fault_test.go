@@ -11,73 +11,124 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/stella-ops/router/e2e/fixture"
 	"github.com/stella-ops/router/spec"
 )
 
-var _ = Describe("a service that dies", func() {
-	var s *stack
+// rejoins waits until the service is served again, as somebody would who did not know that it was away.
+func (s *stack) rejoins() {
+	GinkgoHelper()
+	Eventually(s.status).WithArguments("/items/1").Should(Equal(http.StatusOK))
+}
 
-	BeforeEach(func() { s = startStack() })
+// lose has a call wait while something happens to its service, and returns its answer, which has to come at once, and
+// its tag.
+func (s *stack) lose(happens func()) (a answer, tag string) {
+	GinkgoHelper()
+	tag = newTag()
+	ended := make(chan answer, 1)
+	go func() {
+		defer GinkgoRecover()
+		ended <- call(http.MethodPost, s.url("/wait?tag="+tag), "")
+	}()
+	s.entered(tag)
+	lost := time.Now()
+	happens()
+	Eventually(ended).Should(Receive(&a))
+	Expect(time.Since(lost)).To(BeNumerically("<", time.Second))
+	return a, tag
+}
+
+// breaksOff has something happen to the service during an answer, which must not end as if it were whole.
+func (s *stack) breaksOff(happens func()) {
+	GinkgoHelper()
+	_, r := raw(s.http, "GET /drip?tag="+newTag()+" HTTP/1.1\r\nHost: x\r\n\r\n")
+	resp, err := http.ReadResponse(r, nil)
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { _ = resp.Body.Close() }()
+	Expect(resp.StatusCode).To(Equal(http.StatusOK))
+	Expect(io.ReadFull(resp.Body, make([]byte, 3))).To(Equal(3))
+	happens()
+	_, err = io.Copy(io.Discard, resp.Body)
+	Expect(err).To(MatchError(io.ErrUnexpectedEOF))
+}
+
+// What only a process can do: be killed.
+var _ = Describe("a service that is killed", func() {
+	var (
+		s    *stack
+		kill func()
+	)
+
+	BeforeEach(func() {
+		s = startStack(processes(), settings{})
+		kill = s.fixture.(*process).kill
+	})
 
 	It("fails its calls with 502 at once, then answers 503 with Retry-After, and is served again when it is back", func() {
-		tag := newTag()
-		ended := make(chan answer, 1)
-		go func() {
-			defer GinkgoRecover()
-			ended <- call(http.MethodPost, s.url("/wait?tag="+tag), "")
-		}()
-		s.entered(tag)
-		killed := time.Now()
-		s.fixture.kill()
-		var a answer
-		Eventually(ended).Should(Receive(&a))
-		Expect(time.Since(killed)).To(BeNumerically("<", time.Second))
+		a, _ := s.lose(kill)
 		Expect(a.StatusCode).To(Equal(http.StatusBadGateway))
 		Expect(a.problem().Origin).To(Equal("gateway"))
 
-		Eventually(func() int { return call(http.MethodGet, s.url("/items/1"), "").StatusCode }).
-			Should(Equal(http.StatusServiceUnavailable))
+		Eventually(s.status).WithArguments("/items/1").Should(Equal(http.StatusServiceUnavailable))
 		a = call(http.MethodGet, s.url("/items/1"), "")
 		Expect(a.StatusCode).To(Equal(http.StatusServiceUnavailable))
 		Expect(a.Header.Get("Retry-After")).To(MatchRegexp(`^[1-9]\d*$`))
 		Expect(a.problem().Origin).To(Equal("gateway"))
 
-		s.startFixture()
-		Expect(call(http.MethodGet, s.url("/items/1"), "").StatusCode).To(Equal(http.StatusOK))
-		s.gateway.end()
+		s.startFixture(fixture.Variant{})
 	})
 
 	It("breaks off an answer that has begun, instead of ending it as if it were whole", func() {
-		tag := newTag()
-		_, r := raw(s.http, "GET /drip?tag="+tag+" HTTP/1.1\r\nHost: x\r\n\r\n")
-		resp, err := http.ReadResponse(r, nil)
-		Expect(err).NotTo(HaveOccurred())
-		defer func() { _ = resp.Body.Close() }()
-		Expect(resp.StatusCode).To(Equal(http.StatusOK))
-		Expect(io.ReadFull(resp.Body, make([]byte, 3))).To(Equal(3))
-		s.fixture.kill()
-		_, err = io.Copy(io.Discard, resp.Body)
-		Expect(err).To(MatchError(io.ErrUnexpectedEOF))
-	})
-
-	It("is dialled no more once its own session ended: a gateway that comes back finds it", func() {
-		s.gateway.end()
-		listen := s.tap.gateway
-		s.gateway = startGateway(s.http, listen, s.admin)
-		Eventually(func() int {
-			a, err := try(http.MethodGet, s.url("/items/1"), nil)
-			if err != nil {
-				return 0
-			}
-			return a.StatusCode
-		}).Should(Equal(http.StatusOK))
+		s.breaksOff(kill)
 	})
 })
 
-var _ = Describe("a call that ends early", Ordered, func() {
+var _ = everyForm("a session that is lost", func(start func(settings) *stack) {
 	var s *stack
 
-	BeforeAll(func() { s = startStack() })
+	BeforeAll(func() { s = start(settings{}) })
+
+	It("fails its calls with 502 at once, and ends their handlers' contexts", func() {
+		a, tag := s.lose(s.tap.cut)
+		Expect(a.StatusCode).To(Equal(http.StatusBadGateway))
+		Expect(a.problem().Origin).To(Equal("gateway"))
+		s.rejoins()
+		Expect(s.left(tag).Cause).NotTo(BeEmpty())
+	})
+
+	It("breaks off an answer that has begun, instead of ending it as if it were whole", func() {
+		s.breaksOff(s.tap.cut)
+		s.rejoins()
+	})
+})
+
+var _ = everyForm("a gateway or a service that ends", func(start func(settings) *stack) {
+	var s *stack
+
+	BeforeEach(func() { s = start(settings{}) })
+
+	It("is found again when it comes back: the gateway", func() {
+		s.gateway.end()
+		s.startGateway()
+		s.rejoins()
+		s.settle()
+	})
+
+	It("is found again when it comes back: the service", func() {
+		s.fixture.end()
+		a := call(http.MethodGet, s.url("/items/1"), "")
+		Expect(a.StatusCode).To(Equal(http.StatusServiceUnavailable))
+		Expect(a.Header.Get("Retry-After")).To(MatchRegexp(`^[1-9]\d*$`))
+		Expect(a.problem().Origin).To(Equal("gateway"))
+		s.startFixture(fixture.Variant{})
+	})
+})
+
+var _ = everyForm("a call that ends early", func(start func(settings) *stack) {
+	var s *stack
+
+	BeforeAll(func() { s = start(settings{}) })
 
 	It("answers 504 when the handler is slower than its timeout, and ends the handler's context", func() {
 		tag, mark := newTag(), s.tap.mark()
@@ -149,8 +200,7 @@ var _ = Describe("a call that ends early", Ordered, func() {
 		Expect(call(http.MethodGet, s.url("/items/1"), "").StatusCode).To(Equal(http.StatusOK))
 	})
 
-	It("leaves no descriptor behind when a hundred clients leave at once", func() {
-		before := s.gateway.descriptors()
+	It("takes nothing along when a hundred clients leave at once", func() {
 		tag := newTag()
 		var conns []net.Conn
 		for range 100 {
@@ -162,6 +212,5 @@ var _ = Describe("a call that ends early", Ordered, func() {
 			Expect(c.Close()).To(Succeed())
 		}
 		Eventually(func() int { return len(s.events(tag)) }).Should(Equal(200))
-		Eventually(s.gateway.descriptors).Should(BeNumerically("<=", before+2))
 	})
 })

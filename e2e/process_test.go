@@ -1,25 +1,30 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gexec"
+
+	"github.com/stella-ops/router/e2e/fixture"
 )
 
 // process is one binary that runs. It is killed when its spec or container ends, if it has not ended before.
 type process struct {
 	*gexec.Session
 
-	name string
+	name       string
+	goroutines func() int // nil where nobody asks
 }
 
 // start runs a command with the environment of the suite, without any STELLA_ variable, and env.
@@ -44,12 +49,13 @@ func start(name string, env []string, command string, args ...string) *process {
 	return p
 }
 
-// end asks the process to end, as an operator would, and expects it to do so cleanly.
 func (p *process) end() {
 	GinkgoHelper()
 	p.Signal(syscall.SIGTERM)
 	Eventually(p).Should(gexec.Exit(0), "%s did not end cleanly", p.name)
 }
+
+func (p *process) ended() bool { return p.ExitCode() >= 0 }
 
 // kill ends the process without giving it a chance to say anything.
 func (p *process) kill() {
@@ -58,12 +64,9 @@ func (p *process) kill() {
 	Eventually(p).Should(gexec.Exit())
 }
 
-// descriptors is the number of file descriptors that the process has open.
-func (p *process) descriptors() int {
+func (p *process) held() held {
 	GinkgoHelper()
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.Command.Process.Pid))
-	Expect(err).NotTo(HaveOccurred())
-	return len(entries)
+	return held{descriptors(strconv.Itoa(p.Command.Process.Pid)), p.goroutines()}
 }
 
 // memory is the process's resident memory in bytes.
@@ -77,6 +80,8 @@ func (p *process) memory() int64 {
 	return resident * int64(os.Getpagesize())
 }
 
+func (p *process) log() string { return string(p.Err.Contents()) }
+
 // address returns a loopback address that nobody listens on.
 func address() string {
 	GinkgoHelper()
@@ -86,62 +91,43 @@ func address() string {
 	return l.Addr().String()
 }
 
-// stack is a gateway, the fixture service, and the tap between them.
-type stack struct {
-	http, admin string
-	gateway     *process
-	fixture     *process
-	tap         *tap
-}
-
-// startStack starts a gateway and the fixture, and waits until the service answers through the gateway. The flags go
-// to the gateway.
-func startStack(flags ...string) *stack {
+// gatewayProcess starts stella-gateway.
+func gatewayProcess(s *stack) program {
 	GinkgoHelper()
-	listen := address()
-	s := &stack{http: address(), admin: address(), tap: startTap(listen)}
-	s.gateway = startGateway(s.http, listen, s.admin, flags...)
-	s.startFixture()
-	return s
-}
-
-// startGateway starts a gateway and waits until it takes connections.
-func startGateway(httpAddr, listen, admin string, flags ...string) *process {
-	GinkgoHelper()
-	args := append([]string{"run", "--http", httpAddr, "--listen", "tcp://" + listen, "--admin", admin}, flags...)
+	args := []string{"run", "--http", s.http, "--listen", s.listen, "--admin", s.admin}
+	if d := s.settings.dev; d != nil {
+		args = append(args, "--dev", "--dev-token-file", d.TokenFile, "--dev-key", d.KeyFile)
+	}
+	if s.settings.retain != 0 {
+		args = append(args, "--retain", s.settings.retain.String())
+	}
+	if s.settings.stall != 0 {
+		args = append(args, "--stall", s.settings.stall.String())
+	}
 	p := start("gateway", nil, binary("stella-gateway"), args...)
-	Eventually(func() error {
-		if p.ExitCode() >= 0 {
-			StopTrying(fmt.Sprintf("the gateway ended with %d", p.ExitCode())).Now()
-		}
-		return healthy(admin)
-	}).Should(Succeed())
+	p.goroutines = func() int {
+		GinkgoHelper()
+		a, err := try(http.MethodGet, "http://"+s.admin+"/debug/pprof/goroutine?debug=1", http.NoBody)
+		Expect(err).NotTo(HaveOccurred())
+		var n int
+		_, err = fmt.Sscanf(a.body, "goroutine profile: total %d", &n)
+		Expect(err).NotTo(HaveOccurred(), "%.100s", a.body)
+		return n
+	}
 	return p
 }
 
-func healthy(admin string) error {
-	resp, err := http.Get("http://" + admin + "/healthz")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("/healthz answers %s", resp.Status)
-	}
-	return nil
-}
-
-// startFixture starts the service, and waits until it answers.
-func (s *stack) startFixture() {
+// serviceProcess starts the fixture.
+func serviceProcess(s *stack, v fixture.Variant) program {
 	GinkgoHelper()
-	s.fixture = start("fixture", []string{"STELLA_GATEWAYS=tcp://" + s.tap.address}, filepath.Join(scratch, "fixture"))
-	Eventually(func(g Gomega) {
-		g.Expect(s.fixture).NotTo(gexec.Exit())
-		resp, err := http.Get(s.url("/journal?tag=none"))
-		g.Expect(err).NotTo(HaveOccurred())
-		_ = resp.Body.Close()
-		g.Expect(resp.StatusCode).To(Equal(http.StatusOK))
-	}).Should(Succeed())
+	p := start("fixture", []string{"STELLA_GATEWAYS=" + s.tap.url}, filepath.Join(scratch, "fixture"), append([]string{"-name", v.Name}, v.Only...)...)
+	p.goroutines = func() int {
+		GinkgoHelper()
+		a, err := try(http.MethodGet, s.url("/census"), http.NoBody)
+		Expect(err).NotTo(HaveOccurred())
+		var c fixture.Census
+		Expect(json.Unmarshal([]byte(a.body), &c)).To(Succeed(), "%s", a.body)
+		return c.Goroutines
+	}
+	return p
 }
-
-func (s *stack) url(path string) string { return "http://" + s.http + path }

@@ -9,6 +9,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/stella-ops/router/transports"
 )
 
 // binaries is the directory with stellagen, stella-gateway, billing and echo; scratch is the suite's own.
@@ -22,6 +24,7 @@ const (
 
 func TestEndToEnd(t *testing.T) {
 	RegisterFailHandler(Fail)
+	transports.Register(transports.Transport{Scheme: tapScheme, Dialer: tappedLinks})
 	RunSpecs(t, "end to end")
 }
 

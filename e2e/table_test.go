@@ -15,10 +15,10 @@ import (
 )
 
 // The rows of the table of bad input that one stack can take, one after the other, without harm to the next.
-var _ = Describe("bad input", Ordered, func() {
+var _ = everyForm("bad input", func(start func(settings) *stack) {
 	var s *stack
 
-	BeforeAll(func() { s = startStack() })
+	BeforeAll(func() { s = start(settings{}) })
 
 	Describe("finding the endpoint", func() {
 		It("answers 404 for an unknown path", func() {
@@ -252,7 +252,7 @@ var _ = Describe("bad input", Ordered, func() {
 				p := a.problem()
 				Expect(p.Origin).To(Equal("service"))
 				Expect(a.body).NotTo(ContainSubstring("secret"))
-				Eventually(func() string { return string(s.fixture.Err.Contents()) }).
+				Eventually(s.fixture.log).
 					Should(And(ContainSubstring("the secret of the"), ContainSubstring(p.RequestID)))
 			},
 			Entry("by a panic", "/panic"),
@@ -276,18 +276,6 @@ var _ = Describe("bad input", Ordered, func() {
 				Expect(strings.ToLower(name)).NotTo(ContainSubstring("stella"))
 			}
 			Expect(got).NotTo(HaveKey("X-Nominated"))
-		})
-	})
-
-	Describe("afterwards", func() {
-		It("no file descriptor is left open, and every call's slot is free", func() {
-			http.DefaultClient.CloseIdleConnections()
-			// Each has its listeners and one session; the gateway keeps nothing of a hundred calls and broken clients.
-			Eventually(s.gateway.descriptors).Should(BeNumerically("<", 16))
-			Eventually(s.fixture.descriptors).Should(BeNumerically("<", 12))
-			for _, p := range []*process{s.fixture, s.gateway} {
-				p.end()
-			}
 		})
 	})
 })

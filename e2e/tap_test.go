@@ -2,14 +2,20 @@ package e2e
 
 import (
 	"bufio"
+	"context"
+	"fmt"
 	"io"
 	"net"
+	"net/url"
+	"strings"
 	"sync"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+	"github.com/stella-ops/router/transports/inmemory"
 )
 
 // direction is who sent a frame.
@@ -29,55 +35,83 @@ type seen struct {
 	header spec.Header
 }
 
-// tap is a TCP proxy between service and gateway that notes every frame's header. It does not change a byte. It is
-// safe for concurrent use.
+// tap stands between service and gateway, notes every frame's header, and changes nothing. It is safe for concurrent
+// use.
 type tap struct {
-	address string // where services dial
-	gateway string
-	wg      sync.WaitGroup
+	url     string // what services dial
+	gateway string // what it dials for them
 
 	mu     sync.Mutex
 	frames []seen
-	conns  map[net.Conn]struct{} // nil once the tap has ended
+	open   map[io.Closer]struct{} // nil once the tap has ended
 }
 
-// startTap starts a tap in front of a gateway's address. It ends with its spec or container.
-func startTap(gateway string) *tap {
+func newTap(gateway string) *tap { return &tap{gateway: gateway, open: map[io.Closer]struct{}{}} }
+
+func (t *tap) note(by direction, h spec.Header) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.frames = append(t.frames, seen{by, h})
+}
+
+// keep has c closed when the tap cuts; false means that the end has come.
+func (t *tap) keep(c io.Closer) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open == nil {
+		return false
+	}
+	t.open[c] = struct{}{}
+	return true
+}
+
+func (t *tap) drop(c io.Closer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.open, c)
+}
+
+// cut ends every connection without a word. Services may dial again.
+func (t *tap) cut() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := range t.open {
+		_ = c.Close()
+		delete(t.open, c)
+	}
+}
+
+// close cuts for good.
+func (t *tap) close() {
+	t.cut()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.open = nil
+}
+
+// startProxy starts a tap that is a TCP proxy, for services in other processes. It ends with its spec or container.
+func startProxy(gateway string) *tap {
 	GinkgoHelper()
+	t := newTap(strings.TrimPrefix(gateway, "tcp://"))
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	Expect(err).NotTo(HaveOccurred())
-	t := &tap{address: l.Addr().String(), gateway: gateway, conns: map[net.Conn]struct{}{}}
-	t.wg.Go(func() {
+	t.url = "tcp://" + l.Addr().String()
+	var wg sync.WaitGroup
+	wg.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			t.wg.Go(func() { t.join(conn) })
+			wg.Go(func() { t.join(conn) })
 		}
 	})
 	DeferCleanup(func() {
 		_ = l.Close()
-		t.mu.Lock()
-		for c := range t.conns {
-			_ = c.Close()
-		}
-		t.conns = nil
-		t.mu.Unlock()
-		t.wg.Wait()
+		t.close()
+		wg.Wait()
 	})
 	return t
-}
-
-// keep has conn closed at the end; false means that the end has come.
-func (t *tap) keep(conn net.Conn) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.conns == nil {
-		return false
-	}
-	t.conns[conn] = struct{}{}
-	return true
 }
 
 // join copies between a service's connection and one of its own to the gateway, until either ends.
@@ -91,6 +125,8 @@ func (t *tap) join(service net.Conn) {
 	if !t.keep(service) || !t.keep(gateway) {
 		return
 	}
+	defer t.drop(service)
+	defer t.drop(gateway)
 	var both sync.WaitGroup
 	both.Go(func() { t.copy(gateway, service, byService) })
 	both.Go(func() { t.copy(service, gateway, byGateway) })
@@ -110,13 +146,100 @@ func (t *tap) copy(dst, src net.Conn, by direction) {
 			return
 		}
 		h := spec.GetHeader(head)
-		t.mu.Lock()
-		t.frames = append(t.frames, seen{by, h})
-		t.mu.Unlock()
+		t.note(by, h)
 		if _, err := io.CopyN(dst, r, spec.HeaderSize+int64(h.Length)); err != nil {
 			return
 		}
 	}
+}
+
+// tapScheme is the scheme of a transport of the suite: it dials what another does, through a tap.
+const tapScheme = "tapped"
+
+// tapped are the taps of this process by the names that their URLs have. It is the dialer of their scheme.
+type tapped struct {
+	mu   sync.Mutex
+	next int
+	taps map[string]*tap
+}
+
+var tappedLinks = &tapped{taps: map[string]*tap{}}
+
+// startTapped starts a tap for services in this process. It ends with its spec or container.
+func startTapped(gateway string) *tap {
+	t := newTap(gateway)
+	name := tappedLinks.add(t)
+	t.url = tapScheme + "://" + name
+	DeferCleanup(func() {
+		tappedLinks.remove(name)
+		t.close()
+	})
+	return t
+}
+
+// inmemoryURL returns an inmemory URL that nobody listens on.
+func inmemoryURL() string {
+	tappedLinks.mu.Lock()
+	defer tappedLinks.mu.Unlock()
+	tappedLinks.next++
+	return fmt.Sprintf("%s://gateway-%d", inmemory.Scheme, tappedLinks.next)
+}
+
+func (d *tapped) add(t *tap) (name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.next++
+	name = fmt.Sprintf("tap-%d", d.next)
+	d.taps[name] = t
+	return name
+}
+
+func (d *tapped) remove(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.taps, name)
+}
+
+// Dial opens a link to the gateway of the tap that the URL names.
+func (d *tapped) Dial(ctx context.Context, u *url.URL) (transports.Link, error) {
+	d.mu.Lock()
+	t := d.taps[u.Host]
+	d.mu.Unlock()
+	if t == nil {
+		return nil, fmt.Errorf("tap: there is none at %s", u)
+	}
+	link, err := transports.Dial(ctx, t.gateway)
+	if err != nil {
+		return nil, err
+	}
+	l := &tappedLink{link, t}
+	if !t.keep(l) {
+		_ = l.Close()
+		return nil, fmt.Errorf("tap: %s has ended", u)
+	}
+	return l, nil
+}
+
+// tappedLink is the service's end of a link.
+type tappedLink struct {
+	transports.Link
+
+	tap *tap
+}
+
+func (l *tappedLink) ReadFrame() (*transports.Frame, error) {
+	f, err := l.Link.ReadFrame()
+	if err == nil {
+		l.tap.note(byGateway, f.Header())
+	}
+	return f, err
+}
+
+func (l *tappedLink) WriteFrames(batch []*transports.Frame) error {
+	for _, f := range batch {
+		l.tap.note(byService, f.Header())
+	}
+	return l.Link.WriteFrames(batch)
 }
 
 // mark is a point in what the tap has seen.

@@ -46,17 +46,17 @@ var _ = Describe("docs/tutorial.md", func() {
 		run(binary("stellagen"), "check", "./...")
 		run("go", "build", "-trimpath", "-o", "service", "./cmd/hello")
 
-		httpAddr, listen := address(), address()
-		gateway := startGateway(httpAddr, listen, address())
-		hello := start("hello", []string{"STELLA_GATEWAYS=tcp://" + listen}, filepath.Join(dir, "service"))
+		s := &stack{form: processes(), http: address(), admin: address(), listen: "tcp://" + address()}
+		s.startGateway()
+		hello := start("hello", []string{"STELLA_GATEWAYS=" + s.listen}, filepath.Join(dir, "service"))
 		Eventually(func() string {
-			a, err := try(http.MethodGet, "http://"+httpAddr+"/hello/Ada", nil)
+			a, err := try(http.MethodGet, s.url("/hello/Ada"), nil)
 			if err != nil {
 				return err.Error()
 			}
 			return a.body
 		}).Should(MatchJSON(`{"text":"Hello, Ada!"}`))
 		hello.end()
-		gateway.end()
+		s.gateway.end()
 	}, NodeTimeout(2*time.Minute))
 })
