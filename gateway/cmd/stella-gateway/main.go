@@ -26,6 +26,7 @@ import (
 
 	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/spec"
 
 	_ "github.com/stella-ops/router/transports/tcp"
@@ -82,7 +83,7 @@ func run(args []string, s streams) (code int) {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("stella-gateway"), kong.Description("HTTP ingress for services that dial in."),
 		kong.Writers(s.out, s.err), kong.Exit(func(code int) { panic(exited(code)) }), kong.UsageOnError(),
-		kong.Vars{"http": gateway.DefaultHTTP, "listen": gateway.DefaultListen, "admin": gateway.DefaultAdmin, "grace": gateway.DefaultGrace.String()})
+		kong.Vars{"http": gateway.DefaultHTTP, "listen": gateway.DefaultListen, "admin": gateway.DefaultAdmin, "grace": gateway.DefaultGrace.String(), "retain": routing.DefaultRetain.String()})
 	if err != nil {
 		return fail(s, err)
 	}
@@ -118,6 +119,8 @@ type runCmd struct {
 
 	Grace time.Duration `default:"${grace}" env:"STELLA_GRACE" help:"How long open requests may take at the end (${default})." placeholder:"DURATION"`
 
+	Retain time.Duration `default:"${retain}" env:"STELLA_RETAIN" help:"How long the endpoints of a service without instances stay known (${default})." placeholder:"DURATION"`
+
 	LogLevel slog.Level `default:"INFO" env:"STELLA_LOG_LEVEL" help:"DEBUG writes an access log, too (${default})." placeholder:"LEVEL"`
 
 	Dev bool `env:"STELLA_DEV" help:"Development mode, loopback only: accept tokens that a local key signs."`
@@ -129,12 +132,14 @@ type runCmd struct {
 
 func (c *runCmd) config(log io.Writer) (gateway.Config, error) {
 	cfg := gateway.Config{
-		HTTP: c.HTTP, Listen: c.Listen, Admin: c.Admin, Region: c.Region, Node: c.Node, Grace: c.Grace,
+		HTTP: c.HTTP, Listen: c.Listen, Admin: c.Admin, Region: c.Region, Node: c.Node, Grace: c.Grace, Retain: c.Retain,
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: c.LogLevel})),
 	}
 	switch {
 	case c.Grace <= 0:
 		return cfg, fmt.Errorf("%w: --grace %v, expected more than nothing", gateway.ErrConfig, c.Grace)
+	case c.Retain <= 0:
+		return cfg, fmt.Errorf("%w: --retain %v, expected more than nothing", gateway.ErrConfig, c.Retain)
 	case c.Dev && c.DevTokenFile == "":
 		return cfg, fmt.Errorf("%w: --dev needs --dev-token-file", gateway.ErrConfig)
 	case !c.Dev && (c.DevTokenFile != "" || c.DevKey != ""):

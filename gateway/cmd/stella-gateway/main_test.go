@@ -45,6 +45,7 @@ var _ = Describe("the command", func() {
 		Entry("development without a file", "--dev needs --dev-token-file", "run", "--dev"),
 		Entry("a token file without development", "need --dev", "run", "--dev-token-file", "x"),
 		Entry("no grace", "--grace 0s", "run", "--grace", "0s"),
+		Entry("no retention", "--retain 0s", "run", "--retain", "0s"),
 		Entry("a claim without a value", "expected TYPE=VALUE", "token", "--dev-key", "x", "--claim", "scope"),
 		Entry("a missing key", "no such file", "token", "--dev-key", "/does/not/exist", "--claim", "a=b"),
 	)
