@@ -39,7 +39,8 @@ type Exchange struct {
 	written int64
 	problem *problem // the gateway's own answer
 	aborted bool
-	gone    bool // aborted since the client has left
+	gone    bool           // aborted since the client has left
+	blamed  *verdictOnBody // aborted since the request's body failed
 }
 
 var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
@@ -74,6 +75,9 @@ func (x *Exchange) answered() bool { return x.status != 0 }
 // abort ends the exchange without an answer, or breaks off the one that has begun. status is for the log.
 func (x *Exchange) abort(status int) {
 	x.aborted, x.gone = true, status == statusClientGone || x.ctx.Err() != nil
+	if x.pump != nil { // a later verdict would only say that the exchange has been aborted
+		x.blamed = x.pump.verdict.Load()
+	}
 	if x.status == 0 {
 		x.status = status
 	}

@@ -26,7 +26,7 @@ func Outcomes() []telemetry.Value {
 		outcomeClientGone:  {Name: "client_gone", Meaning: "The client left before the answer was whole."},
 		outcomeBrokenOff: {
 			Name:    "broken_off",
-			Meaning: "The answer was broken off after its header: the service was lost, was silent for too long, or did not keep to its Content-Length.",
+			Meaning: "The answer was broken off after its header: the service was lost, gave up, took too long, or did not keep to its Content-Length.",
 		},
 	}
 	for _, k := range kinds {
@@ -37,10 +37,14 @@ func Outcomes() []telemetry.Value {
 
 // outcome is what has become of the request.
 func (x *Exchange) outcome() telemetry.Outcome {
+	why, gone := x.problem, x.gone
+	if x.blamed != nil {
+		why, gone = x.blamed.problem, x.blamed.problem == nil
+	}
 	switch {
-	case x.problem != nil:
-		return outcomeProblem + telemetry.Outcome(slices.Index(kinds, x.problem.Kind))
-	case x.gone:
+	case why != nil:
+		return outcomeProblem + telemetry.Outcome(slices.Index(kinds, why.Kind))
+	case gone:
 		return outcomeClientGone
 	case x.aborted:
 		return outcomeBrokenOff
