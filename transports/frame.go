@@ -101,6 +101,21 @@ func (f *Frame) Meta() []byte {
 // Body is the payload after the metadata of a received frame.
 func (f *Frame) Body() []byte { return f.b[spec.HeaderSize+int(f.Header().MetaLen):] }
 
+// Absorb appends the body of g, which has no metadata, to that of f, and releases g. It does so only where f has the room
+// for it and no other holder, and reports whether it has.
+func (f *Frame) Absorb(g *Frame) bool {
+	body := g.Payload()
+	if f.refs.Load() != 1 || cap(f.b)-len(f.b) < len(body) {
+		return false
+	}
+	f.b = append(f.b, body...)
+	h := spec.GetHeader(f.b)
+	h.Length += uint32(len(body))
+	h.Put(f.b)
+	g.Release()
+	return true
+}
+
 // NewControl returns a sealed frame whose payload is metadata alone.
 func NewControl(t spec.FrameType, stream, aux uint32, meta []byte) *Frame {
 	f := NewFrame(len(meta))

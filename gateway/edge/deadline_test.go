@@ -1,8 +1,8 @@
 package edge_test
 
 import (
-	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,7 +39,7 @@ var _ = Describe("the stall limit", func() {
 	const stall, longer = 200 * time.Millisecond, 500 * time.Millisecond
 
 	for _, version := range []int{1, 2} {
-		It("does not count the silence of a service within its answer, over HTTP/"+fmt.Sprint(version), func() {
+		It("does not count the silence of a service within its answer, over HTTP/"+strconv.Itoa(version), func() {
 			r := start(stallsAfter(stall))
 			r.join(identity{}, quietly(longer), endpoint("GET", "/a", streams))
 			if version == 2 {
@@ -52,7 +52,7 @@ var _ = Describe("the stall limit", func() {
 			}
 		})
 
-		It("does not count the time that a service takes before it reads on, over HTTP/"+fmt.Sprint(version), func() {
+		It("does not count the time that a service takes before it reads on, over HTTP/"+strconv.Itoa(version), func() {
 			r := start(stallsAfter(stall))
 			r.join(identity{}, func(in *session.Incoming) {
 				<-time.After(longer)

@@ -1,6 +1,6 @@
 // Package inmemory is the reference transport: links between goroutines of one process, for tests and services that
-// live beside their gateway. Frames are handed over, not copied, so neither end may write to one it has sent or
-// received. URLs are inmemory://name; the names are the process's.
+// live beside their gateway. Frames are handed over, not copied, so an end may write neither to one that it has sent
+// nor, as long as somebody else holds it, to one that it has received. URLs are inmemory://name; the names are the process's.
 package inmemory
 
 import (

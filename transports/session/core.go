@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -148,13 +149,20 @@ func (c *core) leave(code spec.Code, why string, err error) {
 
 // flush waits until what is queued has left, at most closeTimeout.
 func (c *core) flush() {
-	timer := time.NewTimer(closeTimeout)
-	defer timer.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	_ = c.flushUntil(ctx) // whatever has not left by then is lost
+}
+
+// flushUntil waits until what is queued has left or the session is dead. It fails when ctx ends before.
+func (c *core) flushUntil(ctx context.Context) error {
 	select {
 	case <-c.w.flushed():
 	case <-c.done:
-	case <-timer.C:
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
+	return nil
 }
 
 // Done is closed when the session is dead and every call on it has been told.

@@ -45,6 +45,7 @@ type Service struct {
 	mu       sync.Mutex
 	calls    map[uint32]*Incoming // being served
 	draining bool
+	dead     bool
 	empty    chan struct{} // closed when no call is left, once Drain asks
 }
 
@@ -121,19 +122,24 @@ func (s *Service) InFlight() int {
 // cancelled with SHUTDOWN, which it then reports as ctx's error. The session is closed when it returns.
 func (s *Service) Drain(ctx context.Context) error {
 	s.mu.Lock()
-	if s.empty == nil {
+	first := s.empty == nil
+	if first {
 		s.draining, s.empty = true, make(chan struct{})
 		if len(s.calls) == 0 {
 			close(s.empty)
 		}
-		s.w.enqueue(transports.NewControl(spec.TypeGoAway, 0, uint32(spec.CodeShutdown), nil))
 	}
 	empty := s.empty
 	s.mu.Unlock()
+	if first {
+		s.w.enqueue(transports.NewControl(spec.TypeGoAway, 0, uint32(spec.CodeShutdown), nil))
+	}
 	var err error
 	select {
 	case <-empty:
-		s.flush() // answers that were given still have to leave
+		if err = s.flushUntil(ctx); err != nil {
+			err = fmt.Errorf("session: drain: answers had not left: %w", err)
+		}
 	case <-s.done:
 	case <-ctx.Done():
 		err = fmt.Errorf("session: drain: calls were still open: %w", context.Cause(ctx))
@@ -210,6 +216,11 @@ func (s *Service) onRequest(f *transports.Frame, h spec.Header) error {
 		return protocolError("REQUEST on the odd stream %d", h.Stream)
 	}
 	s.mu.Lock()
+	if s.dead { // it was read before the session died, and nobody waits for an answer
+		s.mu.Unlock()
+		f.Release()
+		return nil
+	}
 	if s.calls[h.Stream] != nil {
 		s.mu.Unlock()
 		f.Release()
@@ -268,6 +279,9 @@ func (s *Service) forget(c *Incoming) {
 
 // loseAll ends the context of every call: the session is dead.
 func (s *Service) loseAll(err error) {
+	s.mu.Lock()
+	s.dead = true
+	s.mu.Unlock()
 	for _, c := range s.snapshot() {
 		c.lost(err)
 	}

@@ -24,6 +24,10 @@ type stream struct {
 	err  error // why the call ended before both halves did; set once
 }
 
+// smallData is up to how many bytes a data frame is worth copying into the one before it: credit counts bytes, and a
+// peer that sends a few at a time must not make this end hold a buffer for each.
+const smallData = 4 << 10
+
 // receiving is the half that the peer sends. Its queue never holds more than the credit granted.
 type receiving struct {
 	queue    []*transports.Frame
@@ -88,10 +92,12 @@ func (st *stream) receive(f *transports.Frame, h spec.Header) (flow bool, err er
 		f.Release()
 		return true, nil
 	}
-	if h.Length > 0 {
-		st.recv.queue = append(st.recv.queue, f)
-	} else {
+	switch n := len(st.recv.queue); {
+	case h.Length == 0:
 		f.Release()
+	case n > 0 && h.Length <= smallData && st.recv.queue[n-1].Absorb(f):
+	default:
+		st.recv.queue = append(st.recv.queue, f)
 	}
 	if h.Flags&spec.FlagEnd != 0 {
 		st.recv.ended = true

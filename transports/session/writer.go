@@ -1,6 +1,7 @@
 package session
 
 import (
+	"fmt"
 	"runtime"
 	"sync"
 
@@ -8,11 +9,16 @@ import (
 	"github.com/stella-ops/router/transports"
 )
 
-// Bounds of the writer, in bytes.
+// Bounds of the writer.
 const (
-	maxBatch   = 512 << 10 // what one write takes
-	maxPending = 4 << 20   // what may wait; beyond it new calls are refused
+	maxBatch   = 512 << 10 // bytes that one write takes
+	maxPending = 4 << 20   // bytes that may wait, data aside; beyond it new calls are refused
+	maxWaiting = 128 << 10 // frames that may wait when another one is owed; beyond it the session ends
 )
+
+var errOwed = &Error{
+	Code: spec.CodeFlow, Reason: fmt.Sprintf("the peer asks for more than it takes: over %d frames wait to be written", maxWaiting),
+}
 
 // turns is how many batches a sender writes before it hands over, so that its own deadline holds.
 const turns = 4
@@ -25,13 +31,13 @@ const turns = 4
 // The reading goroutine never writes: it enqueues, and the writer's own goroutine, run, takes it from there.
 type writer struct {
 	link transports.Link
-	fail func(error) // told of the first write error
+	fail func(error) // told of write errors, and of a peer that is owed too much
 
 	mu      sync.Mutex
 	control queue
 	streams queue
 	spare   queue
-	pending int  // bytes waiting
+	pending int  // bytes waiting, without data: of that a stream has one frame at most, which must not keep others out
 	busy    bool // somebody writes
 	handed  bool // busy, and run is to go on
 	closed  bool
@@ -64,7 +70,9 @@ func (w *writer) send(f *transports.Frame, owner *stream) error {
 		return ErrClosed
 	}
 	w.streams.push(f, owner)
-	w.pending += len(f.Bytes())
+	if owner == nil {
+		w.pending += len(f.Bytes())
+	}
 	if w.busy {
 		w.mu.Unlock()
 		return nil
@@ -79,6 +87,9 @@ func (w *writer) send(f *transports.Frame, owner *stream) error {
 // enqueue queues f, which it takes over, and leaves the writing to others: the call returns at once. Frames on
 // stream 0 and CREDIT go into the lane that is written first. The others must not overtake what their stream has
 // queued: a CANCEL written before its REQUEST would be lost.
+//
+// How many frames are owed is up to the peer, and so is whether they can leave: when too many wait, the session ends.
+// The caller therefore holds no lock that ending it takes.
 func (w *writer) enqueue(f *transports.Frame) {
 	h := f.Header()
 	w.mu.Lock()
@@ -93,9 +104,13 @@ func (w *writer) enqueue(f *transports.Frame) {
 		w.streams.push(f, nil)
 	}
 	w.pending += len(f.Bytes())
+	over := len(w.control.frames)+len(w.streams.frames) > maxWaiting
 	busy := w.busy
 	w.mu.Unlock()
-	if !busy {
+	switch {
+	case over:
+		w.fail(errOwed)
+	case !busy:
 		w.wake()
 	}
 }
@@ -181,20 +196,23 @@ func (w *writer) tellIdle() {
 func (w *writer) take() queue {
 	batch, size := w.spare, 0
 	w.spare = queue{}
-	for i, f := range w.control.frames {
+	for _, f := range w.control.frames {
 		size += len(f.Bytes())
-		batch.push(f, w.control.owners[i])
+		batch.push(f, nil)
 	}
+	w.pending -= size
 	w.control.reset(len(w.control.frames))
 	n := 0
 	for n < len(w.streams.frames) && (n == 0 || size < maxBatch) {
-		f := w.streams.frames[n]
+		f, owner := w.streams.frames[n], w.streams.owners[n]
 		size += len(f.Bytes())
-		batch.push(f, w.streams.owners[n])
+		if owner == nil {
+			w.pending -= len(f.Bytes())
+		}
+		batch.push(f, owner)
 		n++
 	}
 	w.streams.reset(n)
-	w.pending -= size
 	return batch
 }
 
