@@ -43,11 +43,19 @@ func forms() []form {
 // processes is the form in which the product is used.
 func processes() form { return forms()[0] }
 
-// everyForm runs the same rows in every form. The rows start their stack with what they are given. An answer that is
-// not the one that an earlier form gave to the same row fails the row.
+// overTCP are the forms in which anybody may connect where services do.
+func overTCP() []form { return []form{forms()[0], forms()[2]} }
+
+// everyForm runs the same rows in every form.
 func everyForm(text string, rows func(start func(settings) *stack)) bool {
+	return inForms(text, forms(), rows)
+}
+
+// inForms runs the same rows in several forms. The rows start their stack with what they are given. An answer that is
+// not the one that another form gave to the same row fails the row.
+func inForms(text string, forms []form, rows func(start func(settings) *stack)) bool {
 	return Describe(text, func() {
-		for _, f := range forms() {
+		for _, f := range forms {
 			Describe(f.name, Ordered, ContinueOnFailure, func() {
 				BeforeEach(noted.forget)
 				AfterEach(noted.compare)
@@ -113,8 +121,10 @@ func (n *notes) compare() {
 
 // settings are what a row asks of its gateway. The zero value means the defaults.
 type settings struct {
-	dev           *gateway.Dev
-	retain, stall time.Duration
+	dev     *gateway.Dev
+	retain  time.Duration
+	stall   time.Duration   // where it can be set: it has no flag
+	service fixture.Variant // instead of the whole fixture
 }
 
 // program is a gateway or a service that runs.
@@ -155,7 +165,7 @@ func startStack(f form, c settings) *stack {
 	s := &stack{form: f, settings: c, http: address(), admin: address(), listen: f.listen(), rest: map[program]held{}}
 	s.tap = f.tap(s.listen)
 	s.startGateway()
-	s.startFixture(fixture.Variant{})
+	s.startFixture(c.service)
 	return s
 }
 
@@ -198,18 +208,24 @@ func (s *stack) settle() {
 	}
 }
 
-// finish expects everything to have been given back, and ends what has not ended.
-func (s *stack) finish() {
-	programs := []program{s.fixture, s.gateway}
-	programs = slices.DeleteFunc(programs, func(p program) bool { return p == nil || p.ended() })
-	for _, p := range programs {
-		if rest, settled := s.rest[p]; settled {
+// rested expects everything to have been given back.
+func (s *stack) rested() {
+	GinkgoHelper()
+	for p, rest := range s.rest {
+		if !p.ended() {
 			Eventually(p.held).Should(And(
 				HaveField("Descriptors", BeNumerically("<=", rest.Descriptors)), HaveField("Goroutines", BeNumerically("<=", rest.Goroutines))))
 		}
 	}
-	for _, p := range programs {
-		p.end()
+}
+
+// finish expects everything to have been given back, and ends what has not ended.
+func (s *stack) finish() {
+	s.rested()
+	for _, p := range []program{s.fixture, s.gateway} {
+		if p != nil && !p.ended() {
+			p.end()
+		}
 	}
 }
 

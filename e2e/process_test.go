@@ -17,6 +17,7 @@ import (
 	"github.com/onsi/gomega/gexec"
 
 	"github.com/stella-ops/router/e2e/fixture"
+	"github.com/stella-ops/router/gateway/edge"
 )
 
 // process is one binary that runs. It is killed when its spec or container ends, if it has not ended before.
@@ -101,9 +102,7 @@ func gatewayProcess(s *stack) program {
 	if s.settings.retain != 0 {
 		args = append(args, "--retain", s.settings.retain.String())
 	}
-	if s.settings.stall != 0 {
-		args = append(args, "--stall", s.settings.stall.String())
-	}
+	s.settings.stall = edge.DefaultStall
 	p := start("gateway", nil, binary("stella-gateway"), args...)
 	p.goroutines = func() int {
 		GinkgoHelper()
