@@ -89,7 +89,9 @@ var _ = Describe("what becomes of a request", func() {
 		r.do("POST", "/a/%00", "")
 		r.do("POST", "/a/1", "", "Stella-Version", "9.9.9")
 		r.do("OPTIONS", "/a/1", "")
-		none := func(outcome string) string { return `endpoint="",method="",outcome="` + outcome + `",service="",version=""` }
+		none := func(outcome string) string {
+			return `endpoint="",method="",outcome="` + outcome + `",service="",version=""`
+		}
 		Eventually(func() map[string]float64 { return r.counted(requestsTotal) }).WithTimeout(patience).Should(Equal(map[string]float64{
 			none("not_found"): 2, none("method_not_allowed"): 1, none("bad_path"): 1, none("version_not_found"): 1, none("ok"): 1,
 		}))
