@@ -13,6 +13,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
 	"github.com/stella-ops/router/transports/session"
@@ -33,10 +34,7 @@ func (r *running) offer(instance spec.Instance, manifest []byte) *session.Servic
 
 // services is what /v1/services shows.
 type services struct {
-	Services []struct {
-		Service, Version, ManifestDigest, ContractDigest, Warning string
-		Instances                                                 []struct{ ID, ManifestDigest, Quarantine string }
-	}
+	Services []routing.ServiceView `json:"services"`
 }
 
 func (r *running) services() services {
@@ -113,7 +111,8 @@ var _ = Describe("the manifest as the one truth", func() {
 
 		Expect(live.Close()).To(Succeed())
 		Eventually(r.services).WithTimeout(patience).Should(HaveField("Services", ConsistOf(
-			And(HaveField("ManifestDigest", spec.Digest(second)), HaveField("Warning", ContainSubstring("the contract "+firstContract+" was replaced by "+one.ContractDigest)),
+			And(HaveField("ManifestDigest", spec.Digest(second)),
+				HaveField("Warning", ContainSubstring("the contract "+firstContract+" was replaced by "+one.ContractDigest)),
 				HaveField("Instances", ConsistOf(And(HaveField("ID", "second"), HaveField("Quarantine", ""))))))))
 	})
 })

@@ -45,7 +45,7 @@ func (f *front) ambiguous() bool {
 func (f *front) read(p []byte) (int, error) {
 	n, err := f.r.Body.Read(p)
 	f.received += int64(n)
-	return n, err //nolint:wrapcheck // see fault, which tells the causes apart
+	return n, err
 }
 
 // deadlines is what net/http's writers implement.

@@ -220,7 +220,7 @@ var _ = Describe("a version with another contract", func() {
 		v := w.version(in)
 		Expect(v.Instances).To(HaveLen(2))
 		Expect(v.ManifestDigest).To(Equal(old.Session.Hello().ManifestDigest))
-		Expect(v.Instances).To(ContainElement(HaveField("Manifest", in.Session.Hello().ManifestDigest)))
+		Expect(v.Instances).To(ContainElement(HaveField("ManifestDigest", in.Session.Hello().ManifestDigest)))
 	})
 
 	It("is a matter of its own version only", func() {

@@ -23,17 +23,17 @@ type ServiceView struct {
 
 // InstanceView is one connected instance, as operators see it.
 type InstanceView struct {
-	ID         string    `json:"id"`
-	Region     string    `json:"region"`
-	Health     Health    `json:"health"`
-	Status     string    `json:"status"` // what it says of itself
-	InFlight   int       `json:"inFlight"`
-	Lease      int       `json:"lease"`
-	Remote     string    `json:"remote"`
-	Since      time.Time `json:"since"`
-	Heartbeat  time.Time `json:"heartbeat"`            // when it came last
-	Manifest   string    `json:"manifestDigest"`       // its own: documentation may differ under one contract
-	Quarantine string    `json:"quarantine,omitempty"` // why it is not routed
+	ID             string    `json:"id"`
+	Region         string    `json:"region"`
+	Health         Health    `json:"health"`
+	Status         string    `json:"status"` // what it says of itself
+	InFlight       int       `json:"inFlight"`
+	Lease          int       `json:"lease"`
+	Remote         string    `json:"remote"`
+	Since          time.Time `json:"since"`
+	Heartbeat      time.Time `json:"heartbeat"`            // when it came last
+	ManifestDigest string    `json:"manifestDigest"`       // its own: documentation may differ under one contract
+	Quarantine     string    `json:"quarantine,omitempty"` // why it is not routed
 }
 
 // EndpointView is one endpoint in one version, as operators see it: what the manifest says, and what is there now.
@@ -101,7 +101,7 @@ func (in *Instance) view() InstanceView {
 	return InstanceView{
 		ID: in.ID(), Region: in.Session.Hello().Instance.Region, Health: in.health, Status: string(*in.status.Load()),
 		InFlight: in.Session.InFlight(), Lease: in.Session.Lease(), Remote: in.Session.Remote(), Since: in.since.UTC(),
-		Heartbeat: time.Unix(0, in.beat.Load()).UTC(), Manifest: in.offered.digest, Quarantine: in.quarantine,
+		Heartbeat: time.Unix(0, in.beat.Load()).UTC(), ManifestDigest: in.offered.digest, Quarantine: in.quarantine,
 	}
 }
 

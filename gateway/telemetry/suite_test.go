@@ -2,6 +2,7 @@ package telemetry_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -42,10 +43,11 @@ func values(t *telemetry.Telemetry, metric string) map[string]float64 {
 			continue
 		}
 		for _, m := range f.GetMetric() {
-			labels := ""
+			var b strings.Builder
 			for _, l := range m.GetLabel() {
-				labels += fmt.Sprintf("%s=%s ", l.GetName(), l.GetValue())
+				fmt.Fprintf(&b, "%s=%s ", l.GetName(), l.GetValue())
 			}
+			labels := b.String()
 			switch {
 			case m.GetHistogram() != nil:
 				found[labels+"count"] = float64(m.GetHistogram().GetSampleCount())
