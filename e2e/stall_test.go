@@ -14,7 +14,7 @@ import (
 
 // slowBody is a request whose body does not come as it should.
 type slowBody struct {
-	name, head string // TAG in head is the call's
+	name, head string   // TAG in head is the call's
 	first      string   // of the body; then nothing, or
 	slowly     []string // these parts, one after the other: it takes 1.2 times the stall limit
 	status     int
