@@ -4,10 +4,12 @@ package tcp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/stella-ops/router/transports"
@@ -23,6 +25,8 @@ const (
 	dialTimeout = 5 * time.Second
 	// opening bounds the connections that have not yet become a link; further ones wait in the kernel's queue.
 	opening = 256
+	// Bounds of the wait after accepting has failed for want of file descriptors or memory.
+	minPause, maxPause = 5 * time.Millisecond, time.Second
 )
 
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}
@@ -76,9 +80,13 @@ func listen(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (trans
 	if err != nil {
 		return nil, fmt.Errorf("tcp: %w", err)
 	}
+	return newListener(ln, cfg), nil
+}
+
+func newListener(ln net.Listener, cfg transports.ListenConfig) *listener {
 	l := &listener{ln: ln, cfg: cfg, links: make(chan transports.Link), done: make(chan struct{})}
 	l.wg.Go(l.accept)
-	return l, nil
+	return l
 }
 
 type listener struct {
@@ -93,12 +101,17 @@ type listener struct {
 
 func (l *listener) accept() {
 	slots := make(chan struct{}, opening)
+	pause := time.Duration(0)
 	for {
 		conn, err := l.ln.Accept()
 		if err != nil {
+			if pause = min(max(2*pause, minPause), maxPause); exhausted(err) && l.rest(pause, err) {
+				continue
+			}
 			l.end(err)
 			return
 		}
+		pause = 0
 		select {
 		case slots <- struct{}{}:
 		case <-l.done:
@@ -109,6 +122,31 @@ func (l *listener) accept() {
 			defer func() { <-slots }()
 			l.open(conn)
 		})
+	}
+}
+
+// exhausted reports whether accepting failed because the machine is out of something, for now.
+func exhausted(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// rest waits before the next attempt to accept. It is false when the listener has been closed.
+func (l *listener) rest(pause time.Duration, why error) bool {
+	if l.cfg.Rejected != nil {
+		l.cfg.Rejected(l.ln.Addr().String(), fmt.Errorf("tcp: accept, again in %v: %w", pause, why))
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-l.done:
+		return false
 	}
 }
 

@@ -1,0 +1,80 @@
+package tcp
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stella-ops/router/transports"
+)
+
+// starved is a listener on a machine that is out of file descriptors for a while.
+type starved struct {
+	net.Listener
+
+	left atomic.Int32 // failures to come
+}
+
+func (s *starved) Accept() (net.Conn, error) {
+	if s.left.Add(-1) >= 0 {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return s.Listener.Accept()
+}
+
+func starve(t *testing.T, failures int32) *starved {
+	t.Helper()
+	var lc net.ListenConfig
+	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &starved{Listener: ln}
+	s.left.Store(failures)
+	return s
+}
+
+func TestListenerOutlivesAMachineOutOfFileDescriptors(t *testing.T) {
+	const failures = 3
+	s := starve(t, failures)
+	var told atomic.Int32
+	l := newListener(s, transports.ListenConfig{Rejected: func(string, error) { told.Add(1) }})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	far, err := dialer{}.Dial(ctx, &url.URL{Scheme: Scheme, Host: s.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := told.Load(); n != failures {
+		t.Errorf("told of %d failures, expected %d", n, failures)
+	}
+	for _, c := range []io.Closer{near, far, l} {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestStarvedListenerIsClosedAtOnce(t *testing.T) {
+	l := newListener(starve(t, 1<<20), transports.ListenConfig{})
+	began := time.Now()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > maxPause/2 {
+		t.Errorf("closing took %v", took)
+	}
+	if _, err := l.Accept(); err == nil {
+		t.Error("a closed listener accepted")
+	}
+}
