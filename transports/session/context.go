@@ -52,14 +52,11 @@ func (c *callContext) Done() <-chan struct{} {
 // Err implements [context.Context].
 func (c *callContext) Err() error {
 	c.mu.Lock()
-	late := c.err == nil && !c.until.IsZero() && !time.Now().Before(c.until)
-	err := c.err
-	c.mu.Unlock()
-	if !late {
-		return err
+	defer c.mu.Unlock()
+	if c.err == nil && !c.until.IsZero() && !time.Now().Before(c.until) {
+		c.endLocked(errLate)
 	}
-	c.expire()
-	return context.DeadlineExceeded
+	return c.err
 }
 
 // Value implements [context.Context].
@@ -96,23 +93,32 @@ func (c *callContext) stop() {
 	}
 }
 
+// expire ends the context at its deadline, unless that has been lifted while the timer went off.
 func (c *callContext) expire() {
-	c.end(&Error{Code: spec.CodeDeadline, Reason: "the call's time is up"})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.until.IsZero() {
+		c.endLocked(errLate)
+	}
 }
+
+var errLate = &Error{Code: spec.CodeDeadline, Reason: "the call's time is up"}
 
 // end ends the context; the first cause counts.
 func (c *callContext) end(cause error) {
-	err := context.Canceled
-	var e *Error
-	if errors.As(cause, &e) && e.Code == spec.CodeDeadline {
-		err = context.DeadlineExceeded
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.endLocked(cause)
+}
+
+func (c *callContext) endLocked(cause error) {
 	if c.err != nil {
 		return
 	}
-	c.err = err
+	c.err = context.Canceled
+	if e, ok := errors.AsType[*Error](cause); ok && e.Code == spec.CodeDeadline {
+		c.err = context.DeadlineExceeded
+	}
 	c.stop()
 	close(c.done)
 	c.cancel(cause)

@@ -318,6 +318,24 @@ var _ = Describe("A service's end, with a peer that breaks the rules", func() {
 		expectCancel(link, 2, spec.CodeFlow)
 	})
 
+	It("stops a gateway that overruns its credit after the answer, which stands", func() {
+		answered, release := make(chan struct{}), make(chan struct{})
+		_, link := rawGateway(func(c *session.Incoming) {
+			respond(c, 200, "")
+			close(answered)
+			<-release
+		})
+		defer close(release)
+		write(link, frame(spec.TypeRequest, 0, 2, 0, requestMeta(), nil))
+		Expect(read(link).Header().Type).To(Equal(spec.TypeResponse))
+		Eventually(answered).WithTimeout(patience).Should(BeClosed())
+		chunk := make([]byte, spec.MaxChunk)
+		for i := range spec.StreamWindow/spec.MaxChunk + 1 {
+			write(link, frame(spec.TypeRequestStreamData, 0, 2, uint32(i), nil, chunk))
+		}
+		expectCancel(link, 2, spec.CodeNoError)
+	})
+
 	It("reports a gateway that is not one", func() {
 		link, slink := inmemory.Pipe()
 		write(link, transports.NewControl(spec.TypePing, 0, 1, nil))

@@ -239,9 +239,10 @@ func (c *Incoming) Cancel(code spec.Code, why string) {
 		c.mu.Unlock()
 		return
 	}
-	c.end(&Error{Code: code, Reason: why})
+	e := &Error{Code: code, Reason: why}
+	c.end(e)
 	c.mu.Unlock()
-	c.ctx.end(c.err)
+	c.ctx.end(e)
 	_ = c.w.send(c.cancelFrame(code, why), nil) // fails with the session, and then there is nobody to tell
 }
 
@@ -304,15 +305,7 @@ func (c *Incoming) handle(f *transports.Frame, h spec.Header) error {
 	case spec.TypeRequestStreamData:
 		flow, err := c.receive(f, h)
 		if flow {
-			c.mu.Lock()
-			over := c.send.ended
-			e := &Error{Code: spec.CodeFlow, Reason: "the gateway overran its credit"}
-			c.end(e)
-			c.mu.Unlock()
-			c.ctx.end(e)
-			if !over {
-				c.w.enqueue(c.cancelFrame(e.Code, e.Reason))
-			}
+			c.overrun()
 		}
 		return err
 	case spec.TypeCredit:
@@ -332,6 +325,24 @@ func (c *Incoming) handle(f *transports.Frame, h spec.Header) error {
 		}
 		return nil
 	}
+}
+
+// overrun ends the call because the gateway has sent more than its credit. It runs on the reading goroutine.
+func (c *Incoming) overrun() {
+	e := &Error{Code: spec.CodeFlow, Reason: "the gateway overran its credit"}
+	c.mu.Lock()
+	if c.err != nil { // ended by the handler meanwhile
+		c.mu.Unlock()
+		return
+	}
+	code := e.Code
+	if c.send.ended { // the answer stands; the body is not wanted any more
+		code = spec.CodeNoError
+	}
+	c.end(e)
+	c.mu.Unlock()
+	c.ctx.end(e)
+	c.w.enqueue(c.cancelFrame(code, e.Reason))
 }
 
 // lost ends the call: its session is dead.

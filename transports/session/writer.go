@@ -86,7 +86,7 @@ func (w *writer) send(f *transports.Frame, owner *stream) error {
 
 // enqueue queues f, which it takes over, and leaves the writing to others: the call returns at once. Frames on
 // stream 0 and CREDIT go into the lane that is written first. The others must not overtake what their stream has
-// queued: a CANCEL written before its REQUEST would be lost.
+// queued: a CANCEL written before its REQUEST would be lost. Nor must GOAWAY, after which there is no REQUEST.
 //
 // How many frames are owed is up to the peer, and so is whether they can leave: when too many wait, the session ends.
 // The caller therefore holds no lock that ending it takes.
@@ -98,7 +98,7 @@ func (w *writer) enqueue(f *transports.Frame) {
 		f.Release()
 		return
 	}
-	if h.Stream == 0 || h.Type == spec.TypeCredit {
+	if h.Stream == 0 && h.Type != spec.TypeGoAway || h.Type == spec.TypeCredit {
 		w.control.push(f, nil)
 	} else {
 		w.streams.push(f, nil)
