@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/emit"
@@ -66,21 +69,39 @@ type file struct {
 	content []byte
 }
 
-// render makes all files before the first is written: a failure leaves the module as it was.
+// render makes all files before the first is written: a failure leaves the module as it was. It takes most of a run's
+// time, so it uses all processors; the order of the files, and of the error that counts, is that of the services.
 func render(result *scan.Result) ([]file, error) {
-	var files []file
+	type job struct {
+		name string
+		emit func() ([]byte, error)
+	}
+	var jobs []job
 	for _, svc := range result.Services {
-		manifest, err := emit.Manifest(svc)
+		jobs = append(jobs, job{ // first: the Go file embeds it
+			filepath.Join(svc.Own.Dir, scan.ManifestFile), func() ([]byte, error) { return emit.Manifest(svc) },
+		})
+		for _, pkg := range svc.Packages() {
+			jobs = append(jobs, job{
+				filepath.Join(pkg.Dir, scan.GeneratedFile), func() ([]byte, error) { return emit.Source(svc, pkg) },
+			})
+		}
+	}
+	files, errs := make([]file, len(jobs)), make([]error, len(jobs))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(jobs)) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(jobs)); i = next.Add(1) - 1 {
+				content, err := jobs[i].emit()
+				files[i], errs[i] = file{jobs[i].name, content}, err
+			}
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
 		if err != nil {
 			return nil, fmt.Errorf("generator: %w", err)
-		}
-		files = append(files, file{filepath.Join(svc.Own.Dir, scan.ManifestFile), manifest}) // first: the Go file embeds it
-		for _, pkg := range svc.Packages() {
-			source, err := emit.Source(svc, pkg)
-			if err != nil {
-				return nil, fmt.Errorf("generator: %w", err)
-			}
-			files = append(files, file{filepath.Join(pkg.Dir, scan.GeneratedFile), source})
 		}
 	}
 	return files, nil

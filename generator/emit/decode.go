@@ -41,7 +41,7 @@ func (s *source) decoded() []*scan.Struct {
 
 // decoder writes the function that takes one struct from a body, and the list of its members.
 func (s *source) decoder(st *scan.Struct) {
-	key := scan.SchemaKey(st.Go)
+	key := st.Key
 	body := jen.Id("b").Dot("NoMembers").Call()
 	if hasMembers(st) {
 		s.memberList(st)
@@ -60,7 +60,7 @@ func (s *source) decoder(st *scan.Struct) {
 }
 
 func (s *source) memberList(st *scan.Struct) {
-	s.file.Var().Id(s.members[scan.SchemaKey(st.Go)]).Op("=").Index().Add(stella("Member")).ValuesFunc(func(g *jen.Group) {
+	s.file.Var().Id(s.members[st.Key]).Op("=").Index().Add(stella("Member")).ValuesFunc(func(g *jen.Group) {
 		for _, f := range st.Fields {
 			if f.In != spec.InBody {
 				continue
@@ -87,7 +87,7 @@ var decoders = map[scan.Kind]string{
 // decodeInto writes the decoding of one value.
 func (s *source) decodeInto(t *scan.Type, dst *jen.Statement) *jen.Statement {
 	if t.Kind == scan.Object {
-		return jen.Id(s.decoders[scan.SchemaKey(t.Struct.Go)]).Call(jen.Id("b"), dst)
+		return jen.Id(s.decoders[t.Struct.Key]).Call(jen.Id("b"), dst)
 	}
 	call := stella(decoders[t.Kind])
 	if t.Elem != nil {
@@ -100,7 +100,7 @@ func (s *source) decodeInto(t *scan.Type, dst *jen.Statement) *jen.Statement {
 func (s *source) element(t *scan.Type) *jen.Statement {
 	switch {
 	case t.Kind == scan.Object:
-		return jen.Id(s.decoders[scan.SchemaKey(t.Struct.Go)])
+		return jen.Id(s.decoders[t.Struct.Key])
 	case t.Elem != nil:
 		return jen.Func().Params(jen.Id("b").Op("*").Add(stella("Binder")), jen.Id("v").Op("*").Add(typeExpr(t.Go))).Block(
 			s.decodeInto(t, jen.Id("v")))

@@ -61,7 +61,7 @@ func (s *source) bind(g *jen.Group, e *scan.Endpoint) {
 		required := slices.ContainsFunc(e.In.Fields, func(f *scan.Field) bool { return f.In == spec.InBody && f.Required })
 		decode := jen.Id("b").Dot("NoMembers").Call()
 		if hasMembers(e.In) {
-			decode = jen.Id(s.decoders[scan.SchemaKey(e.In.Go)]).Call(jen.Id("b"), jen.Op("&").Id("in"))
+			decode = jen.Id(s.decoders[e.In.Key]).Call(jen.Id("b"), jen.Op("&").Id("in"))
 		}
 		g.If(jen.Id("b").Dot("Body").Call(jen.Lit(required))).Block(decode)
 	}

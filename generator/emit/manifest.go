@@ -24,8 +24,8 @@ func Manifest(svc *scan.Service) ([]byte, error) {
 		m.Endpoints = append(m.Endpoints, descriptor(e, names))
 	}
 	for _, s := range structs {
-		if shown[scan.SchemaKey(s.Go)] {
-			m.Schemas[names[scan.SchemaKey(s.Go)]] = objectSchema(s, names)
+		if shown[s.Key] {
+			m.Schemas[names[s.Key]] = objectSchema(s, names)
 		}
 	}
 	encoded, err := m.Encode()
@@ -53,11 +53,11 @@ func descriptor(e *scan.Endpoint, names map[string]string) spec.Endpoint {
 			}
 		}
 		if e.HasBody() && hasMembers(e.In) {
-			d.Request = &spec.Schema{Ref: names[scan.SchemaKey(e.In.Go)]}
+			d.Request = &spec.Schema{Ref: names[e.In.Key]}
 		}
 	}
 	if e.Out != nil {
-		d.Response = &spec.Schema{Ref: names[scan.SchemaKey(e.Out.Go)]}
+		d.Response = &spec.Schema{Ref: names[e.Out.Key]}
 	}
 	if e.Item != nil {
 		d.Response = named(e.Item.Schema, names)
@@ -88,10 +88,10 @@ func shownStructs(endpoints []*scan.Endpoint) map[string]bool {
 	shown := map[string]bool{}
 	var visit func(t *scan.Type)
 	body := func(s *scan.Struct) {
-		if s == nil || shown[scan.SchemaKey(s.Go)] {
+		if s == nil || shown[s.Key] {
 			return
 		}
-		shown[scan.SchemaKey(s.Go)] = true
+		shown[s.Key] = true
 		for _, f := range s.Fields {
 			if f.In == spec.InBody {
 				visit(f.Type)
@@ -175,10 +175,10 @@ func structsOf(endpoints []*scan.Endpoint) []*scan.Struct {
 	found := map[string]*scan.Struct{}
 	var visit func(s *scan.Struct)
 	visit = func(s *scan.Struct) {
-		if s == nil || found[scan.SchemaKey(s.Go)] != nil {
+		if s == nil || found[s.Key] != nil {
 			return
 		}
-		found[scan.SchemaKey(s.Go)] = s
+		found[s.Key] = s
 		for _, f := range s.Fields {
 			for t := f.Type; t != nil; t = t.Elem {
 				visit(t.Struct)
@@ -211,14 +211,16 @@ func schemaNames(structs []*scan.Struct) map[string]string {
 	for _, s := range structs {
 		name := types.TypeString(s.Go, short)
 		if count[name] > 1 {
-			name = scan.SchemaKey(s.Go)
+			name = s.Key
 		}
-		names[scan.SchemaKey(s.Go)] = plain(name)
+		names[s.Key] = plain(name)
 	}
 	return names
 }
 
 // plain replaces the brackets of type arguments, which have no place in the names of OpenAPI components.
 func plain(name string) string {
-	return strings.TrimRight(strings.NewReplacer("[", "_", "]", "_", ",", "_", "*", "", "/", "_").Replace(name), "_")
+	return strings.TrimRight(brackets.Replace(name), "_")
 }
+
+var brackets = strings.NewReplacer("[", "_", "]", "_", ",", "_", "*", "", "/", "_")

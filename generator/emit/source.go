@@ -68,7 +68,7 @@ func newSource(pkg *scan.Package) *source {
 		s.serves[e] = s.names.take("stellaServe" + scan.ExportedName(name))
 	}
 	for _, st := range s.decoded() {
-		key, id := scan.SchemaKey(st.Go), identifier(st.Go, pkg.ImportPath)
+		key, id := st.Key, identifier(st.Go, pkg.ImportPath)
 		s.decoders[key] = s.names.take("stellaDecode" + id)
 		s.members[key] = s.names.take("stellaMembersOf" + id)
 	}

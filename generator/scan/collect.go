@@ -95,7 +95,7 @@ func (l *loader) machineDependent(d *directive.Directive, reason string) {
 
 func (l *loader) collectFile(ps *packageScan, f *ast.File) {
 	full := l.pos(f.FileStart).Filename
-	if !directive.Mentions(l.sources[full]) {
+	if !l.mentions(full, l.sources[full]) {
 		return
 	}
 	owners := ownersOf(f)

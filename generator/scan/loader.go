@@ -22,6 +22,7 @@ type loader struct {
 	fset *token.FileSet
 	list *diagnostic.List
 
+	ahead    *ahead
 	patterns []string
 	orphans  []*listed    // with our generated file and without directives
 	others   []membership // services of packages that the patterns leave out

@@ -121,6 +121,7 @@ type Receiver struct {
 // Struct is a struct type of the service's own module, whose members generated code walks.
 type Struct struct {
 	Go     *types.Named
+	Key    string // names it while the model is being made; the manifest has shorter names
 	Doc    string
 	Fields []*Field // without unexported and excluded ones; embedded structs are flattened
 }

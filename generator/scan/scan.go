@@ -7,6 +7,7 @@ import (
 	"go/types"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/stella-ops/router/generator/diagnostic"
 )
@@ -26,7 +27,8 @@ func Scan(ctx context.Context, c Config, findings *diagnostic.List) (result *Res
 		sources: map[string][]byte{}, listed: map[string]*listed{}, roots: map[string]bool{},
 		pkgs: map[string]*source{}, holders: map[string]*types.Package{},
 	}
-	pkgs, warnings, err := list(ctx, c.Dir, c.Env, c.Patterns)
+	l.ahead = &ahead{fset: l.fset, dirs: map[string]bool{}, files: map[string]*aheadFile{}}
+	pkgs, warnings, err := l.listAhead()
 	if ctx.Err() != nil {
 		return nil, l.sources, err
 	}
@@ -64,6 +66,20 @@ func Scan(ctx context.Context, c Config, findings *diagnostic.List) (result *Res
 		ps.applyIgnores(l)
 	}
 	return result, l.sources, nil
+}
+
+// listAhead runs the go command for the patterns, and reads files meanwhile: it is as good as certain which they are.
+func (l *loader) listAhead() (pkgs []*listed, warnings []string, err error) {
+	reading, stop := context.WithCancel(l.ctx)
+	var wg sync.WaitGroup
+	if slices.Contains(l.patterns, "./...") {
+		wg.Go(func() { l.ahead.below(reading, l.dir) })
+	}
+	pkgs, warnings, err = list(l.ctx, l.dir, l.env, l.patterns)
+	stop()
+	wg.Wait()
+	l.ahead.all(pkgs)
+	return pkgs, warnings, err
 }
 
 func resultsOf(t *ast.FuncType) []*ast.Field {

@@ -54,6 +54,10 @@ func (l *loader) readFile(name string) ([]byte, error) {
 	if src, ok := l.sources[name]; ok {
 		return src, nil
 	}
+	if f := l.ahead.files[name]; f != nil {
+		l.sources[name] = f.src
+		return f.src, nil
+	}
 	src, err := os.ReadFile(name) //nolint:gosec // the go command named the file
 	if err != nil {
 		return nil, fmt.Errorf("scan: %w", err)
@@ -65,7 +69,8 @@ func (l *loader) readFile(name string) ([]byte, error) {
 // survey reads a listed package's files and reports whether one mentions a directive, and whether one is ours.
 func (l *loader) survey(p *listed) (mentions, generated bool, err error) {
 	for _, name := range slices.Concat(p.GoFiles, p.CgoFiles, p.IgnoredGoFiles, p.TestGoFiles, p.XTestGoFiles) {
-		src, err := l.readFile(filepath.Join(p.Dir, name))
+		full := filepath.Join(p.Dir, name)
+		src, err := l.readFile(full)
 		if err != nil {
 			return false, false, err
 		}
@@ -73,9 +78,17 @@ func (l *loader) survey(p *listed) (mentions, generated bool, err error) {
 			generated = true
 			continue
 		}
-		mentions = mentions || directive.Mentions(src)
+		mentions = mentions || l.mentions(full, src)
 	}
 	return mentions, generated, nil
+}
+
+// mentions is [directive.Mentions] of a file that has been read.
+func (l *loader) mentions(name string, src []byte) bool {
+	if f := l.ahead.files[name]; f != nil {
+		return f.mentions
+	}
+	return directive.Mentions(src)
 }
 
 func isGenerated(src []byte) bool {
@@ -128,7 +141,7 @@ func (l *loader) parseExtra(s *source) {
 		if err != nil {
 			continue // survey has read it before
 		}
-		mentions := directive.Mentions(src)
+		mentions := l.mentions(full, src)
 		f := l.parseFile(full, src, mentions)
 		if f == nil {
 			continue
@@ -170,11 +183,13 @@ func (s *source) declareElsewhere(f *ast.File) {
 }
 
 func (l *loader) parseFile(name string, src []byte, own bool) *ast.File {
-	mode := parser.SkipObjectResolution
-	if own {
-		mode |= parser.ParseComments | parser.AllErrors
+	var f *ast.File
+	var err error
+	if a := l.ahead.files[name]; a != nil && a.file != nil && a.comments == own {
+		f, err = a.file, a.err
+	} else {
+		f, err = parser.ParseFile(l.fset, name, src, parseMode(own))
 	}
-	f, err := parser.ParseFile(l.fset, name, src, mode)
 	if err == nil || !own { // a foreign package that is broken is the compiler's business
 		return f
 	}

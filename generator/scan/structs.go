@@ -18,7 +18,7 @@ func (b *builder) object(named *types.Named) *Struct {
 	if s := b.structs[key]; s != nil {
 		return s
 	}
-	s := &Struct{Go: named}
+	s := &Struct{Go: named, Key: key}
 	b.structs[key] = s
 	src := b.l.sourceOf(named.Obj().Pkg())
 	if decl := src.decls[named.Obj().Name()]; decl != nil {

@@ -165,8 +165,6 @@ func (b *builder) structOf(t types.Type, at use) *Type {
 	if named.Obj().Parent() != named.Obj().Pkg().Scope() {
 		return b.refuse(t, at, "is declared within a function")
 	}
-	return &Type{Kind: Object, Go: t, Struct: b.object(named), Schema: &spec.Schema{Ref: SchemaKey(named)}}
+	s := b.object(named)
+	return &Type{Kind: Object, Go: t, Struct: s, Schema: &spec.Schema{Ref: s.Key}}
 }
-
-// SchemaKey names a struct type while the model is being made. The manifest has shorter names.
-func SchemaKey(named *types.Named) string { return types.TypeString(named, nil) }

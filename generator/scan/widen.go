@@ -45,6 +45,7 @@ func (l *loader) widen(found []*listed) ([]*listed, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.ahead.all(all)
 	var others []*claim
 	for _, p := range all {
 		if l.listed[p.ImportPath] != nil || !p.isMain() || !modules[p.module()] {
@@ -133,7 +134,7 @@ func (l *loader) claimOf(p *listed) *claim {
 	for _, name := range slices.Concat(p.GoFiles, p.CgoFiles) {
 		full := filepath.Join(p.Dir, name)
 		src, err := l.readFile(full)
-		if err != nil || !directive.Mentions(src) {
+		if err != nil || !l.mentions(full, src) {
 			continue
 		}
 		f, err := parser.ParseFile(fset, full, src, parser.PackageClauseOnly|parser.ParseComments)
