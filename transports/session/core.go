@@ -25,6 +25,7 @@ type core struct {
 
 	received atomic.Uint64 // frames, of any kind: they are the peer's life
 
+	over  chan struct{} // one: the peer has drained, and the session is to end
 	once  sync.Once
 	done  chan struct{} // closed when the session is dead and every call has been told
 	err   error         // why; set before done is closed
@@ -35,7 +36,7 @@ type core struct {
 
 func (c *core) init(link transports.Link, interval time.Duration, lost func(error)) {
 	c.link, c.interval, c.lost = link, interval, lost
-	c.done = make(chan struct{})
+	c.done, c.over = make(chan struct{}), make(chan struct{}, 1)
 	c.w = newWriter(link, c.fail)
 }
 
@@ -91,7 +92,7 @@ func (c *core) dispatch(f *transports.Frame, handle func(*transports.Frame, spec
 	return nil
 }
 
-// pulse calls beat every interval, pings a silent peer, and ends the session when it stays silent.
+// pulse calls beat every interval, pings a silent peer, and ends the session when it stays silent or has drained.
 func (c *core) pulse(beat func()) {
 	timer := time.NewTimer(jitter(c.interval))
 	defer timer.Stop()
@@ -99,6 +100,10 @@ func (c *core) pulse(beat func()) {
 	for {
 		select {
 		case <-c.done:
+			return
+		case <-c.over:
+			c.flush()
+			c.fail(ErrDrained)
 			return
 		case <-timer.C:
 		}

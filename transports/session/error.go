@@ -29,6 +29,8 @@ func (e *Error) Error() string {
 var (
 	// ErrClosed is what calls wrap that failed because their session died or was closed.
 	ErrClosed = errors.New("session: closed")
+	// ErrDrained is what the end of a session wraps whose service has drained: nothing was lost with it.
+	ErrDrained = errors.New("the service has drained")
 	// ErrRefused is what [Gateway.Start] wraps when a call was not taken on, and nothing of it was sent: the
 	// lease is spent, the session drains, or too much is waiting to be written.
 	ErrRefused = errors.New("session: call refused")

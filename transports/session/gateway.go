@@ -39,7 +39,8 @@ type Gateway struct {
 	mu       sync.Mutex
 	calls    map[uint32]*Call // those that hold a slot
 	next     uint32           // stream id of the next call
-	draining bool
+	draining bool             // no new calls
+	leaving  bool             // the service drains: the session ends with the last call
 	dead     bool
 }
 
@@ -222,7 +223,8 @@ func (g *Gateway) handle(f *transports.Frame, h spec.Header) error {
 	case spec.TypeGoAway:
 		defer f.Release()
 		g.mu.Lock()
-		g.draining = true
+		g.draining, g.leaving = true, true
+		g.endIfDrained()
 		g.mu.Unlock()
 		if g.cfg.GoAway != nil {
 			g.cfg.GoAway(spec.Code(h.Aux), string(f.Meta()))
@@ -257,6 +259,7 @@ func (g *Gateway) onCall(f *transports.Frame, h spec.Header) error {
 		// Most calls: the one frame that ends the call. After this nobody but the call's owner knows of it.
 		delete(g.calls, h.Stream)
 		g.inFlight.Add(-1)
+		g.endIfDrained()
 	}
 	g.mu.Unlock()
 	switch {
@@ -277,6 +280,15 @@ func (g *Gateway) forget(c *Call) {
 	if g.calls[c.id] == c {
 		delete(g.calls, c.id)
 		g.inFlight.Add(-1)
+		g.endIfDrained()
+	}
+}
+
+// endIfDrained ends the session if its service drains and no call is open: since Start looks at draining under the
+// same lock, no REQUEST is on its way then, which only this end can know. The caller holds mu.
+func (g *Gateway) endIfDrained() {
+	if g.leaving && len(g.calls) == 0 {
+		signal(g.over)
 	}
 }
 

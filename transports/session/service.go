@@ -118,8 +118,9 @@ func (s *Service) InFlight() int {
 	return len(s.calls)
 }
 
-// Drain sends GOAWAY, refuses new calls, and waits for the open ones. Those that are open when ctx ends are
-// cancelled with SHUTDOWN, which it then reports as ctx's error. The session is closed when it returns.
+// Drain sends GOAWAY, refuses new calls, waits for the open ones, and lets the gateway end the session. Calls that are
+// open when ctx ends are cancelled with SHUTDOWN, which it then reports as ctx's error. The session is closed when it
+// returns.
 func (s *Service) Drain(ctx context.Context) error {
 	s.mu.Lock()
 	first := s.empty == nil
@@ -139,6 +140,11 @@ func (s *Service) Drain(ctx context.Context) error {
 	case <-empty:
 		if err = s.flushUntil(ctx); err != nil {
 			err = fmt.Errorf("session: drain: answers had not left: %w", err)
+			break
+		}
+		select { // the gateway closes the link when no REQUEST can cross GOAWAY any more
+		case <-s.done:
+		case <-time.After(closeTimeout):
 		}
 	case <-s.done:
 	case <-ctx.Done():

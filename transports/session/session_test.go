@@ -429,6 +429,36 @@ func behaviour(newLinks func() (gateway, service transports.Link)) {
 		Eventually(g.Done()).WithTimeout(patience).Should(BeClosed())
 	})
 
+	It("loses no call to a drain: each is served, or refused and safe to send elsewhere", func() {
+		for range 20 {
+			g, s := pair(newLinks, echo)
+			var wg sync.WaitGroup
+			lost := make(chan error, 16)
+			for range 16 {
+				wg.Go(func() {
+					for {
+						c, err := tryStart(g, "x", patience)
+						if err != nil {
+							return // refused: nothing was sent
+						}
+						f, err := c.Head(context.Background())
+						f.Release()
+						c.Close()
+						if err != nil && !haveCode(spec.CodeRefused)(err) {
+							lost <- err
+							return
+						}
+					}
+				})
+			}
+			Expect(s.Drain(context.Background())).To(Succeed())
+			wg.Wait()
+			Expect(lost).To(BeEmpty())
+			Eventually(g.Done()).WithTimeout(patience).Should(BeClosed())
+			Expect(g.Err()).To(MatchError(session.ErrDrained))
+		}
+	})
+
 	It("cancels what is still open when the grace is over", func() {
 		entered, causes := make(chan struct{}, 1), make(chan error, 1)
 		g, s := pair(newLinks, block(entered, causes))
