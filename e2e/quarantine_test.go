@@ -91,7 +91,7 @@ var _ = everyForm("what operators see", func(start func(settings) *stack) {
 		Expect(services).To(HaveLen(1))
 		Expect(services[0].ManifestDigest).To(Equal(spec.Digest(reviewed)))
 		Expect(services[0].ContractDigest).To(Equal(shown["fixture"].ContractDigest))
-		Expect(services[0].Instances).To(ConsistOf(HaveField("Manifest", spec.Digest(reviewed))))
+		Expect(services[0].Instances).To(ConsistOf(HaveField("ManifestDigest", spec.Digest(reviewed))))
 	})
 })
 
