@@ -1,6 +1,7 @@
 package billing_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -15,6 +16,8 @@ import (
 	"github.com/onsi/gomega/gleak"
 
 	"github.com/stella-ops/router/examples/billing"
+	"github.com/stella-ops/router/examples/billing/reports"
+	stella "github.com/stella-ops/router/runtime"
 	"github.com/stella-ops/router/runtime/stellatest"
 	"github.com/stella-ops/router/spec"
 )
@@ -40,7 +43,8 @@ var _ = Describe("Billing", func() {
 		dir = GinkgoT().TempDir()
 		service, err := billing.NewService(filepath.Join(dir, "data"))
 		Expect(err).NotTo(HaveOccurred())
-		s, err = stellatest.Start(context.Background(), billing.Manifest, billing.Endpoints(billing.Handlers{Service: service}))
+		s, err = stellatest.Start(context.Background(), billing.Manifest, billing.Endpoints(billing.Handlers{Service: service}),
+			reports.Endpoints(reports.Handlers{Service: reports.NewService(service)}))
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(func() {
 			Expect(s.Close()).To(Succeed())
@@ -181,6 +185,82 @@ var _ = Describe("Billing", func() {
 		)
 	})
 
+	Describe("the events of an invoice", func() {
+		open := func(ctx context.Context, id, accept string) *stellatest.Stream {
+			GinkgoHelper()
+			st, err := s.Open(ctx, stellatest.Request{Path: "/invoices/" + id + "/events", Header: stella.Header{{Name: "Accept", Value: accept}}})
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(st.Close)
+			Expect(st.Status).To(Equal(200))
+			Expect(st.Header.Get("Content-Type")).To(Equal(accept))
+			return st
+		}
+
+		attach := func(id string) {
+			GinkgoHelper()
+			Expect(call(stellatest.Request{Method: "PUT", Path: "/invoices/" + id + "/attachments/a", Body: []byte("x")}).Status).To(BeNumerically("<", 300))
+		}
+
+		It("come while they happen, as lines of JSON", func(ctx SpecContext) {
+			inv := create(newInvoice)
+			next := lines(open(ctx, inv.ID, "application/x-ndjson"))
+			var e billing.Event
+			Expect(json.Unmarshal([]byte(next()), &e)).To(Succeed())
+			Expect(e).To(Equal(billing.Event{Type: billing.EventCreated, Invoice: inv.ID, At: inv.CreatedAt}))
+			attach(inv.ID)
+			Expect(json.Unmarshal([]byte(next()), &e)).To(Succeed())
+			Expect(e.Type).To(Equal(billing.EventAttached))
+			Expect(e.Attachment).To(HaveValue(Equal(billing.Attachment{Name: "a", Type: "application/octet-stream", Size: 1})))
+		}, NodeTimeout(patience))
+
+		It("come as an event stream, and end when the caller has left", func(ctx SpecContext) {
+			inv := create(newInvoice)
+			st := open(ctx, inv.ID, "text/event-stream")
+			next := lines(st)
+			Expect(next()).To(HavePrefix(`data: {"type":"created","invoice":"` + inv.ID + `"`))
+			Expect(next()).To(Equal("\n"))
+			attach(inv.ID)
+			Expect(next()).To(HavePrefix(`data: {"type":"attached"`))
+			watchers := func() int {
+				var status billing.Status
+				get("/billing/status", &status)
+				return status.Watchers
+			}
+			Expect(watchers()).To(Equal(1))
+			st.Close()
+			Eventually(watchers).WithTimeout(patience).Should(BeZero())
+		}, NodeTimeout(patience))
+
+		It("of an unknown invoice are a 404", func() {
+			r := call(stellatest.Request{Path: "/invoices/inv-none/events"})
+			Expect(r.Status).To(Equal(404))
+			Expect(problem(r).Code).To(Equal("unknown_invoice"))
+		})
+	})
+
+	Describe("a report", func() {
+		It("of another package tells what is invoiced in which currency", func() {
+			var report reports.CurrencyReport
+			get("/reports/currencies", &report)
+			Expect(report.Currencies).To(BeEmpty())
+			create(newInvoice)
+			create(`{"customer":"acme","currency":"CHF","lines":[{"description":"n","quantity":1,"unitCents":5}]}`)
+			create(`{"customer":"other","currency":"EUR","lines":[{"description":"n","quantity":1,"unitCents":5}]}`)
+			get("/reports/currencies", &report)
+			Expect(report.Currencies).To(Equal([]reports.CurrencyTotal{
+				{Currency: "CHF", Invoices: 1, LargestCents: 5}, {Currency: "EUR", Invoices: 2, LargestCents: 37_500},
+			}))
+		})
+
+		It("of the time before is what it always was", func() {
+			create(newInvoice)
+			r := call(stellatest.Request{Path: "/legacy/report"})
+			Expect(r.Status).To(Equal(200))
+			Expect(r.Header.Get("Content-Type")).To(Equal("text/plain; charset=utf-8"))
+			Expect(string(r.Body)).To(Equal("Invoices: 1\nAttachments: 0\n"))
+		})
+	})
+
 	Describe("an attachment", func() {
 		put := func(path, contentType string, body []byte) *stellatest.Response {
 			GinkgoHelper()
@@ -283,6 +363,17 @@ var _ = Describe("Billing", func() {
 	})
 })
 
+// lines reads a stream line by line.
+func lines(st *stellatest.Stream) func() string {
+	r := bufio.NewReader(st)
+	return func() string {
+		GinkgoHelper()
+		line, err := r.ReadString('\n')
+		Expect(err).NotTo(HaveOccurred())
+		return line
+	}
+}
+
 var _ = Describe("NewService", func() {
 	It("fails where there cannot be a directory", func() {
 		file := filepath.Join(GinkgoT().TempDir(), "file")
@@ -291,8 +382,11 @@ var _ = Describe("NewService", func() {
 		Expect(err).To(MatchError(ContainSubstring("data directory")))
 	})
 
-	It("is missed by name when it is not given", func() {
+	It("is missed by name when it is not given, and so is a part", func() {
 		_, err := stellatest.Start(context.Background(), billing.Manifest, billing.Endpoints(billing.Handlers{}))
-		Expect(err).To(MatchError(ContainSubstring("billing.Handlers.Service is nil")))
+		Expect(err).To(MatchError(And(
+			ContainSubstring("billing.Handlers.Service is nil"),
+			ContainSubstring("nothing serves GET /reports/currencies of billing"),
+		)))
 	})
 })

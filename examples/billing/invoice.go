@@ -47,6 +47,8 @@ type Attachment struct {
 	Name string `json:"name"`
 	Type string `json:"type"` // its media type, as it was uploaded
 	Size int64  `json:"size"` // in bytes
+
+	at time.Time // when it was attached
 }
 
 // Bounds of an invoice. They keep every total below 2^53, so that every JSON reader keeps it exact.

@@ -1,5 +1,6 @@
 // Package billing keeps invoices, and files attached to them. It is the tour of Stella Router: typed handlers with
-// JSON bodies, path and query parameters, claims, errors that callers can work with, and streams in both directions.
+// JSON bodies, path and query parameters, claims, errors that callers can work with, streams of bytes in both directions,
+// a stream of events, a net/http handler as it was, and a second package of the same service: reports.
 //
 // Invoices are kept in memory and end with the process; attachments are files in a directory.
 //
@@ -115,12 +116,17 @@ func (s *Service) ListInvoices(_ context.Context, in *ListInvoicesRequest) (*Inv
 // Status says how the service does.
 type Status struct {
 	Invoices int `json:"invoices"` // how many there are
+	Watchers int `json:"watchers"` // how many callers follow one
 }
 
 // GetStatus tells that the service is there.
 //
 //stella:endpoint GET /billing/status
-//stella:public "a number tells nothing about customers"
+//stella:public "numbers tell nothing about customers"
 func (s *Service) GetStatus(context.Context) (*Status, error) {
-	return &Status{Invoices: s.invoices.count()}, nil
+	status := s.invoices.status()
+	return &status, nil
 }
+
+// Invoices returns all invoices as they are now, in the order in which they were created. They are the caller's own.
+func (s *Service) Invoices() []Invoice { return s.invoices.all() }

@@ -6,6 +6,9 @@ import (
 	"context"
 	_ "embed"
 	stella "github.com/stella-ops/router/runtime"
+	"github.com/stella-ops/router/runtime/httpbridge"
+	"iter"
+	"net/http"
 )
 
 // This file needs a runtime of at least this version: go get github.com/stella-ops/router@latest.
@@ -32,6 +35,8 @@ func Endpoints(h Handlers) stella.Endpoints {
 			{Method: "GET", Path: "/invoices/{id}", Dispatch: stellaServeServiceGetInvoice(h.Service)},
 			{Method: "GET", Path: "/invoices/{id}/attachments/{name}", Dispatch: stellaServeServiceAttachment(h.Service)},
 			{Method: "PUT", Path: "/invoices/{id}/attachments/{name}", Dispatch: stellaServeServiceAttach(h.Service)},
+			{Method: "GET", Path: "/invoices/{id}/events", Dispatch: stellaServeServiceWatch(h.Service)},
+			{Method: "GET", Path: "/legacy/report", Dispatch: stellaServeServiceReport(h.Service)},
 		},
 		Package: "github.com/stella-ops/router/examples/billing",
 	}
@@ -43,12 +48,14 @@ func Endpoints(h Handlers) stella.Endpoints {
 
 // The handlers as they were when this file was written: if one no longer fits, run go generate.
 var (
-	_ func(*Service, context.Context) (*Status, error)                            = (*Service).GetStatus
-	_ func(*Service, context.Context, *ListInvoicesRequest) (*InvoicePage, error) = (*Service).ListInvoices
-	_ func(*Service, context.Context, *NewInvoice) (*CreatedInvoice, error)       = (*Service).CreateInvoice
-	_ func(*Service, context.Context, *GetInvoiceRequest) (*Invoice, error)       = (*Service).GetInvoice
-	_ func(*Service, context.Context, *stella.Request, *stella.Response) error    = (*Service).Attachment
-	_ func(*Service, context.Context, *stella.Request, *stella.Response) error    = (*Service).Attach
+	_ func(*Service, context.Context) (*Status, error)                                     = (*Service).GetStatus
+	_ func(*Service, context.Context, *ListInvoicesRequest) (*InvoicePage, error)          = (*Service).ListInvoices
+	_ func(*Service, context.Context, *NewInvoice) (*CreatedInvoice, error)                = (*Service).CreateInvoice
+	_ func(*Service, context.Context, *GetInvoiceRequest) (*Invoice, error)                = (*Service).GetInvoice
+	_ func(*Service, context.Context, *stella.Request, *stella.Response) error             = (*Service).Attachment
+	_ func(*Service, context.Context, *stella.Request, *stella.Response) error             = (*Service).Attach
+	_ func(*Service, context.Context, *GetInvoiceRequest) (iter.Seq2[Event, error], error) = (*Service).Watch
+	_ func(*Service, http.ResponseWriter, *http.Request)                                   = (*Service).Report
 )
 
 // stellaServeServiceGetStatus serves GET /billing/status.
@@ -142,6 +149,31 @@ func stellaServeServiceAttach(h *Service) stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
 		return h.Attach(ctx, r, w)
 	}
+}
+
+// stellaServeServiceWatch serves GET /invoices/{id}/events.
+func stellaServeServiceWatch(h *Service) stella.Dispatch {
+	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
+		if err := stella.AcceptsSequence(r); err != nil {
+			return err
+		}
+		var in GetInvoiceRequest
+		b := stella.Bind(r)
+		stella.BindString(b.Path("id"), &in.ID)
+		if err := b.Err(); err != nil {
+			return err
+		}
+		out, err := h.Watch(ctx, &in)
+		if err != nil {
+			return err
+		}
+		return stella.SendSequence(r, w, 200, out)
+	}
+}
+
+// stellaServeServiceReport serves GET /legacy/report.
+func stellaServeServiceReport(h *Service) stella.Dispatch {
+	return httpbridge.Dispatch(http.HandlerFunc(h.Report))
 }
 
 var stellaMembersOfLine = []stella.Member{

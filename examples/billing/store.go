@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // invoices are all invoices, in the order in which they were created. The zero value is ready. What its methods return
@@ -12,6 +13,8 @@ type invoices struct {
 	mu    sync.RWMutex
 	list  []Invoice
 	index map[string]int // by id, into list
+
+	watchers watchers
 }
 
 func (s *invoices) add(inv Invoice) {
@@ -34,10 +37,46 @@ func (s *invoices) get(id string) (Invoice, bool) {
 	return s.list[i], true
 }
 
-func (s *invoices) count() int {
+func (s *invoices) status() Status {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return len(s.list)
+	return Status{Invoices: len(s.list), Watchers: s.watchers.count}
+}
+
+func (s *invoices) all() []Invoice {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Clone(s.list)
+}
+
+// watch tells what has happened to an invoice so far, oldest first, and makes a watcher of what happens from now on:
+// nothing is missed between the two, and nothing told twice. The watcher is to be given back to unwatch.
+func (s *invoices) watch(id string) ([]Event, *watcher) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	inv := &s.list[s.index[id]] // the caller has found it, and none is ever removed
+	past := []Event{{Type: EventCreated, Invoice: id, At: inv.CreatedAt}}
+	for _, a := range inv.Attachments {
+		past = append(past, attached(id, a))
+	}
+	slices.SortStableFunc(past, func(a, b Event) int { return a.At.Compare(b.At) })
+	return past, s.watchers.add(id)
+}
+
+func attached(id string, a Attachment) Event {
+	return Event{Type: EventAttached, Invoice: id, At: a.at, Attachment: &a}
+}
+
+func (s *invoices) unwatch(id string, w *watcher) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watchers.remove(id, w)
+}
+
+func (s *invoices) endWatches() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watchers.end()
 }
 
 // page lists up to limit invoices of a customer (of all, if that is empty) that were created after another one (from
@@ -79,6 +118,7 @@ func (s *invoices) attach(id string, a Attachment, commit func() error) (added b
 	if err := commit(); err != nil {
 		return false, err
 	}
+	a.at = time.Now().UTC()
 	old := s.list[i].Attachments
 	at, found := slices.BinarySearchFunc(old, a.Name, func(a Attachment, name string) int { return strings.Compare(a.Name, name) })
 	list := slices.Clone(old) // those who read the invoice before keep theirs
@@ -88,6 +128,7 @@ func (s *invoices) attach(id string, a Attachment, commit func() error) (added b
 		list = slices.Insert(list, at, a)
 	}
 	s.list[i].Attachments = list
+	s.watchers.publish(attached(id, a))
 	return !found, nil
 }
 

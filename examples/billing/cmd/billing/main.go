@@ -7,10 +7,13 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/stella-ops/router/examples/billing"
+	"github.com/stella-ops/router/examples/billing/reports"
 	stella "github.com/stella-ops/router/runtime"
 )
 
@@ -34,6 +37,14 @@ func run(f flags) error {
 	if err != nil {
 		return err
 	}
-	svc := stella.New(billing.Manifest, billing.Endpoints(billing.Handlers{Service: service}), stella.WithVariable(stella.EnvGateways, f.Gateways))
+	// The draining that a signal begins waits for open calls: those that would never end are ended here.
+	signalled, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(signalled, service.EndWatches)
+	svc := stella.New(billing.Manifest,
+		billing.Endpoints(billing.Handlers{Service: service}),
+		reports.Endpoints(reports.Handlers{Service: reports.NewService(service)}),
+		stella.WithVariable(stella.EnvGateways, f.Gateways),
+	)
 	return errors.Join(svc.Run(context.Background()), service.Close())
 }
