@@ -4,7 +4,6 @@ import (
 	"os"
 	"regexp"
 	"strings"
-	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -35,10 +34,15 @@ var _ = Describe("README.md", Label("curl"), func() {
 	It("has commands that do what it says", func() {
 		var r *running
 		ran := 0
+		watches := map[*gexec.Session]string{} // and what they have to print until the end
 		found := blocks("../README.md")
 		for i, b := range found {
 			if b.language != "sh" {
 				continue
+			}
+			text := ""
+			if i+1 < len(found) && found[i+1].language == "text" {
+				text = found[i+1].text
 			}
 			var out strings.Builder
 			for line := range strings.Lines(strings.ReplaceAll(b.text, "\\\n", "")) {
@@ -51,19 +55,25 @@ var _ = Describe("README.md", Label("curl"), func() {
 					r.ready()
 				default:
 					Expect(r).NotTo(BeNil(), "README.md tells to run %q before make run", line)
-					out.WriteString(shell(strings.NewReplacer("127.0.0.1:8080", r.http, "127.0.0.1:5190", r.admin, ".run/", r.dir+"/").Replace(line)))
+					line = strings.NewReplacer("127.0.0.1:8080", r.http, "127.0.0.1:5190", r.admin, ".run/", r.dir+"/").Replace(line)
+					if follows(line) {
+						watches[follow(line)] = expected(text)
+						text = ""
+					} else {
+						out.WriteString(shell(line))
+					}
 				}
 				ran++
 			}
-			if i+1 < len(found) && found[i+1].language == "text" {
-				Expect(out.String()).To(MatchRegexp(expected(found[i+1].text)))
+			if text != "" {
+				Expect(out.String()).To(MatchRegexp(expected(text)))
 			}
 		}
 		Expect(ran).To(BeNumerically(">=", 2))
-		r.interrupt()
-		Eventually(r).Within(5 * time.Second).Should(gexec.Exit())
-		Expect(r.Out.Contents()).To(ContainSubstring("gateway ended with exit 0"))
-		Expect(r.Out.Contents()).To(ContainSubstring("billing ended with exit 0"))
+		for w, text := range watches {
+			Eventually(printed(w)).Should(MatchRegexp(text))
+		}
+		r.endsWell()
 	})
 })
 

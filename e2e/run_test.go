@@ -67,6 +67,40 @@ func (r *running) interrupt() {
 	Expect(syscall.Kill(-r.Command.Process.Pid, syscall.SIGINT)).To(Succeed())
 }
 
+// follow starts a command line that goes on for as long as it is served, such as an event stream. What it prints is
+// kept.
+func follow(line string) *gexec.Session {
+	GinkgoHelper()
+	cmd := exec.Command("bash", "-c", "exec "+line)
+	cmd.Dir = ".."
+	session, err := gexec.Start(cmd, GinkgoWriter, GinkgoWriter)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() {
+		session.Kill()
+		Eventually(session).Should(gexec.Exit())
+	})
+	return session
+}
+
+// follows reports whether a command line goes on for as long as it is served: it tells curl not to buffer.
+func follows(line string) bool { return strings.HasPrefix(line, "curl -sSN ") }
+
+// printed is what a command has printed so far.
+func printed(s *gexec.Session) func() string {
+	return func() string { return strings.ReplaceAll(string(s.Out.Contents()), "\r", "") }
+}
+
+// endsWell expects Ctrl-C to end both processes within 5 s, each with exit 0.
+func (r *running) endsWell() {
+	GinkgoHelper()
+	begin := time.Now()
+	r.interrupt()
+	Eventually(r).Within(5 * time.Second).Should(gexec.Exit())
+	Expect(time.Since(begin)).To(BeNumerically("<", 5*time.Second))
+	Expect(r.Out.Contents()).To(ContainSubstring("gateway ended with exit 0"))
+	Expect(r.Out.Contents()).To(ContainSubstring("billing ended with exit 0"))
+}
+
 // shell runs one command line in the repository, as a person would, and returns what it printed.
 func shell(line string) string {
 	GinkgoHelper()
@@ -76,6 +110,10 @@ func shell(line string) string {
 	Expect(err).NotTo(HaveOccurred(), "%s\n%s", line, out)
 	return strings.ReplaceAll(string(out), "\r", "")
 }
+
+// watchless is how soon everything ends when nothing is open but an event stream, which ends with its service: well
+// before the grace of 3 s.
+const watchless = 2 * time.Second
 
 var _ = Describe("make run", Label("curl"), func() {
 	It("serves what it prints, and ends both processes with 0 within 5 s of Ctrl-C", func() {
@@ -90,22 +128,32 @@ var _ = Describe("make run", Label("curl"), func() {
 			"list one customer's, a page of two":                   `(?s)"invoices": ?\[.*"customer": ?"ada"`,
 			"upload ten megabytes, streamed":                       `"size": ?10000000`,
 			"download and count them":                              `^\s*10000000\s*$`,
+			"totals, from the service's second package":            `"currency": ?"EUR"`,
+			"a net/http handler as it was, and no token needed":    `(?s)^Invoices: \d+\nAttachments: 1\n$`,
 			"everything that is wrong with an input, at once: 400": `(?s)^HTTP/1\.1 400 .*"/customer".*"/currencyy"|^HTTP/1\.1 400 .*"/currencyy".*"/customer"`,
 			"no token: 401":                                        `^HTTP/1\.1 401 `,
 		}
-		printed := regexp.MustCompile(`(?m)^  # (.+)\n  (.+)$`).FindAllStringSubmatch(said, -1)
-		Expect(len(printed)).To(BeNumerically(">=", 4))
-		for _, c := range printed {
+		commands := regexp.MustCompile(`(?m)^  # (.+)\n  (.+)$`).FindAllStringSubmatch(said, -1)
+		Expect(len(commands)).To(BeNumerically(">=", 4))
+		var watch *gexec.Session
+		for _, c := range commands {
+			if follows(c[2]) {
+				watch = follow(c[2])
+				Eventually(printed(watch)).Should(MatchRegexp(`^data: \{"type":"created".*\}\n\n$`))
+				continue
+			}
 			Expect(gives).To(HaveKey(c[1]), "no expectation of the command for %q", c[1])
 			Expect(shell(c[2])).To(MatchRegexp(gives[c[1]]), "%s: %s", c[1], c[2])
 		}
 
+		Expect(watch).NotTo(BeNil(), "no command follows events")
+		Eventually(printed(watch)).Should(MatchRegexp(`\n\ndata: \{"type":"attached".*"name":"noise".*\}\n\n$`))
+		Expect(watch).NotTo(gexec.Exit())
+
 		begin := time.Now()
-		r.interrupt()
-		Eventually(r).Within(5 * time.Second).Should(gexec.Exit())
-		Expect(time.Since(begin)).To(BeNumerically("<", 5*time.Second))
-		Expect(r.Out.Contents()).To(ContainSubstring("gateway ended with exit 0"))
-		Expect(r.Out.Contents()).To(ContainSubstring("billing ended with exit 0"))
+		r.endsWell()
+		Expect(time.Since(begin)).To(BeNumerically("<", watchless), "the watch kept them")
+		Eventually(watch).Should(gexec.Exit(0), "the event stream was broken off")
 	})
 
 	It("ends within 5 s of Ctrl-C although a call is open", func() {
@@ -113,10 +161,7 @@ var _ = Describe("make run", Label("curl"), func() {
 		r.ready()
 		conn, _ := raw(r.http, "PUT /invoices/"+strings.TrimSpace(r.file("invoice"))+"/attachments/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+
 			strings.TrimSpace(r.file("token"))+"\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
-		r.interrupt()
-		Eventually(r).Within(5 * time.Second).Should(gexec.Exit())
-		Expect(r.Out.Contents()).To(ContainSubstring("gateway ended with exit 0"))
-		Expect(r.Out.Contents()).To(ContainSubstring("billing ended with exit 0"))
+		r.endsWell()
 		_ = conn.Close()
 	})
 

@@ -145,11 +145,20 @@ Try, in another terminal, from this folder:
   # list one customer's, a page of two
   curl -sS $auth "http://$http/invoices?customer=ada&limit=2"
 
+  # follow that invoice: what has happened, then what happens, while it runs (upload something meanwhile)
+  curl -sSN $auth -H "Accept: text/event-stream" http://$http/invoices/$invoice/events
+
   # upload ten megabytes, streamed
   head -c 10000000 /dev/urandom | curl -sS $auth -T - http://$http/invoices/$invoice/attachments/noise
 
   # download and count them
   curl -sS $auth http://$http/invoices/$invoice/attachments/noise | wc -c
+
+  # totals, from the service's second package
+  curl -sS $auth http://$http/reports/currencies
+
+  # a net/http handler as it was, and no token needed
+  curl -sS http://$http/legacy/report
 
   # everything that is wrong with an input, at once: 400
   curl -sSi $auth http://$http/invoices --json '{"customer":7,"currencyy":"EUR","lines":[]}'
