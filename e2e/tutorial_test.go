@@ -56,6 +56,10 @@ var _ = Describe("docs/tutorial.md", func() {
 			}
 			return a.body
 		}).Should(MatchJSON(`{"text":"Hello, Ada!"}`))
+		a := call(http.MethodGet, s.url("/hello/Ada/greetings"), "")
+		Expect(a.body).To(Equal("{\"text\":\"Hello, Ada!\"}\n{\"text\":\"Hello again, Ada!\"}\n{\"text\":\"Goodbye, Ada!\"}\n"))
+		a = call(http.MethodGet, s.url("/hello/Ada/greetings"), "", header("Accept", events))
+		Expect(a.body).To(HavePrefix("data: {\"text\":\"Hello, Ada!\"}\n\ndata: "))
 		hello.end()
 		s.gateway.end()
 	}, NodeTimeout(2*time.Minute))
