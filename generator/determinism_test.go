@@ -59,6 +59,25 @@ var _ = Describe("generating", Serial, func() {
 		}
 	})
 
+	It("makes all of a service, whichever of its packages is named, and nothing of another", func(ctx SpecContext) {
+		dir := unpack(archive("parts.txtar"))
+		want := run(ctx, dir)
+		for name := range want {
+			if !strings.HasPrefix(name, wantPrefix+"billing/") && !strings.HasPrefix(name, wantPrefix+"internal/legacy/") {
+				delete(want, name)
+			}
+		}
+		for _, patterns := range [][]string{
+			{"./billing"}, {"./billing/reports"}, {"./internal/..."}, {"./internal/legacy", "./billing"}, {"./money", "example.com/shop/billing/..."},
+		} {
+			target := &memory{dir: dir, files: map[string]string{}}
+			findings, err := generator.Run(ctx, generator.Config{Dir: dir, Env: environment(), Patterns: patterns}, target)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(findings.List).To(BeEmpty())
+			Expect(target.files).To(Equal(want), strings.Join(patterns, " "))
+		}
+	})
+
 	It("names neither the folder nor the machine nor the time in its output", func(ctx SpecContext) {
 		dir := unpack(archive("billing.txtar"))
 		for _, content := range run(ctx, dir) {

@@ -14,7 +14,7 @@ func (s *source) dispatcher(e *scan.Endpoint) {
 	var param jen.Code = jen.Null()
 	call := jen.Id(e.Func)
 	if e.Receiver != nil {
-		param = jen.Id("h").Add(receiver(e.Receiver.Type, s.receivers()[e.Receiver.Type]))
+		param = jen.Id("h").Add(receiver(e.Receiver.Type, s.receivers[e.Receiver.Type]))
 		call = jen.Id("h").Dot(e.Func)
 	}
 	s.file.Commentf("%s serves %s %s.", s.serves[e], e.Method, e.Path)
@@ -25,7 +25,7 @@ func (s *source) dispatcher(e *scan.Endpoint) {
 // dispatch is the expression of one endpoint's dispatcher; call is its handler, as a value.
 func (s *source) dispatch(e *scan.Endpoint, call *jen.Statement) *jen.Statement {
 	if e.Kind == spec.KindHTTP {
-		if e.Receiver != nil && !e.Receiver.Pointer && s.receivers()[e.Receiver.Type] {
+		if e.Receiver != nil && !e.Receiver.Pointer && s.receivers[e.Receiver.Type] {
 			// A method value would look into a pointer that may be nil; stella.Run is to say so, by name.
 			call = jen.Func().Params(jen.Id("w").Qual("net/http", "ResponseWriter"), jen.Id("r").Op("*").Qual("net/http", "Request")).
 				Block(call.Call(jen.Id("w"), jen.Id("r")))

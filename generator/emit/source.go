@@ -21,6 +21,8 @@ type source struct {
 	file    *jen.File
 	names   names
 
+	receivers map[string]bool // types that have handlers, and whether Handlers holds pointers to them
+
 	decoders map[string]string // names of the functions that decode structs, by the type's full name
 	members  map[string]string // names of the variables with their members
 	serves   map[*scan.Endpoint]string
@@ -50,7 +52,7 @@ func Source(svc *scan.Service, pkg *scan.Package) ([]byte, error) {
 
 func newSource(pkg *scan.Package) *source {
 	s := &source{
-		pkg: pkg, structs: structsOf(pkg.Endpoints), file: jen.NewFilePathName(pkg.ImportPath, pkg.Name), names: newNames(pkg),
+		pkg: pkg, structs: structsOf(pkg.Endpoints), file: jen.NewFilePathName(pkg.ImportPath, pkg.Name), names: newNames(pkg), receivers: receivers(pkg),
 		decoders: map[string]string{}, members: map[string]string{}, serves: map[*scan.Endpoint]string{},
 	}
 	for path, in := range s.names.nameImports(imports(pkg, s.structs)) {
@@ -102,9 +104,9 @@ func (s *source) manifest() {
 }
 
 // receivers maps the types that have handlers to whether Handlers holds pointers to them.
-func (s *source) receivers() map[string]bool {
+func receivers(pkg *scan.Package) map[string]bool {
 	found := map[string]bool{}
-	for _, e := range s.pkg.Endpoints {
+	for _, e := range pkg.Endpoints {
 		if e.Receiver != nil {
 			found[e.Receiver.Type] = found[e.Receiver.Type] || e.Receiver.Pointer
 		}
@@ -121,12 +123,11 @@ func receiver(name string, pointer bool) *jen.Statement {
 
 // handlers writes the struct that the service's main function fills in, and the list of dispatchers.
 func (s *source) handlers() {
-	receivers := s.receivers()
-	sorted := slices.Sorted(maps.Keys(receivers))
+	sorted := slices.Sorted(maps.Keys(s.receivers))
 	s.file.Comment("Handlers are the values whose methods serve the endpoints of this package.")
 	s.file.Type().Id("Handlers").StructFunc(func(g *jen.Group) {
 		for _, name := range sorted {
-			g.Id(scan.ExportedName(name)).Add(receiver(name, receivers[name]))
+			g.Id(scan.ExportedName(name)).Add(receiver(name, s.receivers[name]))
 		}
 	})
 	s.file.Line()
@@ -137,7 +138,7 @@ func (s *source) handlers() {
 			jen.Id("List"):    jen.Index().Add(stella("Endpoint")).ValuesFunc(s.list),
 		})
 		for _, name := range sorted {
-			if receivers[name] {
+			if s.receivers[name] {
 				field := scan.ExportedName(name)
 				g.If(jen.Id("h").Dot(field).Op("==").Nil()).Block(
 					jen.Id("out").Dot("Missing").Op("=").Append(jen.Id("out").Dot("Missing"), jen.Lit(field)))

@@ -27,6 +27,7 @@ type loader struct {
 	orphans  []*listed    // with our generated file and without directives
 	others   []membership // services of packages that the patterns leave out
 
+	limited map[*ast.File]string      // what constrained has found
 	sources map[string][]byte         // files by name
 	listed  map[string]*listed        // by import path
 	roots   map[string]bool           // first path elements of the modules at hand

@@ -24,7 +24,7 @@ type Config struct {
 func Scan(ctx context.Context, c Config, findings *diagnostic.List) (result *Result, sources map[string][]byte, err error) {
 	l := &loader{
 		ctx: ctx, dir: c.Dir, env: c.Env, patterns: c.Patterns, fset: token.NewFileSet(), list: findings,
-		sources: map[string][]byte{}, listed: map[string]*listed{}, roots: map[string]bool{},
+		limited: map[*ast.File]string{}, sources: map[string][]byte{}, listed: map[string]*listed{}, roots: map[string]bool{},
 		pkgs: map[string]*source{}, holders: map[string]*types.Package{},
 	}
 	l.ahead = &ahead{fset: l.fset, dirs: map[string]bool{}, files: map[string]*aheadFile{}}

@@ -185,7 +185,7 @@ func (s *source) declareElsewhere(f *ast.File) {
 func (l *loader) parseFile(name string, src []byte, own bool) *ast.File {
 	var f *ast.File
 	var err error
-	if a := l.ahead.files[name]; a != nil && a.file != nil && a.comments == own {
+	if a := l.ahead.files[name]; a != nil && a.file != nil && (a.comments || !own) {
 		f, err = a.file, a.err
 	} else {
 		f, err = parser.ParseFile(l.fset, name, src, parseMode(own))
@@ -314,6 +314,15 @@ func (l *loader) imports(f *ast.File) (map[string]string, []string) {
 // constrained says why a file, whose comments have been parsed, belongs to its package on some machines only; it is
 // empty for a file that always does.
 func (l *loader) constrained(f *ast.File) string {
+	reason, known := l.limited[f]
+	if !known {
+		reason = l.limits(f)
+		l.limited[f] = reason
+	}
+	return reason
+}
+
+func (l *loader) limits(f *ast.File) string {
 	for _, group := range f.Comments {
 		if group.Pos() > f.Package {
 			break
