@@ -35,13 +35,13 @@ type Gateway struct {
 
 	lease    atomic.Int64
 	inFlight atomic.Int64
+	draining atomic.Bool // no new calls: one end drains, or the session is dead
 
-	mu       sync.Mutex
-	calls    map[uint32]*Call // those that hold a slot
-	next     uint32           // stream id of the next call
-	draining bool             // no new calls
-	leaving  bool             // the service drains: the session ends with the last call
-	dead     bool
+	mu      sync.Mutex
+	calls   map[uint32]*Call // those that hold a slot
+	next    uint32           // stream id of the next call
+	leaving bool             // the service drains: the session ends with the last call
+	dead    bool
 }
 
 // Accept opens the gateway's end on a link that a service has dialled: it takes HELLO, within [spec.HelloTimeout],
@@ -143,18 +143,23 @@ func (g *Gateway) Manifest() []byte { return g.manifest }
 // InFlight is the number of calls that hold a slot of the lease.
 func (g *Gateway) InFlight() int { return int(g.inFlight.Load()) }
 
-// Lease is how many calls the service takes on at once.
-func (g *Gateway) Lease() int { return int(g.lease.Load()) }
+// Lease is how many calls the service takes on at once: none once the session drains or has ended.
+func (g *Gateway) Lease() int {
+	if g.draining.Load() {
+		return 0
+	}
+	return int(g.lease.Load())
+}
 
 // Drain tells the service that this gateway goes away: from now on Start refuses, and open calls go on.
 func (g *Gateway) Drain(code spec.Code, why string) {
-	g.mu.Lock()
-	first := !g.draining
-	g.draining = true
-	g.mu.Unlock()
-	if first {
-		g.w.enqueue(transports.NewControl(spec.TypeGoAway, 0, uint32(code), reason(why)))
+	if g.draining.CompareAndSwap(false, true) {
+		g.goAway(code, why)
 	}
+}
+
+func (g *Gateway) goAway(code spec.Code, why string) {
+	g.w.enqueue(transports.NewControl(spec.TypeGoAway, 0, uint32(code), reason(why)))
 }
 
 // Close tells the service why, ends the session and waits for its goroutines. Open calls fail.
@@ -179,12 +184,10 @@ func (g *Gateway) Start(f *transports.Frame, meta int, flags spec.Flags, timeout
 	switch {
 	case g.dead:
 		err = fmt.Errorf("%w: %w", ErrRefused, ErrClosed)
-	case g.draining:
+	case g.draining.Load():
 		err = fmt.Errorf("%w: the session drains", ErrRefused)
 	case int64(len(g.calls)) >= g.lease.Load():
 		err = fmt.Errorf("%w: all %d slots of the lease are taken", ErrRefused, g.lease.Load())
-	case g.next > spec.MaxStreamID:
-		err = fmt.Errorf("%w: the session has used all its stream ids", ErrRefused)
 	case g.w.full():
 		err = fmt.Errorf("%w: more than %d bytes wait to be written", ErrRefused, maxPending)
 	}
@@ -195,13 +198,21 @@ func (g *Gateway) Start(f *transports.Frame, meta int, flags spec.Flags, timeout
 	}
 	id := g.next
 	g.next += 2
+	last := g.next > spec.MaxStreamID
+	if last { // before anybody takes the lock who would go on
+		g.draining.Store(true)
+	}
 	c := newCall(g)
 	c.begin(id, flags&spec.FlagEnd != 0, timeout)
 	g.calls[id] = c
 	g.inFlight.Add(1)
 	g.mu.Unlock()
 	f.Seal(spec.TypeRequest, flags, id, milliseconds(timeout), meta)
-	if err := g.w.send(f, nil); err != nil { // the session died; losing it has failed the call too
+	err = g.w.send(f, nil)
+	if last {
+		g.goAway(spec.CodeNoError, "the session has used all its stream ids: open another one")
+	}
+	if err != nil { // the session died; losing it has failed the call too
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	return c, nil
@@ -223,7 +234,8 @@ func (g *Gateway) handle(f *transports.Frame, h spec.Header) error {
 	case spec.TypeGoAway:
 		defer f.Release()
 		g.mu.Lock()
-		g.draining, g.leaving = true, true
+		g.draining.Store(true)
+		g.leaving = true
 		g.endIfDrained()
 		g.mu.Unlock()
 		if g.cfg.GoAway != nil {
@@ -297,6 +309,7 @@ func (g *Gateway) loseAll(err error) {
 	g.mu.Lock()
 	calls := g.calls
 	g.calls, g.dead = nil, true
+	g.draining.Store(true)
 	g.inFlight.Store(0)
 	g.mu.Unlock()
 	for _, c := range calls {

@@ -482,6 +482,36 @@ func behaviour(newLinks func() (gateway, service transports.Link)) {
 		Expect(err).To(MatchError(session.ErrRefused))
 	})
 
+	It("asks for another session when its stream ids are used up, and ends the calls that are open", func() {
+		left := make(chan string, 1)
+		release := make(chan struct{})
+		g, _ := pair(newLinks, func(c *session.Incoming) {
+			<-release
+			respond(c, 200, "done")
+		}, func(_ *session.GatewayConfig, c *session.ServiceConfig) {
+			c.GoAway = func(_ spec.Code, why string) { left <- why }
+		})
+		g.SkipTo(spec.MaxStreamID - 1)
+		c := start(g, "", patience)
+		defer c.Close()
+		Eventually(left).WithTimeout(patience).Should(Receive(ContainSubstring("stream ids")))
+		_, err := tryStart(g, "", patience)
+		Expect(err).To(MatchError(session.ErrRefused))
+		close(release)
+		_, body := answer(c)
+		Expect(body).To(Equal("done"))
+	})
+
+	It("names no lease once it drains or is dead, so that nobody takes it for the least busy", func() {
+		g, _ := pair(newLinks, echo)
+		Expect(g.Lease()).To(Equal(64))
+		g.Drain(spec.CodeShutdown, "")
+		Expect(g.Lease()).To(BeZero())
+		g, s := pair(newLinks, echo)
+		Expect(s.Close()).To(Succeed())
+		Eventually(g.Lease).WithTimeout(patience).Should(BeZero())
+	})
+
 	It("tells the service why the gateway closes", func() {
 		g, s := pair(newLinks, echo)
 		Expect(g.Close(spec.CodeOperator, "removed by hand")).To(Succeed())
