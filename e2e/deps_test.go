@@ -17,7 +17,7 @@ type machine string
 // has puts a command there.
 func (m machine) has(name, script string) {
 	GinkgoHelper()
-	Expect(os.WriteFile(filepath.Join(string(m), name), []byte("#!/bin/sh\n"+script+"\n"), 0o755)).To(Succeed()) //nolint:gosec // it is run
+	Expect(os.WriteFile(filepath.Join(string(m), name), []byte("#!/bin/sh\n"+script+"\n"), 0o755)).To(Succeed())
 }
 
 // install runs scripts/install-test-deps.sh there, and returns its exit code, what it said, and the calls of apt-get.

@@ -62,7 +62,9 @@ var _ = Describe("a service that is killed", func() {
 
 	BeforeEach(func() {
 		s = startStack(processes(), settings{})
-		kill = s.fixture.(*process).kill
+		p, ok := s.fixture.(*process)
+		Expect(ok).To(BeTrue())
+		kill = p.kill
 	})
 
 	It("fails its calls with 502 at once, then answers 503 with Retry-After, and is served again when it is back", func() {

@@ -2,10 +2,12 @@ package e2e
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -23,7 +25,7 @@ const (
 	rejection = "connection is not a service"
 )
 
-// header is a frame's header alone.
+// frameHeader is a frame's header alone.
 func frameHeader(h spec.Header) string {
 	b := make([]byte, spec.HeaderSize)
 	h.Put(b)
@@ -48,7 +50,7 @@ func strangers() map[string]func(net.Conn) error {
 		"nothing":                     says(""),
 		"half a preamble":             says(opens[:6]),
 		"a preamble and then nothing": says(opens),
-		"a preamble of another time":  says(opens[:8] + "\x00\x09\x00\x0a"),
+		"a preamble of another time":  says(opens[:8] + "\x00\x08\x00\x09"),
 		"half a header":               says(opens + "\x00\x00"),
 		"HELLO that is too large":     says(opens + frameHeader(spec.Header{Length: spec.MaxFrameHello + 1, Type: spec.TypeHello})),
 		"HELLO that never ends":       says(opens + frameHeader(spec.Header{Length: 1000, MetaLen: 1000, Type: spec.TypeHello}) + `{"inst`),
@@ -95,7 +97,7 @@ func receive(name, address string, talk func(net.Conn) error) visit {
 	}
 	_, err = io.Copy(io.Discard, conn)
 	v.took = time.Since(begin)
-	if e, ok := err.(net.Error); ok && e.Timeout() { // any other error is an end, too
+	if errors.Is(err, os.ErrDeadlineExceeded) { // any other error is an end, too
 		v.err = err
 	}
 	return v

@@ -111,8 +111,8 @@ var _ = everyForm("a net/http handler", func(start func(settings) *stack) {
 		Expect(a.StatusCode).To(Equal(http.StatusAccepted), "%s", a.body)
 		Expect(a.Header.Get("X-Legacy")).To(Equal("yes"))
 		first, second, _ := strings.Cut(a.body, "\n")
-		Expect(first).To(Equal("POST /legacy/7 b, 100000 bytes"))
-		Expect(second).To(MatchJSON(`{"id":"7 b","q":"1","form":"text/plain","flushes":true,"hijacks":false}`))
+		Expect(first).To(Equal("100000 bytes"))
+		Expect(second).To(MatchJSON(`{"pattern":"POST /legacy/{id}","id":"7 b","q":"1","form":"text/plain","flushes":true,"hijacks":false}`))
 	})
 
 	It("that gives up in the middle of its answer has it broken off", func() {

@@ -24,15 +24,15 @@ type slowBody struct {
 // slowBodies are all of them. A body that is passed on while it comes may come slowly; one that is small enough to be
 // passed on whole has to be whole in time.
 func slowBodies() []slowBody {
-	const timedOut = http.StatusRequestTimeout
+	const late = http.StatusRequestTimeout
 	return []slowBody{
-		{name: "a small body that stalls", head: "POST /count?tag=TAG HTTP/1.1\r\nContent-Length: 10\r\n", first: "abc", status: timedOut},
-		{name: "a small body that is slow", head: "POST /count?tag=TAG HTTP/1.1\r\nContent-Length: 10\r\n", slowly: strings.Split("abcdef", ""), status: timedOut},
-		{name: "a large body that stalls", head: "POST /count?tag=TAG HTTP/1.1\r\nContent-Length: 60000\r\n", first: "abc", status: timedOut, canceled: true},
-		{name: "a chunked body that stalls", head: "POST /count?tag=TAG HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", first: "3\r\nabc\r\n", status: timedOut, canceled: true},
-		{name: "a stream that stalls", head: "PUT /bulk?tag=TAG HTTP/1.1\r\nContent-Length: 60000\r\n", first: "abc", status: timedOut, canceled: true},
-		{name: "a stream that never begins", head: "PUT /bulk?tag=TAG HTTP/1.1\r\nContent-Length: 60000\r\n", status: timedOut, canceled: true},
-		{name: "a chunked stream that stalls", head: "PUT /bulk?tag=TAG HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", first: "3\r\nabc\r\n", status: timedOut, canceled: true},
+		{name: "a small body that stalls", head: "POST /count?tag=TAG HTTP/1.1\r\nContent-Length: 10\r\n", first: "abc", status: late},
+		{name: "a small body that is slow", head: "POST /count?tag=TAG HTTP/1.1\r\nContent-Length: 10\r\n", slowly: strings.Split("abcdef", ""), status: late},
+		{name: "a large body that stalls", head: "POST /count?tag=TAG HTTP/1.1\r\nContent-Length: 60000\r\n", first: "abc", status: late, canceled: true},
+		{name: "a chunked body that stalls", head: "POST /count?tag=TAG HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", first: "3\r\nabc\r\n", status: late, canceled: true},
+		{name: "a stream that stalls", head: "PUT /bulk?tag=TAG HTTP/1.1\r\nContent-Length: 60000\r\n", first: "abc", status: late, canceled: true},
+		{name: "a stream that never begins", head: "PUT /bulk?tag=TAG HTTP/1.1\r\nContent-Length: 60000\r\n", status: late, canceled: true},
+		{name: "a chunked stream that stalls", head: "PUT /bulk?tag=TAG HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", first: "3\r\nabc\r\n", status: late, canceled: true},
 		{
 			name: "a stream that is slow", head: "PUT /bulk?tag=TAG HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
 			slowly: []string{"1\r\na\r\n", "1\r\nb\r\n", "1\r\n", "c\r\n", "1\r\nd\r\n", "0\r\n\r\n"}, status: http.StatusOK,
