@@ -68,13 +68,13 @@ func (l *loader) collect(s *source) *packageScan {
 		l.collectFile(ps, f)
 	}
 	for _, f := range s.extra {
-		l.collectExtra(f)
+		l.collectExtra(ps, f)
 	}
 	return ps
 }
 
 // collectExtra reports the directives of a file that must have none.
-func (l *loader) collectExtra(f *ast.File) {
+func (l *loader) collectExtra(ps *packageScan, f *ast.File) {
 	reason := cmp.Or(l.constrained(f), "has build constraints")
 	if strings.HasSuffix(l.pos(f.FileStart).Filename, "_test.go") {
 		reason = "is a test"
@@ -83,9 +83,15 @@ func (l *loader) collectExtra(f *ast.File) {
 		for _, c := range group.List {
 			if d := directive.Parse(l.fset, c, l.list); d != nil {
 				l.machineDependent(d, reason)
+				ps.orphaned = ps.orphaned || belongs(d)
 			}
 		}
 	}
+}
+
+// belongs reports whether a directive says which service a package belongs to.
+func belongs(d *directive.Directive) bool {
+	return d.Name == serviceDirective || d.Name == partDirective
 }
 
 func (l *loader) machineDependent(d *directive.Directive, reason string) {
@@ -115,9 +121,10 @@ func (l *loader) collectFile(ps *packageScan, f *ast.File) {
 				ps.orphaned = ps.orphaned || group.Pos() < f.Package
 			case limited != "":
 				l.machineDependent(d, limited)
+				ps.orphaned = ps.orphaned || belongs(d)
 				continue
 			case !l.inPlace(d, own, f, group):
-				ps.orphaned = ps.orphaned || d.Name == serviceDirective || d.Name == partDirective
+				ps.orphaned = ps.orphaned || belongs(d)
 				continue
 			}
 			switch {

@@ -157,11 +157,32 @@ func (b *builder) item(args *types.TypeList, expr ast.Expr) *Type {
 	if b.unresolved(args.At(0), expr, b.src) {
 		return nil
 	}
-	t := b.typeOf(args.At(0), use{node: &ast.Field{Type: expr}, pos: expr.Pos()})
+	at := use{node: &ast.Field{Type: expr}, pos: expr.Pos()}
+	t := b.typeOf(args.At(0), at)
+	if t.Kind != Invalid && isUnnamed(args.At(0)) {
+		t = b.refuse(args.At(0), at, "has an interface without a name: declare a type for it")
+	}
 	if t.Kind == Invalid {
 		return nil
 	}
 	return t
+}
+
+// isUnnamed reports whether a type is made of an interface with methods that generated code has no name for.
+func isUnnamed(t types.Type) bool {
+	switch t := types.Unalias(t).(type) {
+	case *types.Interface:
+		return !t.Empty()
+	case *types.Pointer:
+		return isUnnamed(t.Elem())
+	case *types.Slice:
+		return isUnnamed(t.Elem())
+	case *types.Array:
+		return isUnnamed(t.Elem())
+	case *types.Map:
+		return isUnnamed(t.Elem())
+	}
+	return false
 }
 
 // message is the struct that a handler takes or gives.
