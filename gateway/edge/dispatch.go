@@ -61,25 +61,44 @@ func (e *Edge) dispatch(x *Exchange) *problem {
 	}
 }
 
-// dispatchStream is dispatch for a body that is streamed by a pump.
+// dispatchStream is dispatch for a body that is streamed by a pump, which holds what it has read for as long as the call
+// may have to be offered to another instance.
 func (e *Edge) dispatchStream(x *Exchange, f *transports.Frame, meta int, flags spec.Flags) *problem {
-	call, p := x.begin(f, meta, flags)
-	f.Release()
-	if p != nil {
-		return p
+	for {
+		call, p := x.begin(f, meta, flags)
+		if p != nil {
+			f.Release()
+			return p
+		}
+		if x.pump == nil {
+			x.startPump(call, e.cfg.Stall)
+		} else {
+			x.pump.resume(call)
+		}
+		head, err := call.Head(x.ctx)
+		if err == nil {
+			f.Release()
+			x.pump.settle()
+			p = e.answer(x, call, head)
+			call.Cancel(spec.CodeNoError) // a service that has answered needs no more of the body
+			call.Close()
+			return p
+		}
+		call.Close()
+		if v := x.pump.verdict.Load(); v != nil {
+			f.Release()
+			if v.problem == nil {
+				x.abort(statusClientGone)
+			}
+			return v.problem
+		}
+		if !refused(err) || x.tries == maxTries || !x.pump.rewind() {
+			f.Release()
+			return x.failure(err)
+		}
+		f = again(f)
+		flags |= spec.FlagRetry
 	}
-	x.startPump(call, e.cfg.Stall)
-	head, err := call.Head(x.ctx)
-	if err == nil {
-		p = e.answer(x, call, head)
-		call.Cancel(spec.CodeNoError) // a service that has answered needs no more of the body
-	} else if v := x.pump.verdict.Load(); v == nil {
-		p = x.failure(err)
-	} else if p = v.problem; p == nil {
-		x.abort(statusClientGone)
-	}
-	call.Close()
-	return p
 }
 
 // streams reports whether the request body takes the way of a stream.

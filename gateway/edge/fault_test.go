@@ -150,6 +150,87 @@ var _ = Describe("a service", func() {
 		Expect(retried).To(BeEquivalentTo(refused.Load()))
 	})
 
+	It("that refuses a call has a streamed body of up to 64 KiB offered to another instance, whether it has ended or not", func() {
+		r := start()
+		var refused atomic.Int64
+		r.join(identity{id: "no"}, func(in *session.Incoming) {
+			refused.Add(1)
+			_, _ = in.Read(make([]byte, 3))
+			in.Cancel(spec.CodeRefused, "not now")
+		}, endpoint("POST", "/a", streams))
+		read := make(chan string, 1)
+		yes := r.join(identity{id: "yes"}, func(in *session.Incoming) {
+			b := make([]byte, 3)
+			_, _ = io.ReadFull(in, b)
+			read <- string(b)
+			body, err := io.ReadAll(in)
+			if err != nil {
+				return
+			}
+			_ = in.Respond(&spec.Response{Status: 200, ContentLength: -1}, append(b, body...))
+		}, endpoint("POST", "/a", streams))
+		for _, n := range []int{spec.MaxInlineBody + 1, 64 << 10} {
+			body := strings.Repeat("stella!!", n/8+1)[:n]
+			for range 8 {
+				Expect(r.do("POST", "/a", body).body).To(Equal(body))
+				Expect(read).To(Receive())
+				Expect(r.send("POST", "/a", unsized{strings.NewReader(body)}).body).To(Equal(body))
+				Expect(read).To(Receive())
+			}
+		}
+		for range 16 { // the rest of the body comes only when the first part has arrived
+			pipe, feed := io.Pipe()
+			go func() {
+				_, _ = io.WriteString(feed, "one")
+				<-read
+				_, _ = io.WriteString(feed, "two")
+				_ = feed.Close()
+			}()
+			Expect(r.send("POST", "/a", unsized{pipe}).body).To(Equal("onetwo"))
+		}
+		Expect(refused.Load()).To(BeNumerically(">", 0))
+		retried := 0
+		for _, h := range yes.tap.received(spec.TypeRequest) {
+			if h.Flags&spec.FlagRetry != 0 {
+				retried++
+			}
+		}
+		Expect(retried).To(BeEquivalentTo(refused.Load()))
+	})
+
+	It("that refuses a call after more of its body than the gateway holds is a retryable 503", func() {
+		r := start()
+		var second atomic.Bool
+		serve := func(in *session.Incoming) {
+			if second.Swap(true) {
+				echo(in)
+				return
+			}
+			_, _ = io.CopyN(io.Discard, in, 64<<10+1)
+			in.Cancel(spec.CodeRefused, "not now")
+		}
+		r.join(identity{}, serve, endpoint("POST", "/a"))
+		r.join(identity{}, serve, endpoint("POST", "/a"))
+		got := r.do("POST", "/a", strings.Repeat("x", 200_000))
+		Expect(got.StatusCode).To(Equal(503))
+		Expect(got.body).To(ContainSubstring(`"retryable":true`))
+	})
+
+	It("that refuses every call is asked three times at most, for a streamed body, too", func() {
+		r := start()
+		var asked atomic.Int64
+		for range 4 {
+			r.join(identity{}, func(in *session.Incoming) {
+				asked.Add(1)
+				in.Cancel(spec.CodeRefused, "not now")
+			}, endpoint("POST", "/a"))
+		}
+		got := r.do("POST", "/a", strings.Repeat("x", 20_000))
+		Expect(got.StatusCode).To(Equal(503))
+		Expect(got.body).To(ContainSubstring(`"retryable":true`))
+		Expect(asked.Load()).To(BeEquivalentTo(3))
+	})
+
 	It("that alone refuses a call is a retryable 503, with a small body and with a streamed one", func() {
 		r := start()
 		r.join(identity{}, func(in *session.Incoming) { in.Cancel(spec.CodeStale, "") }, endpoint("POST", "/a"))

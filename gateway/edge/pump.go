@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,8 @@ const (
 	lingering = time.Second
 	// lingeringBytes bounds how much is read then; net/http has the same bound.
 	lingeringBytes = 256 << 10
+	// maxHeld bounds how much of a body is held to offer it to another instance.
+	maxHeld = 64 << 10
 )
 
 // longAgo as a deadline makes reads that wait return.
@@ -29,12 +32,23 @@ var longAgo = time.Unix(1, 0)
 
 // pump owns the request body: from dispatch to its end, or to the call's, it moves the body to the service, counts
 // it, and notices a client that stalls or leaves. It is joined before the handler returns. Beside the credit that the
-// service has granted it holds one chunk, however slowly the service reads.
+// service has granted it holds one chunk, however slowly the service reads, and a copy of the body's first 64 KiB until
+// a service has begun to answer.
 type pump struct {
 	x     *Exchange
-	call  *session.Call
+	call  atomic.Pointer[session.Call]
 	stall time.Duration
 
+	mu      sync.Mutex        // held by whoever sends to the call
+	turn    *sync.Cond        // of mu: the body moves on, or is not wanted any more
+	held    *transports.Frame // a copy of all that has been read
+	dropped bool              // it was given up
+	atEnd   bool              // the copy is the body to its end
+	moving  bool              // a service has refused the call: whether there is another is not known yet
+	behind  bool              // the call has not been sent the copy yet
+	replay  sync.WaitGroup    // who sends it
+
+	answered atomic.Bool                   // no copy is needed any more
 	verdict  atomic.Pointer[verdictOnBody] // set before the call is cancelled because of the body
 	stopping atomic.Bool                   // the body is not wanted any more
 	aborting atomic.Bool                   // and the connection is to end at once
@@ -48,12 +62,15 @@ type pump struct {
 // verdictOnBody says that the body is why a call failed.
 type verdictOnBody struct {
 	problem *problem // what to answer; nil if the client has left
+	code    spec.Code
 }
 
 // startPump lets the body of the exchange flow into the call.
 func (x *Exchange) startPump(call *session.Call, stall time.Duration) {
 	x.duplex()
-	p := &pump{x: x, call: call, stall: stall, done: make(chan struct{})}
+	p := &pump{x: x, stall: stall, done: make(chan struct{})}
+	p.turn = sync.NewCond(&p.mu)
+	p.call.Store(call)
 	if x.http1() {
 		// Any error of reading from its client ends a request's context, a deadline of ours as well. As long as the pump
 		// reads, it knows better what has happened.
@@ -91,10 +108,10 @@ func (p *pump) run() {
 			if p.leave != nil { // from here on net/http watches
 				p.unwatch = context.AfterFunc(p.x.context(), p.leave)
 			}
-			_ = p.send(f, true) // fails when the call has ended, and then it does not matter
+			_ = p.deliver(f, true) // fails when the call has ended, and then it does not matter
 			return
 		}
-		if p.send(f, false) != nil { // the call has ended, or the service wants no more
+		if p.deliver(f, false) != nil { // the call has ended, or the service wants no more
 			p.linger()
 			return
 		}
@@ -107,8 +124,107 @@ func (p *pump) run() {
 
 // end cancels the call because of its body.
 func (p *pump) end(why *problem, code spec.Code) {
-	p.verdict.Store(&verdictOnBody{why})
-	p.call.Cancel(code)
+	p.verdict.Store(&verdictOnBody{why, code})
+	p.call.Load().Cancel(code)
+}
+
+// deliver holds what has been read, as long as there may be need of it, and sends it. It takes over f. That a service
+// refuses the call is no error if another can be sent the same: the next part waits until that is known.
+func (p *pump) deliver(f *transports.Frame, end bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.moving && !p.stopping.Load() {
+		p.turn.Wait()
+	}
+	var err error
+	if p.behind {
+		err = p.catchUp()
+	}
+	p.hold(f.Payload(), end)
+	if err == nil {
+		err = p.send(f, end)
+	} else {
+		f.Release()
+	}
+	if err != nil && !p.dropped && refused(err) {
+		p.moving = true
+		return nil
+	}
+	return err
+}
+
+// hold adds to the copy, or gives it up when it gets too large or nobody will need it. The caller holds mu.
+func (p *pump) hold(data []byte, end bool) {
+	size := len(data)
+	if p.held != nil {
+		size += len(p.held.Payload())
+	}
+	switch {
+	case p.dropped:
+		return
+	case p.answered.Load(), size > maxHeld:
+		p.giveUp()
+		return
+	case p.held == nil:
+		p.held = transports.NewFrame(size)
+	}
+	p.held.SetBytes(append(p.held.Bytes(), data...))
+	p.atEnd = end
+}
+
+// giveUp releases the copy. The caller holds mu.
+func (p *pump) giveUp() {
+	p.held.Release()
+	p.held, p.dropped = nil, true
+}
+
+// settle tells that a service has begun to answer.
+func (p *pump) settle() {
+	p.answered.Store(true)
+	if p.mu.TryLock() { // else somebody is sending, and the copy goes with the next part or with the exchange
+		if !p.behind {
+			p.giveUp()
+		}
+		p.mu.Unlock()
+	}
+}
+
+// rewind reports whether the body can be sent to another call, and if so makes the pump wait for that: see resume.
+func (p *pump) rewind() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.moving = !p.dropped
+	return p.moving
+}
+
+// resume lets the body flow into another call, from its beginning.
+func (p *pump) resume(call *session.Call) {
+	p.mu.Lock()
+	p.moving, p.behind = false, true
+	p.mu.Unlock()
+	p.call.Store(call)
+	if v := p.verdict.Load(); v != nil { // the body has failed meanwhile
+		call.Cancel(v.code)
+	}
+	p.turn.Broadcast()
+	p.replay.Go(func() { // the pump itself may be waiting for the client
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.behind {
+			_ = p.catchUp() // fails with the call, and whoever waits for its answer knows why
+		}
+	})
+}
+
+// catchUp sends the copy to the call. The caller holds mu.
+func (p *pump) catchUp() error {
+	p.behind = false
+	if p.held == nil {
+		return nil
+	}
+	f := transports.NewFrame(len(p.held.Payload()))
+	f.SetBytes(append(f.Bytes(), p.held.Payload()...))
+	return p.send(f, p.atEnd)
 }
 
 // send passes on what has been read, in as many parts as the credit asks for. It takes over f. A part of a chunk, and
@@ -120,7 +236,7 @@ func (p *pump) send(f *transports.Frame, end bool) error {
 		n := 0
 		if len(data) > 0 { // an END without data needs no credit
 			var err error
-			if n, err = p.call.Acquire(len(data)); err != nil {
+			if n, err = p.call.Load().Acquire(len(data)); err != nil {
 				f.Release()
 				return err
 			}
@@ -133,7 +249,7 @@ func (p *pump) send(f *transports.Frame, end bool) error {
 			f = nil
 		}
 		data = data[n:]
-		if err := p.call.Send(part, n, end && len(data) == 0); err != nil || len(data) == 0 {
+		if err := p.call.Load().Send(part, n, end && len(data) == 0); err != nil || len(data) == 0 {
 			f.Release()
 			return err
 		}
@@ -169,6 +285,9 @@ func (x *Exchange) join() {
 	case <-p.done:
 	default:
 		p.stopping.Store(true)
+		p.mu.Lock() // nobody holds it for long: the call has ended
+		p.turn.Broadcast()
+		p.mu.Unlock()
 		if x.aborted || !x.http1() {
 			p.aborting.Store(true)
 			x.readBy(longAgo)
@@ -177,6 +296,8 @@ func (x *Exchange) join() {
 		}
 		<-p.done
 	}
+	p.replay.Wait()
+	p.held.Release()
 	if p.unwatch != nil {
 		p.unwatch()
 	}
