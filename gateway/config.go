@@ -86,6 +86,12 @@ func (c *Config) check() error {
 	if c.Grace < 0 || c.Heartbeat < 10*time.Millisecond || c.Retain < 0 || c.Stall < 0 {
 		return fmt.Errorf("%w: a duration is negative, or the heartbeat is under 10ms", ErrConfig)
 	}
+	welcome := spec.Welcome{
+		Node: c.Node, Region: c.Region, HeartbeatMS: c.Heartbeat.Milliseconds(), MaxFrame: spec.MaxFrameHard, StreamWindow: spec.MaxStreamWindow,
+	}
+	if err := welcome.Check(); err != nil { // every service would refuse it
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	if _, err := resolve("http", c.HTTP); err != nil {
 		return err
 	}
@@ -104,6 +110,9 @@ func (c *Config) check() error {
 		u, t, err := transports.Parse(raw)
 		if err != nil {
 			return fmt.Errorf("%w: listen: %w", ErrConfig, err)
+		}
+		if u.Host != "" && (u.User != nil || u.Path != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "") {
+			return fmt.Errorf("%w: listen: %q has more than a transport and an address, expected such as %s", ErrConfig, raw, DefaultListen)
 		}
 		if t.Scheme == inProcess || u.Host == "" { // no network: a name in this process, or a path
 			continue

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/stella-ops/router/gateway/auth"
@@ -29,6 +30,9 @@ type tokenFile struct {
 }
 
 func newTokenFile(dev Dev, log *slog.Logger) (*tokenFile, error) {
+	if info, err := os.Stat(dev.TokenFile); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%w: the file for the token, %s, is a directory", ErrConfig, dev.TokenFile)
+	}
 	keyFile := dev.KeyFile
 	if keyFile == "" {
 		keyFile = dev.TokenFile + ".key"

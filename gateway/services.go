@@ -85,7 +85,11 @@ func (g *Gateway) serve(ctx context.Context, link transports.Link, slots <-chan 
 	<-opened.Done()
 	g.registry.Remove(in, time.Now())
 	g.leave(s)
-	log.Info("service gone", "reason", opened.Err())
+	if err := opened.Err(); errors.Is(err, session.ErrDrained) {
+		log.Info("service drained")
+	} else {
+		log.Info("service gone", "reason", err)
+	}
 	_ = opened.Close(spec.CodeNoError, "") // waits for its goroutines
 }
 

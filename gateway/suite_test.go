@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -115,8 +116,23 @@ var _ = Describe("a configuration", func() {
 			c.HTTP, c.Dev = ":0", &gateway.Dev{TokenFile: "/dev/null"}
 		}, "this machine only"),
 		Entry("development without a file", func(c *gateway.Config) { c.Dev = new(gateway.Dev) }, "needs a file"),
+		Entry("a region that is no name", func(c *gateway.Config) { c.Region = "eu west" }, `region "eu west", expected up to 128 letters`),
+		Entry("a heartbeat that services refuse", func(c *gateway.Config) { c.Heartbeat = time.Hour }, "heartbeatMs 3600000"),
+		Entry("a listener with a path", func(c *gateway.Config) { c.Listen = []string{"tcp://127.0.0.1:0/x"} }, "more than a transport and an address"),
+		Entry("a listener with a query", func(c *gateway.Config) { c.Listen = []string{"tcp://127.0.0.1:0?x=y"} }, "more than a transport and an address"),
 		Entry("a negative grace", func(c *gateway.Config) { c.Grace = -1 }, "negative"),
 	)
+
+	It("whose file for the token is a directory is refused, and no key is made", func() {
+		dir := GinkgoT().TempDir()
+		cfg := config(GinkgoWriter)
+		cfg.Dev = &gateway.Dev{TokenFile: filepath.Join(dir, "token")}
+		Expect(os.Mkdir(cfg.Dev.TokenFile, 0o700)).To(Succeed())
+		_, err := gateway.New(cfg)
+		Expect(err).To(MatchError(gateway.ErrConfig))
+		Expect(err).To(MatchError(ContainSubstring("is a directory")))
+		Expect(cfg.Dev.TokenFile + ".key").NotTo(BeAnExistingFile())
+	})
 
 	It("whose port is in use is refused, and gives back what it took", func() {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -225,6 +241,17 @@ var _ = Describe("the end", func() {
 		Expect(s.Err()).To(MatchError(ContainSubstring("SHUTDOWN")))
 	})
 
+	It("of a service that drains is no loss, in the log neither", func() {
+		log := gbytes.NewBuffer()
+		r := run(config(log))
+		s := r.join(func(*session.Incoming) {})
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		Expect(s.Drain(ctx)).To(Succeed())
+		Eventually(log).WithTimeout(patience).Should(gbytes.Say(`msg="service drained"`))
+		Expect(string(log.Contents())).NotTo(Or(ContainSubstring("service gone"), ContainSubstring("closed")))
+	})
+
 	It("comes after the grace for requests that do not finish", func() {
 		cfg := config(GinkgoWriter)
 		cfg.Grace = 100 * time.Millisecond
@@ -236,15 +263,17 @@ var _ = Describe("the end", func() {
 			<-in.Context().Done()
 			ended.Store(true)
 		})
-		answered := make(chan int, 1)
+		answered, says := make(chan int, 1), make(chan string, 1)
 		go func() {
 			defer GinkgoRecover()
-			status, _ := get("http://" + r.HTTPAddr() + "/a")
+			status, body := get("http://" + r.HTTPAddr() + "/a")
 			answered <- status
+			says <- body
 		}()
 		Eventually(entered).WithTimeout(patience).Should(BeClosed())
 		r.cancel()
 		Eventually(answered).WithTimeout(patience).Should(Receive(Equal(502)))
+		Eventually(says).WithTimeout(patience).Should(Receive(ContainSubstring("the gateway is shutting down")))
 		Eventually(r.served).WithTimeout(patience).Should(Receive(BeNil()))
 		Eventually(ended.Load).WithTimeout(patience).Should(BeTrue())
 	})

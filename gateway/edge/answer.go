@@ -110,7 +110,7 @@ func (x *Exchange) value(s string) []string {
 // announced is the Content-Length to set, or -1 for none.
 func (x *Exchange) announced(some, whole bool, inline int64) int64 {
 	switch length := x.response.ContentLength; {
-	case some && whole && inline <= heldByNetHTTP:
+	case some && whole && inline <= heldByNetHTTP && (x.pump == nil || x.pump.ended()): // else it is sent before net/http ends it
 		return -1
 	case some && whole:
 		return inline

@@ -233,6 +233,22 @@ var _ = Describe("a request body", func() {
 		Eventually(m.InFlight).WithTimeout(patience).Should(BeZero())
 	})
 
+	It("may be answered whole before it has arrived: the client sees its end at once", func() {
+		r := start()
+		r.join(identity{}, func(in *session.Incoming) {
+			_ = in.Respond(&spec.Response{Status: 200, ContentLength: -1}, []byte("no need"))
+		}, endpoint("POST", "/a", streams))
+		_, in := r.raw("POST /a HTTP/1.1\r\nHost: h\r\nContent-Length: 900000\r\n\r\nabc")
+		sent := time.Now()
+		resp, err := http.ReadResponse(in, nil)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(resp.ContentLength).To(BeEquivalentTo(len("no need")))
+		body, err := io.ReadAll(resp.Body)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(body)).To(Equal("no need"))
+		Expect(time.Since(sent)).To(BeNumerically("<", 500*time.Millisecond))
+	})
+
 	It("that a streamed answer does not wait for ends the connection, so that its rest is never served as a request", func() {
 		r := start()
 		m := r.join(identity{}, func(in *session.Incoming) {

@@ -212,6 +212,9 @@ func (x *Exchange) failure(err error) *problem {
 		x.abort(statusClientGone)
 		return nil
 	case errors.Is(err, session.ErrClosed):
+		if errors.As(err, &e) && !e.Remote && e.Code == spec.CodeShutdown {
+			return &problem{Kind: kindLost, detail: "the gateway is shutting down, and the service did not answer before. Whether the call was done is unknown"}
+		}
 		return &problem{Kind: kindLost, detail: "the connection to the service was lost"}
 	case !errors.As(err, &e):
 		return &problem{Kind: kindFailed, detail: "the call failed"}

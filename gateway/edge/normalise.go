@@ -56,7 +56,11 @@ func normalise(x *Exchange) *problem {
 		}
 	}
 	path, query, fault := canonical(target)
-	if fault != "" {
+	switch fault {
+	case "":
+	case faultTrailing:
+		return &problem{Kind: kindNotFound, detail: fault}
+	default:
 		return &problem{Kind: kindPath, detail: fault}
 	}
 	x.path, x.request.Query = path, query
@@ -86,6 +90,9 @@ scan:
 		}
 	}
 	path = target[:i]
+	if i > 1 && start == i {
+		return "", "", faultTrailing
+	}
 	if i > 1 && dots(target[start:i]) {
 		return "", "", faultSegment
 	}
@@ -104,10 +111,11 @@ scan:
 }
 
 const (
-	faultSegment = "the path has an empty segment or one of dots: send the path that it stands for"
-	faultByte    = "the request target has a character that must be percent-encoded, or a backslash or #"
-	faultEscape  = "the path has an escape that is not % and two hexadecimal digits"
-	faultHidden  = "the path has an escaped slash, backslash or control character"
+	faultTrailing = "the path ends with a slash, and no endpoint's does: send it without"
+	faultSegment  = "the path has an empty segment or one of dots: send the path that it stands for"
+	faultByte     = "the request target has a character that must be percent-encoded, or a backslash or #"
+	faultEscape   = "the path has an escape that is not % and two hexadecimal digits"
+	faultHidden   = "the path has an escaped slash, backslash or control character"
 )
 
 // dots reports whether a segment is empty or would be resolved away.

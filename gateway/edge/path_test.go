@@ -28,7 +28,8 @@ var _ = Describe("a request target", func() {
 		Entry("one dot", "/a/./b"),
 		Entry("dots at the end", "/a/.."),
 		Entry("an empty segment", "/a//b"),
-		Entry("a trailing slash", "/a/"),
+		Entry("slashes alone", "//"),
+		Entry("two slashes at the end", "/a//"),
 		Entry("a leading empty segment", "//host/x"),
 		Entry("a fragment", "/a#b"),
 		Entry("an encoded line feed", "/a%0ab"),
@@ -55,6 +56,17 @@ var _ = Describe("a request target", func() {
 		Entry("a parameter is decoded", "/one/a%20b%2Bc", "", `["a b+c"]`),
 		Entry("the root", "/", "/", `[""]`),
 	)
+
+	It("with a slash at the end is a path that nobody serves, and the answer says so", func() {
+		r := start()
+		m := r.join(identity{}, describe, endpoint("GET", "/{rest...}"))
+		for _, target := range []string{"/a/", "/%61/", "/a/?b=c"} {
+			got := r.do("GET", target, "")
+			Expect(got.StatusCode).To(Equal(http.StatusNotFound))
+			Expect(got.body).To(And(ContainSubstring(`"not_found"`), ContainSubstring("ends with a slash")))
+		}
+		Expect(m.tap.received(3)).To(BeEmpty())
+	})
 
 	It("may be in absolute form, whose authority counts", func() {
 		r := start()
