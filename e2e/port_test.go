@@ -21,7 +21,7 @@ import (
 
 const (
 	opens     = "\x00STELA\r\n\x00\x01\x00\x01" // what a service says first: PROTOCOL.md, "Opening"
-	turnedOff = spec.HelloTimeout + 500*time.Millisecond
+	turnedOff = spec.HelloTimeout + time.Second // 2 s, on a machine that has more to do
 	rejection = "connection is not a service"
 )
 
