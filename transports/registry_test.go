@@ -68,6 +68,31 @@ var _ = Describe("The registry", Ordered, func() {
 		Entry(nil, ""), Entry(nil, "127.0.0.1:5100"), Entry(nil, "localhost"), Entry(nil, "://x"), Entry(nil, "tcp://[::1"),
 	)
 
+	It("refuses a URL without //", func() {
+		_, _, err := transports.Parse("nowhere:host")
+		Expect(err).To(MatchError(ContainSubstring(`"nowhere:host" has no //`)))
+	})
+
+	It("has the transport check the URL before anything is dialled or listened on", func() {
+		errName := errors.New("not a name")
+		never := &nowhere{}
+		transports.Register(transports.Transport{Scheme: "checked", Dialer: never, Listen: never.listen, Check: func(u *url.URL) error {
+			if u.Host == "bad" {
+				return errName
+			}
+			return nil
+		}})
+		_, _, err := transports.Parse("checked://bad")
+		Expect(err).To(MatchError(errName))
+		_, err = transports.Dial(context.Background(), "checked://bad")
+		Expect(err).To(MatchError(errName))
+		_, err = transports.Listen(context.Background(), "checked://bad", transports.ListenConfig{})
+		Expect(err).To(MatchError(errName))
+		Expect(never.dialled).To(BeEmpty())
+		_, _, err = transports.Parse("checked://good")
+		Expect(err).NotTo(HaveOccurred())
+	})
+
 	It("takes a scheme once", func() {
 		Expect(func() { transports.Register(transports.Transport{Scheme: "nowhere"}) }).To(PanicWith(ContainSubstring("registered twice")))
 	})

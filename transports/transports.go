@@ -81,6 +81,9 @@ type ListenConfig struct {
 // Transport is what a transport registers.
 type Transport struct {
 	Scheme string
+	// Check says what is wrong with a URL of this scheme, without a look at the network. [Parse] calls it, so that
+	// whoever configures a service or gateway hears of it before anything is dialled. Nil takes every URL.
+	Check  func(u *url.URL) error
 	Dialer Dialer
 	Listen func(ctx context.Context, u *url.URL, cfg ListenConfig) (Listener, error)
 }
@@ -106,19 +109,35 @@ func Register(t Transport) {
 // ErrScheme is what errors about a URL whose scheme nothing has registered wrap.
 var ErrScheme = errors.New("no transport of this name is linked in")
 
-// Parse reads a transport URL and finds its transport.
+// Parse reads a transport URL, finds its transport, and has that check the URL.
 func Parse(raw string) (*url.URL, Transport, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme == "" {
 		return nil, Transport{}, fmt.Errorf("transports: %q is not a URL such as tcp://127.0.0.1:5100", raw)
 	}
-	registry.RLock()
-	defer registry.RUnlock()
-	t, ok := registry.m[u.Scheme]
-	if !ok {
-		return nil, Transport{}, fmt.Errorf("transports: %s: scheme %q: %w; linked in are %s", raw, u.Scheme, ErrScheme, strings.Join(schemes(), ", "))
+	if u.Opaque != "" {
+		return nil, Transport{}, fmt.Errorf("transports: %q has no //, expected a URL such as tcp://127.0.0.1:5100", raw)
+	}
+	t, err := find(u.Scheme)
+	if err != nil {
+		return nil, Transport{}, fmt.Errorf("transports: %s: %w", raw, err)
+	}
+	if t.Check != nil {
+		if err := t.Check(u); err != nil {
+			return nil, Transport{}, err
+		}
 	}
 	return u, t, nil
+}
+
+func find(scheme string) (Transport, error) {
+	registry.RLock()
+	defer registry.RUnlock()
+	t, ok := registry.m[scheme]
+	if !ok {
+		return Transport{}, fmt.Errorf("scheme %q: %w; linked in are %s", scheme, ErrScheme, strings.Join(schemes(), ", "))
+	}
+	return t, nil
 }
 
 // Dial opens a link to a transport URL.

@@ -28,7 +28,7 @@ const queue = 256
 const backlog = 64
 
 func init() {
-	transports.Register(transports.Transport{Scheme: Scheme, Dialer: dialer{}, Listen: listen})
+	transports.Register(transports.Transport{Scheme: Scheme, Check: check, Dialer: dialer{}, Listen: listen})
 }
 
 // ErrNoListener is what dialling a name that nobody listens on wraps.
@@ -38,6 +38,15 @@ var listeners = struct {
 	sync.Mutex
 	m map[string]*listener
 }{m: map[string]*listener{}}
+
+// check says whether the URL is inmemory://name and nothing else.
+func check(u *url.URL) error {
+	bare := url.URL{Scheme: u.Scheme, Host: u.Host}
+	if u.Host == "" || u.ForceQuery || u.String() != bare.String() {
+		return fmt.Errorf("inmemory: %s: expected a name, as in inmemory://name, and nothing else", u.Redacted())
+	}
+	return nil
+}
 
 type dialer struct{}
 
@@ -60,8 +69,8 @@ func (dialer) Dial(ctx context.Context, u *url.URL) (transports.Link, error) {
 }
 
 func listen(_ context.Context, u *url.URL, _ transports.ListenConfig) (transports.Listener, error) {
-	if u.Host == "" {
-		return nil, fmt.Errorf("inmemory: listen %s: expected a name, as in inmemory://name", u)
+	if err := check(u); err != nil {
+		return nil, err
 	}
 	l := &listener{name: u.Host, links: make(chan transports.Link, backlog), done: make(chan struct{})}
 	listeners.Lock()

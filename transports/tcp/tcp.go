@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -32,17 +33,30 @@ const (
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 3}
 
 func init() {
-	transports.Register(transports.Transport{Scheme: Scheme, Dialer: dialer{}, Listen: listen})
+	transports.Register(transports.Transport{Scheme: Scheme, Check: check, Dialer: dialer{}, Listen: listen})
 }
+
+// check says whether the URL is tcp://host:port and nothing else.
+func check(u *url.URL) error {
+	_, err := address(u)
+	return err
+}
+
+// maxPort is the highest port there is.
+const maxPort = 1<<16 - 1
 
 // address checks the URL and returns its host and port.
 func address(u *url.URL) (string, error) {
 	host, port := u.Hostname(), u.Port()
-	if host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
+	bare := url.URL{Scheme: u.Scheme, Host: u.Host}
+	if host == "" || u.ForceQuery || u.String() != bare.String() {
 		return "", fmt.Errorf("tcp: %s: expected tcp://host:port and nothing else", u.Redacted())
 	}
 	if port == "" {
 		port = DefaultPort
+	}
+	if n, err := strconv.Atoi(port); err != nil || n > maxPort {
+		return "", fmt.Errorf("tcp: %s: expected a port of at most %d, got %s", u.Redacted(), maxPort, port)
 	}
 	return net.JoinHostPort(host, port), nil
 }
