@@ -21,6 +21,7 @@ const (
 	headerConnection    = "Connection"
 	headerContentLength = "Content-Length"
 	headerContentType   = "Content-Type"
+	headerExpect        = "Expect"
 )
 
 // answer passes RESPONSE on; it takes over the frame. The answer has the length that the service said, or it is

@@ -33,6 +33,31 @@ func count(in *session.Incoming) {
 	_ = in.Respond(&spec.Response{Status: 200, ContentLength: -1}, strconv.AppendInt(nil, n, 10))
 }
 
+// Types of HTTP/2 frames, and their flags (RFC 9113, section 6).
+const (
+	http2Data      = 0
+	http2Reset     = 3
+	http2Settings  = 4
+	http2Ping      = 6
+	http2Ack       = 1
+	http2EndStream = 1
+)
+
+// http2Nope is the beginning of a connection, and the header of POST /nope on stream 1 with five bytes to come.
+const http2Nope = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\x00\x00\x00\x04\x00\x00\x00\x00\x00" +
+	"\x00\x00\x10\x01\x04\x00\x00\x00\x01" + "\x83\x86\x04\x05/nope\x01\x01h\x0f\x0d\x015"
+
+// http2Frame reads a frame and returns its type and, above, its flags.
+func http2Frame(r io.Reader) int {
+	GinkgoHelper()
+	var head [9]byte
+	_, err := io.ReadFull(r, head[:])
+	Expect(err).NotTo(HaveOccurred())
+	_, err = io.CopyN(io.Discard, r, int64(head[0])<<16|int64(head[1])<<8|int64(head[2]))
+	Expect(err).NotTo(HaveOccurred())
+	return int(head[3]) | int(head[4])<<8
+}
+
 var _ = Describe("a request body", func() {
 	It("arrives whole, whatever its length and however it comes", func() {
 		r := start()
@@ -209,6 +234,72 @@ var _ = Describe("a request body", func() {
 		for _, length := range []string{"3", "100000"} {
 			_, in := r.raw("POST /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: " + length + "\r\n\r\n")
 			Expect(status(in)).To(Equal(503))
+		}
+	})
+
+	DescribeTable("that is refused and does not come is not waited for, and the connection ends",
+		func(line, head string, code int) {
+			r := start()
+			r.join(identity{}, echo, endpoint("POST", "/claimed", claims("scope=a")))
+			_, in := r.raw(line + " HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n" + head + "\r\n")
+			sent := time.Now()
+			resp, err := http.ReadResponse(in, nil)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(time.Since(sent)).To(BeNumerically("<", 500*time.Millisecond))
+			Expect(resp.StatusCode).To(Equal(code))
+			Expect(resp.Close).To(BeTrue())
+			_, err = io.Copy(io.Discard, resp.Body)
+			Expect(err).NotTo(HaveOccurred())
+			_, err = in.ReadByte()
+			Expect(err).To(HaveOccurred())
+			Expect(errors.Is(err, os.ErrDeadlineExceeded)).To(BeFalse(), "the connection ends")
+			Expect(time.Since(sent)).To(BeNumerically("<", 3*time.Second))
+		},
+		Entry("for a path", "POST /nope", "", 404),
+		Entry("for a path, with 100-continue", "POST /nope", "Expect: 100-continue\r\n", 404),
+		Entry("for want of claims", "POST /claimed", "", 401),
+		Entry("for want of claims, with 100-continue", "POST /claimed", "Expect: 100-continue\r\n", 401),
+		Entry("or not needed", "OPTIONS *", "", 204),
+	)
+
+	It("that is refused and has come, or comes at once, leaves the connection to the next request", func() {
+		r := start()
+		r.join(identity{}, named("served"), endpoint("GET", "/a"))
+		conn, in := r.raw("POST /nope HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello")
+		Expect(status(in)).To(Equal(404))
+		_, err := io.WriteString(conn, "POST /nope HTTP/1.1\r\nHost: h\r\nContent-Length: 16384\r\n\r\n")
+		Expect(err).NotTo(HaveOccurred())
+		_, err = io.WriteString(conn, strings.Repeat("x", 16384)+"GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(status(in)).To(Equal(404))
+		Expect(status(in)).To(Equal(200))
+	})
+
+	It("that is refused on HTTP/2 does not reset its stream when it comes at once, and is not waited for when it does not", func() {
+		r := start()
+		for _, comes := range []bool{true, false} {
+			conn, in := r.raw(http2Nope)
+			for http2Frame(in) != http2Settings|http2Ack<<8 { // by then the request is being served
+			}
+			sent := time.Now()
+			if comes {
+				_, err := io.WriteString(conn, "\x00\x00\x05\x00\x01\x00\x00\x00\x01hello")
+				Expect(err).NotTo(HaveOccurred())
+			}
+			for http2Frame(in) != http2Data|http2EndStream<<8 {
+			}
+			Expect(time.Since(sent)).To(BeNumerically("<", 500*time.Millisecond))
+			_, err := io.WriteString(conn, "\x00\x00\x08\x06\x00\x00\x00\x00\x00pingpong")
+			Expect(err).NotTo(HaveOccurred())
+			var seen []int
+			for len(seen) == 0 || seen[len(seen)-1] != http2Ping|http2Ack<<8 {
+				seen = append(seen, http2Frame(in))
+			}
+			if comes {
+				Expect(seen).NotTo(ContainElement(http2Reset))
+			} else {
+				Expect(seen).To(ContainElement(http2Reset))
+			}
 		}
 	})
 

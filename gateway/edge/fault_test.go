@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -167,7 +168,7 @@ var _ = Describe("a service", func() {
 			if err != nil {
 				return
 			}
-			_ = in.Respond(&spec.Response{Status: 200, ContentLength: -1}, append(b, body...))
+			_ = in.Respond(&spec.Response{Status: 200, ContentLength: -1}, slices.Concat(b, body))
 		}, endpoint("POST", "/a", streams))
 		for _, n := range []int{spec.MaxInlineBody + 1, 64 << 10} {
 			body := strings.Repeat("stella!!", n/8+1)[:n]

@@ -103,14 +103,7 @@ func (e *Edge) refuse(x *Exchange, p *problem) {
 	if p.Status == http.StatusServiceUnavailable {
 		h["Retry-After"] = []string{retryAfter}
 	}
-	// A large body that nobody has read: answer at once instead of reading on, and end the connection with it.
-	if x.http1() && x.streams() {
-		x.duplex()
-		if x.pump == nil {
-			x.readBy(time.Now().Add(lingering))
-		}
-		h[headerConnection] = closing
-	}
+	x.spare(h)
 	x.writeBy(time.Now().Add(e.cfg.Stall))
 	x.head(p.Status)
 	n, _ := x.write(body) // a client that is gone needs no answer

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,8 @@ const (
 	lingering = time.Second
 	// lingeringBytes bounds how much is read then; net/http has the same bound.
 	lingeringBytes = 256 << 10
+	// settling is how long a small body may take to come that nobody needs: it has been sent with the header as a rule.
+	settling = 50 * time.Millisecond
 	// maxHeld bounds how much of a body is held to offer it to another instance.
 	maxHeld = 64 << 10
 )
@@ -327,4 +330,37 @@ func (x *Exchange) fault(err error) (*problem, spec.Code) {
 		return nil, spec.CodeClientGone
 	}
 	return &problem{Kind: kindBody, detail: "the request body breaks its framing"}, spec.CodeClientGone
+}
+
+// spare prepares for an answer to a request whose body nobody needs. A small one that is on its way is read, so that the
+// connection can be used again, and so that HTTP/2 need not reset the stream, which some clients take for a fault. Any
+// other ends the connection with the answer, which does not wait for it.
+func (x *Exchange) spare(h http.Header) {
+	if !x.streams() && x.received >= x.length {
+		return
+	}
+	if !x.streams() && len(x.header()[headerExpect]) == 0 && x.skip() || !x.http1() {
+		return
+	}
+	x.duplex()
+	if x.pump == nil {
+		x.readBy(time.Now().Add(lingering))
+	}
+	h[headerConnection] = closing
+}
+
+// skip reads the rest of a small body, and reports whether it has come whole.
+func (x *Exchange) skip() bool {
+	x.readBy(time.Now().Add(settling))
+	f := transports.NewFrame(int(x.length))
+	defer f.Release()
+	b := f.Bytes()
+	b = b[len(b) : len(b)+int(x.length)]
+	for x.received < x.length {
+		if _, err := x.read(b); err != nil && x.received < x.length {
+			return false
+		}
+	}
+	x.readBy(time.Time{})
+	return true
 }

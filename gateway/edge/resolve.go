@@ -54,6 +54,7 @@ func (e *Edge) resolve(x *Exchange) *problem {
 func (x *Exchange) options(allow string) {
 	h := x.answerHeader()
 	x.stamp(h)
+	x.spare(h)
 	h["Allow"] = []string{allow}
 	x.status = http.StatusNoContent
 	x.head(x.status)

@@ -83,7 +83,8 @@ func run(args []string, s streams) (code int) {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("stella-gateway"), kong.Description("HTTP ingress for services that dial in."),
 		kong.Writers(s.out, s.err), kong.Exit(func(code int) { panic(exited(code)) }), kong.UsageOnError(),
-		kong.Vars{"http": gateway.DefaultHTTP, "listen": gateway.DefaultListen, "admin": gateway.DefaultAdmin, "grace": gateway.DefaultGrace.String(), "retain": routing.DefaultRetain.String()})
+		kong.Vars{"http": gateway.DefaultHTTP, "listen": gateway.DefaultListen, "admin": gateway.DefaultAdmin,
+			"grace": gateway.DefaultGrace.String(), "retain": routing.DefaultRetain.String()})
 	if err != nil {
 		return fail(s, err)
 	}
@@ -119,7 +120,7 @@ type runCmd struct {
 
 	Grace time.Duration `default:"${grace}" env:"STELLA_GRACE" help:"How long open requests may take at the end (${default})." placeholder:"DURATION"`
 
-	Retain time.Duration `default:"${retain}" env:"STELLA_RETAIN" help:"How long the endpoints of a service without instances stay known (${default})." placeholder:"DURATION"`
+	Retain time.Duration `default:"${retain}" env:"STELLA_RETAIN" help:"How long endpoints without instances stay known (${default})." placeholder:"DURATION"`
 
 	LogLevel slog.Level `default:"INFO" env:"STELLA_LOG_LEVEL" help:"DEBUG writes an access log, too (${default})." placeholder:"LEVEL"`
 
