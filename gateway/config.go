@@ -111,9 +111,6 @@ func (c *Config) check() error {
 		if err != nil {
 			return fmt.Errorf("%w: listen: %w", ErrConfig, err)
 		}
-		if u.Host != "" && (u.User != nil || u.Path != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "") {
-			return fmt.Errorf("%w: listen: %q has more than a transport and an address, expected such as %s", ErrConfig, raw, DefaultListen)
-		}
 		if t.Scheme == inProcess || u.Host == "" { // no network: a name in this process, or a path
 			continue
 		}

@@ -118,8 +118,8 @@ var _ = Describe("a configuration", func() {
 		Entry("development without a file", func(c *gateway.Config) { c.Dev = new(gateway.Dev) }, "needs a file"),
 		Entry("a region that is no name", func(c *gateway.Config) { c.Region = "eu west" }, `region "eu west", expected up to 128 letters`),
 		Entry("a heartbeat that services refuse", func(c *gateway.Config) { c.Heartbeat = time.Hour }, "heartbeatMs 3600000"),
-		Entry("a listener with a path", func(c *gateway.Config) { c.Listen = []string{"tcp://127.0.0.1:0/x"} }, "more than a transport and an address"),
-		Entry("a listener with a query", func(c *gateway.Config) { c.Listen = []string{"tcp://127.0.0.1:0?x=y"} }, "more than a transport and an address"),
+		Entry("a listener with a path", func(c *gateway.Config) { c.Listen = []string{"tcp://127.0.0.1:0/x"} }, "and nothing else"),
+		Entry("a listener with a query", func(c *gateway.Config) { c.Listen = []string{"tcp://127.0.0.1:0?x=y"} }, "and nothing else"),
 		Entry("a negative grace", func(c *gateway.Config) { c.Grace = -1 }, "negative"),
 	)
 
