@@ -84,7 +84,7 @@ func run(args []string, s streams) (code int) {
 	parser, err := kong.New(&c, kong.Name("stella-gateway"), kong.Description("HTTP ingress for services that dial in."),
 		kong.Writers(s.out, s.err), kong.Exit(func(code int) { panic(exited(code)) }), kong.UsageOnError(),
 		kong.Vars{"http": gateway.DefaultHTTP, "listen": gateway.DefaultListen, "admin": gateway.DefaultAdmin,
-			"grace": gateway.DefaultGrace.String(),
+			"grace":  gateway.DefaultGrace.String(),
 			"retain": routing.DefaultRetain.String()})
 	if err != nil {
 		return fail(s, err)
