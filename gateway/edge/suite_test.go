@@ -36,6 +36,10 @@ func TestEdge(t *testing.T) {
 // patience bounds what a spec waits for.
 const patience = 5 * time.Second
 
+// atOnce bounds what must not wait for anything: less than the second that a connection lingers, and as much as a busy
+// machine may need.
+const atOnce = 950 * time.Millisecond
+
 var names atomic.Int64
 
 // rig is a gateway and whoever talks to it. Everything ends with the spec, which must leave no goroutine.
