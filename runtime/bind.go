@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/stella-ops/router/spec"
 )
@@ -75,7 +73,8 @@ func (b *Binder) fault(detail string) {
 }
 
 // Body reads the body, and reports whether there is JSON to decode. A request without a body is a fault if it is
-// required. A body of another media type is refused with 415.
+// required; what is decoded then is an object without members, so that each required member is reported as well. A body
+// of another media type is refused with 415.
 func (b *Binder) Body(required bool) bool {
 	data, err := b.request.ReadBody()
 	if err != nil {
@@ -85,8 +84,9 @@ func (b *Binder) Body(required bool) bool {
 	if len(data) == 0 {
 		if required {
 			b.fault("required: expected a JSON object, got no body")
+			b.text, b.at = noMembers, 0
 		}
-		return false
+		return required
 	}
 	if err := checkMedia(b.request.Header); err != nil {
 		b.failure = err
@@ -100,6 +100,9 @@ func (b *Binder) Body(required bool) bool {
 	b.at = b.text.space(0)
 	return true
 }
+
+// noMembers takes the place of a required body that did not come.
+var noMembers = jsonText("{}")
 
 func bodyFailure(err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
@@ -202,6 +205,23 @@ func (b *Binder) member() (name []byte, more bool) {
 	return name, true
 }
 
+// name takes the name of an object's next member, or the object's end. Members whose names are no text are reported as
+// the object's fault, because no pointer names them, and passed over.
+func (b *Binder) name() (name string, more bool) {
+	for {
+		quoted, more := b.member()
+		if !more {
+			return "", false
+		}
+		name, detail := unquote(quoted)
+		if detail == "" {
+			return name, true
+		}
+		b.fault("a member's name: " + detail)
+		b.raw()
+	}
+}
+
 // more goes to an object's or array's next part, or takes its end.
 func (b *Binder) more(end byte) bool {
 	switch b.text.at(b.at) {
@@ -212,20 +232,6 @@ func (b *Binder) more(end byte) bool {
 		b.at = b.text.space(b.at + 1)
 	}
 	return b.at < len(b.text)
-}
-
-// unquote decodes a JSON string that has been checked. It reports whether it was UTF-8.
-func unquote(raw []byte) (string, bool) {
-	inner := raw[1 : len(raw)-1]
-	valid := utf8.Valid(inner)
-	if valid && !slices.Contains(inner, '\\') {
-		return string(inner), true
-	}
-	var s string
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return "", false
-	}
-	return s, valid
 }
 
 // mismatch reports a value of the wrong JSON type.
@@ -269,9 +275,9 @@ func DecodeString[T ~string](b *Binder, dst *T) {
 		b.mismatch("string", raw)
 		return
 	}
-	s, valid := unquote(raw)
-	if !valid {
-		b.fault("expected UTF-8 text, got other bytes")
+	s, detail := unquote(raw)
+	if detail != "" {
+		b.fault(detail)
 		return
 	}
 	*dst = T(s)
@@ -339,7 +345,11 @@ func DecodeTime(b *Binder, dst *time.Time) {
 		b.mismatch("string", raw)
 		return
 	}
-	s, _ := unquote(raw)
+	s, detail := unquote(raw)
+	if detail != "" {
+		b.fault(detail)
+		return
+	}
 	t, detail := parseTime(s)
 	if detail != "" {
 		b.fault(detail)
@@ -361,28 +371,6 @@ func DecodeBytes[T ~[]byte](b *Binder, dst *T) {
 		return
 	}
 	*dst = data
-}
-
-// DecodeJSON hands the value to encoding/json: for types that decode themselves, and types generated code cannot see
-// into.
-func DecodeJSON[T any](b *Binder, dst *T) {
-	raw := b.raw()
-	err := json.Unmarshal(raw, dst)
-	if err == nil {
-		return
-	}
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		depth := len(b.path)
-		if wrong.Field != "" {
-			for name := range strings.SplitSeq(wrong.Field, ".") {
-				b.enter(name)
-			}
-		}
-		b.fault("a " + wrong.Value + " does not fit here")
-		b.path = b.path[:depth]
-		return
-	}
-	b.fault("not a valid value: " + err.Error())
 }
 
 // DecodePointer takes null, or a value by elem.
@@ -427,11 +415,10 @@ func DecodeMap[M ~map[K]V, K ~string, V any](b *Binder, dst *M, elem func(*Binde
 	}
 	members := M{}
 	for {
-		quoted, more := b.member()
+		name, more := b.name()
 		if !more {
 			break
 		}
-		name, _ := unquote(quoted)
 		b.enter(name)
 		if _, twice := members[K(name)]; twice {
 			b.fault("member given twice")

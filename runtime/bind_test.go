@@ -156,7 +156,7 @@ var _ = Describe("binding", func() {
 			bodyFault("/id", "unknown member"),
 			bodyFault("/labels/a~1b~0c", "expected string, got number"),
 			bodyFault("/due", `expected RFC 3339 time, such as 2026-01-31T15:04:05Z, got "today"`),
-			bodyFault("/host", "a number does not fit here"),
+			bodyFault("/host", "expected string, got number"),
 			bodyFault("/customer", "required, but missing"),
 			{In: spec.InQuery, Parameter: "limit", Detail: "expected one value, got 2"},
 			{In: spec.InQuery, Parameter: "host", Detail: `not a valid value: ParseAddr("x"): unable to parse IP`},
@@ -176,7 +176,6 @@ var _ = Describe("binding", func() {
 			_, err := bindOrder(incoming("limit=1", body))
 			Expect(faultsOf(err)).To(Equal([]spec.Fault{bodyFault(pointer, detail)}))
 		},
-		Entry("no body", ``, "", "required: expected a JSON object, got no body"),
 		Entry("only space", ` `, "", `malformed JSON at line 1, column 2 (offset 1): expected a value, got the end`),
 		Entry("another type", `[]`, "", "expected object, got array"),
 		Entry("null", `null`, "", "expected object, got null"),
@@ -186,8 +185,17 @@ var _ = Describe("binding", func() {
 		Entry("a member twice, once with an escape", `{"customer":"a","custom\u0065r":"b"}`, "/customer", "member given twice"),
 		Entry("a map's member twice", `{"customer":"a","labels":{"x":"","x":""}}`, "/labels/x", "member given twice"),
 		Entry("bytes that are no UTF-8", "{\"customer\":\"\xff\"}", "/customer", "expected UTF-8 text, got other bytes"),
-		Entry("a lone surrogate is replaced, not refused; a wrong base64 is", `{"customer":"\ud800","data":"*"}`, "/data",
-			"expected base64 text: illegal base64 data at input byte 0"),
+		Entry("wrong base64", `{"customer":"a","data":"*"}`, "/data", "expected base64 text: illegal base64 data at input byte 0"),
+		Entry("the first half of a surrogate pair", `{"customer":"\ud800"}`, "/customer", halfPair),
+		Entry("the first half, and other text", `{"customer":"\ud83d\u0041"}`, "/customer", halfPair),
+		Entry("the first half, and a backslash", `{"customer":"\ud83d\\ude00"}`, "/customer", halfPair),
+		Entry("the second half of a surrogate pair", `{"customer":"a\ude00"}`, "/customer", halfPair),
+		Entry("half a pair in a time", `{"customer":"a","due":"\ud800"}`, "/due", halfPair),
+		Entry("bytes in a map", "{\"customer\":\"a\",\"labels\":{\"x\":\"\xff\"}}", "/labels/x", notUTF8),
+		Entry("bytes as a map's name", "{\"customer\":\"a\",\"labels\":{\"\xff\":\"b\"}}", "/labels", "a member's name: "+notUTF8),
+		Entry("half a pair as a map's name", `{"customer":"a","labels":{"\udfff":"b"}}`, "/labels", "a member's name: "+halfPair),
+		Entry("bytes as an object's name", "{\"customer\":\"a\",\"\xff\":1}", "", "a member's name: "+notUTF8),
+		Entry("bytes in what nobody looks into", "{\"customer\":\"a\",\"extra\":[\"\xff\"]}", "/extra/0", notUTF8),
 		Entry("text behind the body", "{\"customer\":\"a\"}\n x", "",
 			`malformed JSON at line 2, column 2 (offset 18): expected nothing behind the value, got 'x'`),
 		Entry("an unfinished body", `{"customer":"a"`, "", `malformed JSON at line 1, column 16 (offset 15): expected a comma or '}', got the end`),
@@ -195,6 +203,43 @@ var _ = Describe("binding", func() {
 		Entry("too many levels", `{"customer":"a","extra":`+strings.Repeat("[", 128)+strings.Repeat("]", 128)+`}`, "",
 			`malformed JSON at line 1, column 152 (offset 151): expected at most 128 levels, got '['`),
 	)
+
+	It("takes whole surrogate pairs, and a backslash before what looks like an escape", func() {
+		in, err := bindOrder(incoming("limit=1", `{"customer":"\ud83d\ude00\u00e9\\ud800\n\ud83d\udE00"}`))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(in.Customer).To(Equal("\U0001F600é\\ud800\n\U0001F600"))
+	})
+
+	It("gives two names of a map that are no text a fault each, and does not take them for one", func() {
+		_, err := bindOrder(incoming("limit=1", "{\"customer\":\"a\",\"labels\":{\"\xff\":\"\",\"\xfe\":\"\"}}"))
+		Expect(faultsOf(err)).To(Equal([]spec.Fault{bodyFault("/labels", "a member's name: "+notUTF8), bodyFault("/labels", "a member's name: "+notUTF8)}))
+	})
+
+	It("refuses parameters that are not UTF-8, and leaves raw handlers the bytes", func() {
+		r := incoming("limit=1&host=%ff&s=%ff%fe&s=%E2%82", `{"customer":"a"}`, spec.Field{Name: "If-Match", Value: "caf\xe9"})
+		r.params = []string{"\xe2\x82"}
+		in, err := bindOrder(r)
+		Expect(faultsOf(err)).To(Equal([]spec.Fault{
+			{In: spec.InPath, Parameter: "id", Detail: notUTF8},
+			{In: spec.InQuery, Parameter: "host", Detail: notUTF8},
+			{In: spec.InHeader, Parameter: "If-Match", Detail: notUTF8},
+		}))
+		Expect(in.ID).To(BeEmpty())
+		b, list := Bind(r), []string(nil)
+		BindSlice(b.Query("s"), &list, BindString[string])
+		Expect(faultsOf(b.Err())).To(Equal([]spec.Fault{
+			{In: spec.InQuery, Parameter: "s", Detail: notUTF8}, {In: spec.InQuery, Parameter: "s", Detail: notUTF8},
+		}))
+		Expect(r.PathValue("id")).To(Equal("\xe2\x82"))
+		Expect(r.Query()["s"]).To(Equal([]string{"\xff\xfe", "\xe2\x82"}))
+	})
+
+	It("names every required member where there is no body", func() {
+		_, err := bindOrder(incoming("limit=1", ""))
+		Expect(faultsOf(err)).To(Equal([]spec.Fault{
+			bodyFault("", "required: expected a JSON object, got no body"), bodyFault("/customer", "required, but missing"),
+		}))
+	})
 
 	It("lists at most 100 faults, and counts the others", func() {
 		_, err := bindOrder(incoming("limit=1", `{"customer":"a","lines":[`+strings.Repeat("1,", 2999)+`1]}`))

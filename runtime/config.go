@@ -65,10 +65,9 @@ func (c *config) settings(service, version string) (*settings, error) {
 		s.log = slog.Default()
 	}
 	var errs []error
-	known := []string{EnvGateways, EnvRegion, EnvInstanceID, EnvLease, EnvGrace}
 	for name := range c.variables {
-		if !slices.Contains(known, name) {
-			errs = append(errs, fmt.Errorf("stella: WithVariable(%q): there is no such variable; there are %s", name, strings.Join(known, ", ")))
+		if !slices.Contains(variables, name) {
+			errs = append(errs, fmt.Errorf("stella: WithVariable(%q): there is no such variable; there are %s", name, strings.Join(variables, ", ")))
 		}
 	}
 	resolve := func(name, fallback string, parse func(string) error) {
@@ -110,7 +109,7 @@ func (c *config) settings(service, version string) (*settings, error) {
 	return s, errors.Join(errs...)
 }
 
-// parseGateways reads the value of STELLA_GATEWAYS, and checks that the transports it names are linked in.
+// parseGateways reads the value of STELLA_GATEWAYS, and checks that transports that are linked in take its URLs.
 func parseGateways(value string) ([]gatewayURLs, error) {
 	var gateways []gatewayURLs
 	var errs []error
@@ -119,13 +118,9 @@ func parseGateways(value string) ([]gatewayURLs, error) {
 		var urls gatewayURLs
 		for raw := range strings.SplitSeq(ways, "|") {
 			raw = strings.TrimSpace(raw)
-			u, _, err := transports.Parse(raw)
-			switch {
-			case err != nil:
+			if _, _, err := transports.Parse(raw); err != nil {
 				errs = append(errs, err)
-			case u.Opaque != "":
-				errs = append(errs, fmt.Errorf("%q has no //, expected a URL such as %s", raw, DefaultGateway))
-			case seen[raw]:
+			} else if seen[raw] {
 				errs = append(errs, fmt.Errorf("%s is named twice", raw))
 			}
 			seen[raw] = true

@@ -252,7 +252,10 @@ func (o *Object) has(i int) bool { return *o.word(i)&(1<<(i%wordBits)) != 0 }
 // find is the index of a member by its name in quotes, or -1.
 func (o *Object) find(quoted []byte) int {
 	if bytes.IndexByte(quoted, '\\') >= 0 {
-		name, _ := unquote(quoted)
+		name, detail := unquote(quoted)
+		if detail != "" {
+			return -1
+		}
 		return slices.IndexFunc(o.members, func(m Member) bool { return m.Name == name })
 	}
 	for i := range o.members {
@@ -285,7 +288,12 @@ func (o *Object) Next() bool {
 		if i >= 0 {
 			o.b.enter(o.members[i].Name)
 		} else {
-			name, _ := unquote(quoted)
+			name, detail := unquote(quoted)
+			if detail != "" { // no pointer names it
+				o.b.fault("a member's name: " + detail)
+				o.b.raw()
+				continue
+			}
 			o.b.enter(name)
 		}
 		switch {

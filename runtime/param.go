@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stella-ops/router/spec"
 )
@@ -54,19 +55,23 @@ func (p Param) fault(detail string) {
 	p.b.add(spec.Fault{Parameter: p.name, In: p.in, Detail: detail})
 }
 
-// one is the text of a parameter that may come once.
+// one is the text of a parameter that may come once. What is not UTF-8 is bytes, and no text of any type.
 func (p Param) one() (string, bool) {
 	switch len(p.values) {
 	case 0:
 		return "", false
 	case 1:
+		if !utf8.ValidString(p.values[0]) {
+			p.fault(notUTF8)
+			return "", false
+		}
 		return p.values[0], true
 	}
 	p.fault(fmt.Sprintf("expected one value, got %d", len(p.values)))
 	return "", false
 }
 
-// BindString takes the parameter's text as it is. For generated code, as are the other Bind functions. A parameter
+// BindString takes the parameter's text, which must be UTF-8. For generated code, as are the other Bind functions. A parameter
 // that did not come leaves the destination alone.
 func BindString[T ~string](p Param, dst *T) {
 	if s, ok := p.one(); ok {
@@ -159,7 +164,7 @@ func parseInt[T signed](s string) (T, string) {
 		return 0, expected("integer", s)
 	}
 	if err != nil || int64(T(n)) != n {
-		return 0, "integer " + cut(s) + " is out of range"
+		return 0, outOfRange("integer", s)
 	}
 	return T(n), ""
 }
@@ -170,7 +175,7 @@ func parseUint[T unsigned](s string) (T, string) {
 		return 0, expected("integer without sign", s)
 	}
 	if err != nil || uint64(T(n)) != n {
-		return 0, "integer " + cut(s) + " is out of range"
+		return 0, outOfRange("integer", s)
 	}
 	return T(n), ""
 }
@@ -187,7 +192,7 @@ func parseFloat[T float](s string) (T, string) {
 	if v := T(n); err == nil && !math.IsInf(float64(v), 0) { // a float32 may overflow where a float64 did not
 		return v, ""
 	}
-	return 0, "number " + cut(s) + " is out of range"
+	return 0, outOfRange(kindNumber, s)
 }
 
 func parseBool[T ~bool](s string) (T, string) {
@@ -214,6 +219,8 @@ func parseDuration[T ~int64](s string) (T, string) {
 }
 
 func expected(want, got string) string { return fmt.Sprintf("expected %s, got %q", want, cut(got)) }
+
+func outOfRange(kind, got string) string { return kind + " " + cut(got) + " is out of range" }
 
 // cut shortens a caller's text for an answer.
 func cut(s string) string {

@@ -38,7 +38,8 @@ func New(m Manifest, parts ...Part) *Service {
 // Run serves until ctx ends or the process gets SIGTERM or SIGINT. Then it drains: gateways send no new calls, open
 // ones may finish within the grace, and Run returns nil. A second signal ends it at once, with an error.
 //
-// Before it dials it checks its configuration and reports everything that is wrong with it. Afterwards it never gives
+// Before it dials it checks its configuration and reports everything that is wrong with it; of variables STELLA_*
+// that nothing reads it warns in the log. Afterwards it never gives
 // up on a gateway: one that cannot be reached, refuses or goes away is dialled again.
 //
 // Run may be called again once it has returned, and also concurrently: every Run is an instance of its own, unless
@@ -53,6 +54,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if err := errors.Join(errRoutes, errSettings); err != nil {
 		return err
 	}
+	warnOfUnknown(set.log)
 	r := &running{
 		settings: set, manifest: []byte(s.manifest.JSON),
 		dispatcher: newDispatcher(routes, set.log),

@@ -79,8 +79,35 @@ var _ = Describe("Run", func() {
 	},
 		Entry("named twice", "tcp://127.0.0.1:1,tcp://127.0.0.1:1", "named twice"),
 		Entry("that are empty", "tcp://127.0.0.1:1,,", `"" is not a URL`),
+		Entry("without a host", "tcp://", "tcp://host:port and nothing else"),
+		Entry("with a port alone", "tcp://:5100", "tcp://host:port and nothing else"),
+		Entry("with a port that does not exist", "tcp://127.0.0.1:65536", "a port of at most 65535"),
+		Entry("with a path", "tcp://127.0.0.1:1/x", "tcp://host:port and nothing else"),
+		Entry("with a slash alone", "tcp://127.0.0.1:1/", "tcp://host:port and nothing else"),
+		Entry("with a query", "tcp://127.0.0.1:1?x=y", "tcp://host:port and nothing else"),
+		Entry("with a fragment", "tcp://127.0.0.1:1#x", "tcp://host:port and nothing else"),
+		Entry("with a user", "tcp://me@127.0.0.1:1", "tcp://host:port and nothing else"),
+		Entry("in memory without a name", "inmemory://", "expected a name"),
+		Entry("in memory with more than a name", "inmemory://name/x", "expected a name"),
 		Entry("of an unknown scheme among the alternatives", "tcp://127.0.0.1:1|carrier://pigeon", `scheme "carrier"`),
 	)
+
+	It("warns of a variable that nothing reads, and names the nearest one", func() {
+		g := listen("inmemory://service-unknown")
+		m, e := service(public("GET", "/a", nothing))
+		setenv("STELLA_GATEWAY", "secret")
+		setenv("STELLA_INSTANCE", "")
+		setenv("STELLA_DEV_KEY", "the gateway reads it")
+		setenv(stella.EnvRegion, "here")
+		setenv("STELLAR_GRACE", "somebody else's")
+		p := run(m, e, stella.WithGateways(g.url))
+		g.connected()
+		Expect(p.log.String()).To(And(
+			MatchRegexp(`level=WARN .*variable=STELLA_GATEWAY nearest=STELLA_GATEWAYS`),
+			MatchRegexp(`level=WARN .*variable=STELLA_INSTANCE nearest=STELLA_INSTANCE_ID`),
+			Not(ContainSubstring("secret")), Not(ContainSubstring("DEV_KEY")), Not(ContainSubstring("STELLA_REGION")), Not(ContainSubstring("STELLAR")),
+		))
+	})
 
 	It("refuses a lease that does not reach all gateways", func() {
 		m, e := service(public("GET", "/a", nothing))
