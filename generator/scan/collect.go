@@ -10,6 +10,7 @@ import (
 
 	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/directive"
+	"github.com/stella-ops/router/spec"
 )
 
 // serviceDirective makes a package a service's own.
@@ -41,6 +42,26 @@ type handler struct {
 	decl       *ast.FuncDecl
 	directives []*directive.Directive
 	broken     bool // one of its directives has findings
+	faulty     *faultyEndpoint
+}
+
+// faultyEndpoint is an endpoint directive that has findings. What its handler takes and gives can be checked all the same.
+type faultyEndpoint struct {
+	pos    token.Position
+	method string // as it is written; empty if it is none
+}
+
+// faultyEndpointOf reads the comment of a directive that has findings; nil if that is not an endpoint directive.
+func (l *loader) faultyEndpointOf(c *ast.Comment) *faultyEndpoint {
+	head, ok := ast.ParseDirective(c.Slash, c.Text)
+	if !ok || head.Tool != "stella" || head.Name != endpointDirective {
+		return nil
+	}
+	method, _, _ := strings.Cut(head.Args, " ")
+	if !spec.ValidMethod(method) {
+		method = ""
+	}
+	return &faultyEndpoint{pos: l.pos(c.Slash), method: method}
 }
 
 // ignore is one //stella:ignore and the part of the file that it speaks of.
@@ -137,6 +158,9 @@ func (l *loader) collectFile(ps *packageScan, f *ast.File) {
 					ps.handlers = append(ps.handlers, h)
 				}
 				h.broken = h.broken || broken
+				if broken && h.faulty == nil {
+					h.faulty = l.faultyEndpointOf(c)
+				}
 				l.addToHandler(h, d)
 			case own.place == directive.OnPackage && d != nil:
 				l.addToPackage(ps, d)

@@ -159,6 +159,7 @@ func (b *builder) endpoint(h *handler) *Endpoint {
 	d := h.endpoint()
 	if d == nil {
 		b.orphans(h)
+		b.faulty(h)
 		return nil
 	}
 	e := &Endpoint{
@@ -169,13 +170,26 @@ func (b *builder) endpoint(h *handler) *Endpoint {
 	e.Idempotent = e.Method == http.MethodGet || e.Method == http.MethodHead
 	stream := b.keys(e, h)
 	b.claims(e, h, d)
-	if !b.place(e, h, d) {
+	if !b.place(e, h) {
 		return nil
 	}
 	if b.signature(e, h) {
+		b.status(e, h)
+		b.pathFields(e, h)
 		b.streaming(e, h, stream)
 	}
 	return e
+}
+
+// faulty checks what does not depend on an endpoint directive that has findings, so that all findings come at once.
+func (b *builder) faulty(h *handler) {
+	if h.faulty == nil {
+		return
+	}
+	e := &Endpoint{Pos: h.faulty.pos, Func: h.decl.Name.Name, Method: h.faulty.method, Kind: spec.KindTyped}
+	if b.place(e, h) {
+		b.signature(e, h)
+	}
 }
 
 func (b *builder) orphans(h *handler) {
@@ -271,10 +285,10 @@ func (b *builder) claims(e *Endpoint, h *handler, d *directive.Directive) {
 }
 
 // place checks what the handler is a function of.
-func (b *builder) place(e *Endpoint, h *handler, d *directive.Directive) bool {
+func (b *builder) place(e *Endpoint, h *handler) bool {
 	report := func(pos token.Pos, format string, args ...any) bool {
 		f := b.l.list.Addf(diagnostic.HandlerPlace, b.l.pos(pos), 1, format, args...)
-		f.Related = []diagnostic.Related{{Pos: d.Pos, Message: "the directive is here"}}
+		f.Related = []diagnostic.Related{{Pos: e.Pos, Message: "the directive is here"}}
 		return false
 	}
 	name := h.decl.Name.Name

@@ -38,8 +38,6 @@ func (b *builder) signature(e *Endpoint, h *handler) (known bool) {
 	default:
 		b.typed(e, sig, params, results)
 	}
-	b.status(e, h)
-	b.pathFields(e, h)
 	return true
 }
 
