@@ -104,8 +104,27 @@ var _ = Describe("a directive", func() {
 			Expect(d).To(BeNil())
 			Expect(findings).To(BeEmpty())
 		},
-		Entry(nil, "// Stella: the router"), Entry(nil, "// see //stella:endpoint"), Entry(nil, "// stellar:endpoint"),
+		Entry(nil, "// Stella: the router"), Entry(nil, "// see //stella:endpoint"), Entry(nil, "// stellar: endpoint is a word"), Entry(nil, "// stellar:endpoints"),
+		Entry(nil, "// stella.Public says"), Entry(nil, "// stella-gateway"), Entry(nil, "// cell:service"), Entry(nil, "// @stella: please look"),
+		Entry(nil, "// the stela:endpoint"), Entry(nil, "// stela"), Entry(nil, "//stela:"), Entry(nil, "//"),
+
 		Entry(nil, "//go:generate stella:endpoint"), Entry(nil, "//nolint:stella // stella:"),
+	)
+})
+
+var _ = Describe("a misspelt prefix", func() {
+	DescribeTable("is a look-alike where the name of a directive follows",
+		func(comment, name string) {
+			d, findings := parse(comment)
+			Expect(d).To(BeNil())
+			Expect(findings).To(ConsistOf(And(
+				HaveField("Rule", diagnostic.LookAlike), HaveField("Hint", HavePrefix("write //stella:"+name)),
+			)))
+		},
+		Entry(nil, "//stela:endpoint GET /", "endpoint"), Entry(nil, "//stella.endpoint GET /", "endpoint"),
+		Entry(nil, "//stella-endpoint GET /", "endpoint"), Entry(nil, "// @stella:endpoint GET /", "endpoint"),
+		Entry(nil, "//go:stella:endpoint GET /", "endpoint"), Entry(nil, "// stellar:claim a", "claim"),
+		Entry(nil, "/* +Stlela:public*/", "public"), Entry(nil, "//stell:service", "service"),
 	)
 })
 
@@ -131,7 +150,7 @@ var _ = Describe("the registry", func() {
 var _ = Describe("looking for mentions", func() {
 	DescribeTable("finds comments that may be directives",
 		func(src string, want bool) { Expect(directive.Mentions([]byte(src))).To(Equal(want)) },
-		Entry(nil, "//stella:endpoint", true), Entry(nil, "x // \t+ STELLA:x", true), Entry(nil, "/*stella:x*/", true),
+		Entry(nil, "//stella:endpoint", true), Entry(nil, "x // \t+ STELLA:x", true), Entry(nil, "/*stella:x*/", true), Entry(nil, "//go:stella:x", true), Entry(nil, "// @stella:x", true),
 		Entry(nil, "//", false), Entry(nil, "/", false), Entry(nil, "///stella:x", true), Entry(nil, "// stella", false), Entry(nil, "", false),
 	)
 })

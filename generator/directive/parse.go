@@ -15,6 +15,12 @@ import (
 // prefix is what directives and their look-alikes have in common, but for letter case.
 const prefix = "stella:"
 
+// markers are what other tools' directives begin with: spaces, plus and at signs.
+const markers = " \t+@"
+
+// goTool is what the go command's own directives begin with.
+const goTool = "go:"
+
 // Directive is one //stella: comment whose arguments are right.
 type Directive struct {
 	Name   string
@@ -42,7 +48,7 @@ func (d *Directive) Has(key string) bool {
 }
 
 // Mentions reports whether src may have a directive or a look-alike: a comment that begins, after spaces and plus
-// signs, with stella: in any letter case. It is cheap, and may be wrong about text in strings.
+// signs and the like, with stella: in any letter case. It is cheap, and may be wrong about text in strings.
 func Mentions(src []byte) bool {
 	for {
 		i := bytes.IndexByte(src, '/')
@@ -53,7 +59,7 @@ func Mentions(src []byte) bool {
 		if src[0] != '/' && src[0] != '*' {
 			continue
 		}
-		rest := bytes.TrimLeft(src[1:], " \t+")
+		rest := bytes.TrimPrefix(bytes.TrimLeft(src[1:], markers), []byte(goTool))
 		if len(rest) >= len(prefix) && strings.EqualFold(string(rest[:len(prefix)]), prefix) {
 			return true
 		}
@@ -93,7 +99,13 @@ func Parse(fset *token.FileSet, c *ast.Comment, list *diagnostic.List) *Directiv
 
 // lookAlike reports a comment that somebody meant as a directive.
 func lookAlike(fset *token.FileSet, c *ast.Comment, list *diagnostic.List) {
-	text := strings.TrimLeft(c.Text[2:], " \t+")
+	if name, near := misspelt(c.Text); near {
+		first, _, _ := strings.Cut(c.Text, "\n")
+		f := list.Addf(diagnostic.LookAlike, fset.PositionFor(c.Slash, false), len(first), "looks like a directive, but is none: it does not begin with //stella:")
+		f.Hint = "write //stella:" + name
+		return
+	}
+	text := strings.TrimPrefix(strings.TrimLeft(c.Text[2:], markers), goTool)
 	if len(text) < len(prefix) || !strings.EqualFold(text[:len(prefix)], prefix) {
 		return
 	}
@@ -116,6 +128,43 @@ func lookAlike(fset *token.FileSet, c *ast.Comment, list *diagnostic.List) {
 	first, _, _ := strings.Cut(c.Text, "\n")
 	f := list.Addf(diagnostic.LookAlike, fset.PositionFor(c.Slash, false), len(first), "looks like a directive, but Go reads it as prose")
 	f.Hint = "write //stella:" + name + " at the start of a line comment: no space, no plus sign, lower case"
+}
+
+// maxMisspelt is how many letters of the tool's name may be wrong.
+const maxMisspelt = 2
+
+// Misspelt reports whether a comment is a look-alike that [Mentions] does not find: //stela:endpoint, //stella.endpoint.
+func Misspelt(c *ast.Comment) bool {
+	_, near := misspelt(c.Text)
+	return near
+}
+
+// misspelt finds what was meant by a comment that begins nearly as a directive does: the tool's name with a letter or
+// two wrong, or the right one with another separator. Only the name of a directive behind it, and nothing else, tells
+// it from prose.
+func misspelt(text string) (name string, near bool) {
+	text = strings.TrimPrefix(strings.TrimLeft(text[2:], markers), goTool)
+	i := strings.IndexAny(text, ":.- \t\n")
+	if i < 0 {
+		return "", false
+	}
+	tool, _ := strings.CutSuffix(prefix, ":")
+	switch text[i] {
+	case ':':
+		d := diagnostic.Distance(text[:i], tool)
+		near = d > 0 && d <= maxMisspelt
+	case '.', '-':
+		near = text[:i] == tool
+	}
+	if !near {
+		return "", false
+	}
+	name = text[i+1:]
+	if end := strings.IndexAny(name, " \t\r\n*"); end >= 0 {
+		name = name[:end]
+	}
+	_, near = Lookup(name)
+	return name, near
 }
 
 type parser struct {

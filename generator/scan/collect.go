@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/token"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/stella-ops/router/generator/diagnostic"
@@ -122,7 +123,7 @@ func (l *loader) machineDependent(d *directive.Directive, reason string) {
 
 func (l *loader) collectFile(ps *packageScan, f *ast.File) {
 	full := l.pos(f.FileStart).Filename
-	if !l.mentions(full, l.sources[full]) {
+	if !l.mentions(full, l.sources[full]) && !hasMisspelt(f) {
 		return
 	}
 	owners := ownersOf(f)
@@ -170,6 +171,10 @@ func (l *loader) collectFile(ps *packageScan, f *ast.File) {
 			}
 		}
 	}
+}
+
+func hasMisspelt(f *ast.File) bool {
+	return slices.ContainsFunc(f.Comments, func(g *ast.CommentGroup) bool { return slices.ContainsFunc(g.List, directive.Misspelt) })
 }
 
 func (l *loader) ignoreOf(d *directive.Directive, own *owner, f *ast.File, group *ast.CommentGroup) *ignore {
