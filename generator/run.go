@@ -24,6 +24,7 @@ type Config struct {
 // Findings are what is wrong with the input, and the files that they are about.
 type Findings struct {
 	List    []diagnostic.Finding // sorted
+	Nothing bool                 // no package has directives, nor has one lost them: nothing has been checked
 	sources map[string][]byte
 }
 
@@ -61,7 +62,7 @@ func Run(ctx context.Context, c Config, target Target) (Findings, error) {
 			return Findings{}, err
 		}
 	}
-	return Findings{}, nil
+	return Findings{Nothing: len(result.Services) == 0 && len(result.Orphans) == 0}, nil
 }
 
 type file struct {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Target takes the files of a run.
@@ -31,6 +32,9 @@ func (d *Disk) Put(name string, content []byte) error {
 	old, err := os.ReadFile(name) //nolint:gosec // a file of the package that is generated for
 	if err == nil && bytes.Equal(old, content) {
 		return nil
+	}
+	if info, err := os.Lstat(name); err == nil && info.IsDir() {
+		return fmt.Errorf("generator: writing: %w", &fs.PathError{Op: "replace", Path: name, Err: syscall.EISDIR})
 	}
 	if err := replace(name, content); err != nil {
 		return fmt.Errorf("generator: writing %s: %w", name, err)

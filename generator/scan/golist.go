@@ -21,6 +21,7 @@ const listTimeout = 2 * time.Minute
 type listed struct {
 	Dir            string
 	ImportPath     string
+	Match          []string // the patterns that name it
 	Name           string
 	GoFiles        []string
 	CgoFiles       []string
@@ -42,7 +43,7 @@ type listedError struct {
 	Err string
 }
 
-const listFields = "Dir,ImportPath,Name,GoFiles,CgoFiles,IgnoredGoFiles,TestGoFiles,XTestGoFiles,Standard,Module,Error"
+const listFields = "Dir,ImportPath,Match,Name,GoFiles,CgoFiles,IgnoredGoFiles,TestGoFiles,XTestGoFiles,Standard,Module,Error"
 
 // list runs go list -find: which files belong to a package, without reading what they import, and without the build
 // cache. Warnings are about patterns that match nothing.
@@ -57,9 +58,9 @@ func list(ctx context.Context, dir string, env []string, patterns []string) (pkg
 	out, err := cmd.Output()
 	if err != nil {
 		if text := strings.TrimSpace(stderr.String()); text != "" {
-			err = errors.New(text)
+			err = errors.New(strings.TrimPrefix(text, "go: "))
 		}
-		return nil, nil, fmt.Errorf("scan: go list in %s: %w", dir, err)
+		return nil, nil, fmt.Errorf("the go command cannot list packages: %w (in %s)", err, dir)
 	}
 	for line := range strings.Lines(stderr.String()) {
 		if text, ok := strings.CutPrefix(strings.TrimSpace(line), "go: warning: "); ok && strings.HasSuffix(text, "matched no packages") {

@@ -102,9 +102,16 @@ func (l *loader) note(pkgs []*listed) {
 func (l *loader) annotated(pkgs []*listed, result *Result) ([]*listed, error) {
 	l.note(pkgs)
 	var found []*listed
+	own := map[string]bool{} // patterns, and whether they name a package of a module at hand
 	for _, p := range pkgs {
+		for _, pattern := range p.Match {
+			own[pattern] = own[pattern] || p.isMain() || p.Error != nil && !p.hasFiles()
+		}
 		if p.Error != nil && !p.hasFiles() {
 			l.list.Addf(diagnostic.Pattern, token.Position{}, 0, "package %s: %s", p.ImportPath, strings.TrimSpace(p.Error.Err))
+			continue
+		}
+		if !p.isMain() {
 			continue
 		}
 		mentions, generated, err := l.survey(p)
@@ -112,13 +119,16 @@ func (l *loader) annotated(pkgs []*listed, result *Result) ([]*listed, error) {
 			return nil, err
 		}
 		switch {
-		case !p.isMain() && mentions:
-			l.list.Addf(diagnostic.Pattern, token.Position{}, 0, "package %s (%s) is not of a module at hand: name packages, not files, of your own", p.ImportPath, p.Dir)
-		case !mentions && generated && p.isMain():
+		case !mentions && generated:
 			result.Orphans = append(result.Orphans, p.Dir)
 			l.orphans = append(l.orphans, p)
 		case mentions:
 			found = append(found, p)
+		}
+	}
+	for pattern, is := range own {
+		if !is {
+			l.list.Addf(diagnostic.Pattern, token.Position{}, 0, "%s is no package of a module at hand: name packages, not files, of your own", pattern)
 		}
 	}
 	slices.Sort(result.Orphans)

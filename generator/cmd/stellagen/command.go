@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -126,8 +127,15 @@ func runWith(ctx context.Context, out *output, patterns []string, target generat
 			out.errorf("stellagen: interrupted; nothing was written\n")
 			return dir, exitInt
 		}
+		if isDisk(err) {
+			out.errorf("stellagen: %v\nthis is about files and their permissions, not about the source\n", err)
+			return dir, exitInput
+		}
 		out.errorf("stellagen: %v\n", err)
 		return dir, exitBug
+	}
+	if findings.Nothing {
+		out.errorf("no package with //stella: directives matches %s\n", strings.Join(patterns, " "))
 	}
 	if len(findings.List) == 0 {
 		return dir, exitOK
@@ -137,6 +145,13 @@ func runWith(ctx context.Context, out *output, patterns []string, target generat
 		return dir, exitBug
 	}
 	return dir, exitInput
+}
+
+// isDisk reports whether a file could not be read or written: that is for the user to mend.
+func isDisk(err error) bool {
+	_, isPath := errors.AsType[*fs.PathError](err)
+	_, isLink := errors.AsType[*os.LinkError](err)
+	return isPath || isLink
 }
 
 func relative(dir, name string) string {

@@ -6,7 +6,7 @@
 //
 // Patterns are those of the go command; without one it is ./... . Standard output has data (the files that were
 // written, or are not current), standard error everything else. The exit code is 0 for success, 20 if check found
-// something that is not current, 2 for wrong input, and 1 for a bug or a failing disk.
+// something that is not current, 2 for wrong input and for files that cannot be read or written, and 1 for a bug.
 package main
 
 import (
