@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Methods are the methods an endpoint may have.
@@ -79,10 +80,16 @@ func parseSegment(s string) (Segment, error) {
 	case strings.ContainsAny(s, "{}"):
 		return Segment{}, fmt.Errorf("segment %q: a parameter must be a whole segment", s)
 	}
-	for i := range len(s) {
-		if !pathByte[s[i]] {
-			return Segment{}, fmt.Errorf("segment %q: character %q must not stand in a path", s, s[i])
+	for _, r := range s {
+		if r >= utf8.RuneSelf || !pathByte[r] {
+			return Segment{}, fmt.Errorf("segment %q: character %q must not stand in a path", s, r)
 		}
+	}
+	if name, ok := strings.CutPrefix(s, ":"); ok {
+		if !identifier(name) {
+			name = "id"
+		}
+		return Segment{}, fmt.Errorf("segment %q begins with a colon: write {%s} for a parameter", s, name)
 	}
 	return Segment{Literal: s}, nil
 }

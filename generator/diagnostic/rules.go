@@ -67,7 +67,8 @@ var rules = []Rule{
 		"opened. The generator reads declarations only: function bodies may be wrong, and names that generated code " +
 		"will declare may be missing."},
 	{ID: Pattern, Title: "package pattern matches nothing", Text: "A pattern on the command line names no package of this " +
-		"module, or the go command cannot list packages, for the reason given. Patterns are those of the go command, such as ./... or ./billing, from the working directory."},
+		"module, or the go command cannot list packages, for the reason given. Patterns are those of the go command, such as " +
+		"./... or ./billing, from the working directory."},
 	{ID: LookAlike, Title: "looks like a directive, but is none", Text: "A directive is a line comment that begins exactly " +
 		"with //stella: and a lower-case name, without spaces or a plus sign. To Go, anything else is prose: it would be " +
 		"ignored without a word."},

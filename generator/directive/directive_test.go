@@ -84,6 +84,9 @@ var _ = Describe("a directive", func() {
 		},
 		Entry(nil, "with body=0B", "expected 1B to 1024GiB"), Entry(nil, "with body=1025GiB", "expected 1B to 1024GiB"),
 		Entry(nil, "with body=99999999999999999999GiB", "expected 1B to 1024GiB"), Entry(nil, "with body=MiB", "expected a whole number"),
+		Entry(nil, `with body="1 MiB"`, "did you mean 1MiB?"), Entry(nil, "with body=1MB2", "did you mean 1MB?"),
+		Entry(nil, "with body=999999999TiB", "expected 1B to 1024GiB"), Entry(nil, "with body=2TB", "expected 1B to 1024GiB"),
+		Entry(nil, "endpoint GET /straße/{id}", "character 'ß' must not"), Entry(nil, "endpoint GET /x/:id", "write {id} for a parameter"),
 		Entry(nil, "with body=1.5MiB", "expected a whole number"), Entry(nil, "with timeout=1500us", "expected whole milliseconds"),
 		Entry(nil, "with timeout=-1s", "expected 1ms to 24h"), Entry(nil, "with timeout=", "needs a duration with its unit"),
 		Entry(nil, "with timeout", "timeout needs a value"), Entry(nil, "with status=99", "a number from 200 to 299"),
@@ -92,6 +95,28 @@ var _ = Describe("a directive", func() {
 		Entry(nil, `with tags=a"b"`, "quote within a word"), Entry(nil, `with tags="a`, "quoted text does not end"),
 		Entry(nil, "endpoint/v2 GET /", "unknown directive"), Entry(nil, "with idempotent tags=a idempotent", "given twice"),
 	)
+
+	DescribeTable("has no comment behind it, which is one mistake",
+		func(args string, column int) {
+			d, findings := parse("//stella:" + args)
+			Expect(d).To(BeNil())
+			Expect(findings).To(ConsistOf(And(
+				HaveField("Rule", diagnostic.Syntax), HaveField("Message", ContainSubstring("a directive is its whole line")),
+				HaveField("Pos.Column", column), HaveField("Width", len("// it's a \"b")),
+			)))
+		},
+		Entry(nil, `endpoint GET /a timeout=1s // it's a "b`, 37), Entry(nil, `public "x" // it's a "b`, 21),
+		Entry(nil, `claim a // it's a "b`, 18),
+	)
+
+	It("takes slashes within an argument as they are", func() {
+		d, findings := parse(`//stella:claim https://example.com/role "a // b"`)
+		Expect(findings).To(BeEmpty())
+		Expect(d.Args[1].Text).To(Equal("a // b"))
+		d, findings = parse(`//stella:claim root //host/x`)
+		Expect(findings).To(BeEmpty())
+		Expect(d.Args[1].Text).To(Equal("//host/x"))
+	})
 
 	It("reports every fault of its arguments at once", func() {
 		_, findings := parse(`//stella:endpoint get a timeout=3 bogus=1 "x`)
@@ -150,7 +175,8 @@ var _ = Describe("the registry", func() {
 var _ = Describe("looking for mentions", func() {
 	DescribeTable("finds comments that may be directives",
 		func(src string, want bool) { Expect(directive.Mentions([]byte(src))).To(Equal(want)) },
-		Entry(nil, "//stella:endpoint", true), Entry(nil, "x // \t+ STELLA:x", true), Entry(nil, "/*stella:x*/", true), Entry(nil, "//go:stella:x", true), Entry(nil, "// @stella:x", true),
+		Entry(nil, "//stella:endpoint", true), Entry(nil, "x // \t+ STELLA:x", true), Entry(nil, "/*stella:x*/", true),
+		Entry(nil, "//go:stella:x", true), Entry(nil, "// @stella:x", true),
 		Entry(nil, "//", false), Entry(nil, "/", false), Entry(nil, "///stella:x", true), Entry(nil, "// stella", false), Entry(nil, "", false),
 	)
 })

@@ -187,6 +187,10 @@ func (p *parser) addf(rule diagnostic.ID, at, end int, format string, args ...an
 
 func (p *parser) args(text string) {
 	text, args := p.cutRest(text)
+	text, comment := cutComment(text)
+	if comment != "" {
+		p.addf(diagnostic.Syntax, len(text), len(text)+len(comment), "a directive is its whole line: put the comment on a line of its own")
+	}
 	found, faults := scanArgs(text)
 	for _, f := range faults {
 		p.addf(diagnostic.Syntax, f.at, f.end, "%s", f.message)
@@ -220,6 +224,23 @@ func (p *parser) cutRest(text string) (string, []arg) {
 	}
 	at := len(text) - len(rest)
 	return text[:i], []arg{{value: strings.TrimRight(rest, " \t\r"), at: at, valAt: at, end: len(text), quoted: true}}
+}
+
+// cutComment splits off what was meant as a comment: two slashes and a space where an argument would begin, and what
+// follows.
+func cutComment(text string) (rest, comment string) {
+	for i := 0; i < len(text); {
+		switch {
+		case isSpace(text[i]):
+			i++
+		case text[i:] == "//" || strings.HasPrefix(text[i:], "// "):
+			return text[:i], strings.TrimRight(text[i:], " \t\r")
+		default:
+			a, _ := scanArg(text, i)
+			i = a.end
+		}
+	}
+	return text, ""
 }
 
 // expectsText reports whether a word with an equals sign is meant as it stands, as a claim's value may be.

@@ -52,17 +52,18 @@ type faultyEndpoint struct {
 	method string // as it is written; empty if it is none
 }
 
-// faultyEndpointOf reads the comment of a directive that has findings; nil if that is not an endpoint directive.
-func (l *loader) faultyEndpointOf(c *ast.Comment) *faultyEndpoint {
+// markBroken notes that a directive of a handler has findings.
+func (l *loader) markBroken(h *handler, c *ast.Comment) {
+	h.broken = true
 	head, ok := ast.ParseDirective(c.Slash, c.Text)
-	if !ok || head.Tool != "stella" || head.Name != endpointDirective {
-		return nil
+	if h.faulty != nil || !ok || head.Tool != "stella" || head.Name != endpointDirective {
+		return
 	}
 	method, _, _ := strings.Cut(head.Args, " ")
 	if !spec.ValidMethod(method) {
 		method = ""
 	}
-	return &faultyEndpoint{pos: l.pos(c.Slash), method: method}
+	h.faulty = &faultyEndpoint{pos: l.pos(c.Slash), method: method}
 }
 
 // ignore is one //stella:ignore and the part of the file that it speaks of.
@@ -158,9 +159,8 @@ func (l *loader) collectFile(ps *packageScan, f *ast.File) {
 					byDecl[own.decl] = h
 					ps.handlers = append(ps.handlers, h)
 				}
-				h.broken = h.broken || broken
-				if broken && h.faulty == nil {
-					h.faulty = l.faultyEndpointOf(c)
+				if broken {
+					l.markBroken(h, c)
 				}
 				l.addToHandler(h, d)
 			case own.place == directive.OnPackage && d != nil:

@@ -180,7 +180,7 @@ func (l *loader) checkIdentities(endpoints []*Endpoint) {
 		if b.Pos.Filename < a.Pos.Filename || b.Pos.Filename == a.Pos.Filename && b.Pos.Offset < a.Pos.Offset {
 			a, b = b, a
 		}
-		f := l.list.Addf(diagnostic.SameEndpoint, b.Pos, 1, "%s and %s both serve %s", b.Handler(), a.Handler(), id)
+		f := l.list.Addf(diagnostic.SameEndpoint, b.Pos, b.Width, "%s and %s both serve %s", b.Handler(), a.Handler(), id)
 		f.Related = []diagnostic.Related{{Pos: a.Pos, Message: "the other is here"}}
 	}
 }

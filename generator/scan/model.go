@@ -66,6 +66,7 @@ type Package struct {
 // Endpoint is one handler and what its directives say.
 type Endpoint struct {
 	Pos      token.Position // of the endpoint directive
+	Width    int            // of it, in bytes
 	Part     string         // import path of the part that has the handler; empty in the service's own package
 	Receiver *Receiver      // nil for a function
 	Func     string         // name of the function or method

@@ -2,7 +2,6 @@ package scan
 
 import (
 	"go/ast"
-	"go/token"
 	"go/types"
 	"net/http"
 	"path/filepath"
@@ -163,7 +162,7 @@ func (b *builder) endpoint(h *handler) *Endpoint {
 		return nil
 	}
 	e := &Endpoint{
-		Pos: d.Pos, Func: h.decl.Name.Name, Method: d.Args[0].Text, Path: d.Args[1].Text,
+		Pos: d.Pos, Width: d.Width, Func: h.decl.Name.Name, Method: d.Args[0].Text, Path: d.Args[1].Text,
 		Kind: spec.KindTyped, Stream: spec.StreamNone, Limits: spec.DefaultLimits,
 	}
 	e.Doc, e.Deprecated = splitDeprecated(clean(h.decl.Doc))
@@ -286,17 +285,17 @@ func (b *builder) claims(e *Endpoint, h *handler, d *directive.Directive) {
 
 // place checks what the handler is a function of.
 func (b *builder) place(e *Endpoint, h *handler) bool {
-	report := func(pos token.Pos, format string, args ...any) bool {
-		f := b.l.list.Addf(diagnostic.HandlerPlace, b.l.pos(pos), 1, format, args...)
+	report := func(n ast.Node, format string, args ...any) bool {
+		f := b.l.list.Addf(diagnostic.HandlerPlace, b.l.pos(n.Pos()), int(n.End()-n.Pos()), format, args...)
 		f.Related = []diagnostic.Related{{Pos: e.Pos, Message: "the directive is here"}}
 		return false
 	}
 	name := h.decl.Name.Name
 	if h.decl.Type.TypeParams != nil {
-		return report(h.decl.Type.TypeParams.Pos(), "%s has type parameters: a handler has none", name)
+		return report(h.decl.Type.TypeParams, "%s has type parameters: a handler has none", name)
 	}
 	if name == "_" || name == "init" || name == "main" && h.decl.Recv == nil {
-		return report(h.decl.Name.Pos(), "%s cannot be called, so it cannot be a handler", name)
+		return report(h.decl.Name, "%s cannot be called, so it cannot be a handler", name)
 	}
 	if h.decl.Recv == nil {
 		return true
@@ -312,16 +311,16 @@ func (b *builder) place(e *Endpoint, h *handler) bool {
 		e.Receiver.Type = x.Name
 		obj := b.src.types.Scope().Lookup(x.Name)
 		if named, ok := obj.(*types.TypeName); ok && named.IsAlias() {
-			return report(x.Pos(), "receiver %s is an alias: write the type's own name", x.Name)
+			return report(x, "receiver %s is an alias: write the type's own name", x.Name)
 		}
 		if obj == nil {
-			return report(x.Pos(), "receiver %s is no type of this package", x.Name)
+			return report(x, "receiver %s is no type of this package", x.Name)
 		}
 		return !b.onSomeMachines(b.src, x.Name, x)
 	case *ast.IndexExpr, *ast.IndexListExpr:
-		return report(expr.Pos(), "%s is a method of a generic type: a handler's receiver has no type parameters", name)
+		return report(expr, "%s is a method of a generic type: a handler's receiver has no type parameters", name)
 	}
-	return report(expr.Pos(), "receiver of %s is no type of this package", name)
+	return report(expr, "receiver of %s is no type of this package", name)
 }
 
 // onSomeMachines reports a type that is declared in a file that not every build has.

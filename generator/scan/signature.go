@@ -270,7 +270,7 @@ func (b *builder) pathFields(e *Endpoint, h *handler) {
 	}
 	for _, f := range fieldsIn(e.In, spec.InPath) {
 		if !missing[f.Name] {
-			report := b.l.list.Addf(diagnostic.PathField, f.Pos, 1, "field is tagged path:%q, which %s does not have", f.Name, e.Path)
+			report := b.l.list.Addf(diagnostic.PathField, f.Pos, len(f.Selector[len(f.Selector)-1]), "field is tagged path:%q, which %s does not have", f.Name, e.Path)
 			report.Related = []diagnostic.Related{{Pos: e.Pos, Message: "the endpoint is here"}}
 		}
 		delete(missing, f.Name)
