@@ -38,9 +38,9 @@ func New(m Manifest, parts ...Part) *Service {
 // Run serves until ctx ends or the process gets SIGTERM or SIGINT. Then it drains: gateways send no new calls, open
 // ones may finish within the grace, and Run returns nil. A second signal ends it at once, with an error.
 //
-// Before it dials it checks its configuration and reports everything that is wrong with it; of variables STELLA_*
-// that nothing reads it warns in the log. Afterwards it never gives
-// up on a gateway: one that cannot be reached, refuses or goes away is dialled again.
+// Before it dials it checks its configuration and reports everything that is wrong with it; of variables STELLA_* that
+// nothing reads it warns in the log. Afterwards it never gives up on a gateway: one that cannot be reached, refuses or
+// goes away is dialled again.
 //
 // Run may be called again once it has returned, and also concurrently: every Run is an instance of its own, unless
 // STELLA_INSTANCE_ID gives all the same name.
@@ -92,24 +92,32 @@ func (r *running) run(ctx context.Context, signals <-chan os.Signal) error {
 		wg.Wait()
 	}()
 
+	again := false // a signal has come before
 	select {
 	case <-ctx.Done():
 		r.log.Info("stella: draining", "reason", context.Cause(ctx), "grace", r.grace, "in_flight", r.dispatcher.calls.Load())
 	case sig := <-signals:
+		again = true
 		r.log.Info("stella: draining", "reason", sig.String(), "grace", r.grace, "in_flight", r.dispatcher.calls.Load())
 	}
 	stop()
 	grace := time.AfterFunc(r.grace, func() { end(errGrace) })
 	defer grace.Stop()
-	select {
-	case <-closed:
-		r.dispatcher.drained(farewell)
-		r.log.Info("stella: stopped")
-		return nil
-	case sig := <-signals:
-		end(errSecondSignal)
-		<-closed // sessions tell their calls and close, which takes no longer than a write
-		return fmt.Errorf("%w (%s)", errSecondSignal, sig)
+	for {
+		select {
+		case <-closed:
+			r.dispatcher.drained(farewell)
+			r.log.Info("stella: stopped")
+			return nil
+		case sig := <-signals:
+			if !again { // it may be what ended ctx: a caller that takes signals itself hears the same one
+				again = true
+				continue
+			}
+			end(errSecondSignal)
+			<-closed // sessions tell their calls and close, which takes no longer than a write
+			return fmt.Errorf("%w (%s)", errSecondSignal, sig)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 	"testing"
 
@@ -17,6 +18,9 @@ import (
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports/session"
 )
+
+// childContext makes that service take SIGTERM and SIGINT itself, too, as many programs do.
+const childContext = "RUNTIME_TEST_CONTEXT"
 
 // childManifest makes the test binary run a service of this manifest instead of the tests: signals are for processes.
 const childManifest = "RUNTIME_TEST_MANIFEST"
@@ -42,7 +46,13 @@ func child(m stella.Manifest) int {
 		}
 	}()
 	e := block(entered, letGo, make(chan error, 1))
-	err := stella.New(m, stella.Endpoints{Package: "test", List: []stella.Endpoint{{Method: e.Method, Path: e.Path, Dispatch: e.dispatch}}}).Run(context.Background())
+	ctx := context.Background()
+	if os.Getenv(childContext) != "" {
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+		defer stop()
+	}
+	err := stella.New(m, stella.Endpoints{Package: "test", List: []stella.Endpoint{{Method: e.Method, Path: e.Path, Dispatch: e.dispatch}}}).Run(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -58,13 +68,13 @@ var _ = Describe("A process", func() {
 		letGo   func()
 	)
 
-	BeforeEach(func() {
+	launch := func(env ...string) {
 		g = listen("tcp://127.0.0.1:0")
 		m, _ := service(block(nil, nil, nil))
 		binary, err := os.Executable()
 		Expect(err).NotTo(HaveOccurred())
 		command := exec.Command(binary)
-		command.Env = append(os.Environ(), childManifest+"="+m.JSON, stella.EnvGateways+"="+g.url)
+		command.Env = append(append(os.Environ(), childManifest+"="+m.JSON, stella.EnvGateways+"="+g.url), env...)
 		stdin, err := command.StdinPipe()
 		Expect(err).NotTo(HaveOccurred())
 		letGo = func() { Expect(stdin.Close()).To(Succeed()) }
@@ -72,9 +82,10 @@ var _ = Describe("A process", func() {
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(func() { process.Kill().Wait(patience) })
 		s = g.connected()
-	})
+	}
 
-	DescribeTable("drains on the first signal and exits with success", func(sig syscall.Signal) {
+	DescribeTable("drains on the first signal and exits with success", func(sig syscall.Signal, env ...string) {
+		launch(env...)
 		c := begin(s, request{}, false)
 		Eventually(process).WithTimeout(patience).Should(gbytes.Say("entered"))
 		process.Signal(sig)
@@ -88,9 +99,11 @@ var _ = Describe("A process", func() {
 	},
 		Entry("SIGTERM", syscall.SIGTERM),
 		Entry("SIGINT", syscall.SIGINT),
+		Entry("SIGINT, which the program takes as well", syscall.SIGINT, childContext+"=1"),
 	)
 
 	It("ends at once on the second signal, and says so", func() {
+		launch()
 		c := begin(s, request{}, false)
 		Eventually(process).WithTimeout(patience).Should(gbytes.Say("entered"))
 		process.Signal(syscall.SIGTERM)
