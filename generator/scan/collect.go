@@ -52,6 +52,17 @@ type faultyEndpoint struct {
 	method string // as it is written; empty if it is none
 }
 
+// handlerOf is the function's handler, a new one at its first directive.
+func (ps *packageScan) handlerOf(byDecl map[*ast.FuncDecl]*handler, f *ast.File, decl *ast.FuncDecl) *handler {
+	h := byDecl[decl]
+	if h == nil {
+		h = &handler{file: f, decl: decl}
+		byDecl[decl] = h
+		ps.handlers = append(ps.handlers, h)
+	}
+	return h
+}
+
 // markBroken notes that a directive of a handler has findings.
 func (l *loader) markBroken(h *handler, c *ast.Comment) {
 	h.broken = true
@@ -153,12 +164,7 @@ func (l *loader) collectFile(ps *packageScan, f *ast.File) {
 			switch {
 			case own == nil:
 			case own.place == directive.OnFunc:
-				h := byDecl[own.decl]
-				if h == nil {
-					h = &handler{file: f, decl: own.decl}
-					byDecl[own.decl] = h
-					ps.handlers = append(ps.handlers, h)
-				}
+				h := ps.handlerOf(byDecl, f, own.decl)
 				if broken {
 					l.markBroken(h, c)
 				}

@@ -117,6 +117,10 @@ func (l *loader) parse(p *listed, own, directives bool) *source {
 			if directives {
 				f := l.list.Addf(diagnostic.ForeignFile, token.Position{Filename: full}, 0, "%s is in the way: it is not the generator's", name)
 				f.Hint = "rename it, or remove it"
+				if _, err := parser.ParseFile(token.NewFileSet(), full, src, parser.SkipObjectResolution); err != nil {
+					s.unreadable = true // empty, or with conflict markers: that it has to go is all there is to say
+					continue
+				}
 			}
 		}
 		before := l.list.Len()
