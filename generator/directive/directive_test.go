@@ -129,7 +129,8 @@ var _ = Describe("a directive", func() {
 			Expect(d).To(BeNil())
 			Expect(findings).To(BeEmpty())
 		},
-		Entry(nil, "// Stella: the router"), Entry(nil, "// see //stella:endpoint"), Entry(nil, "// stellar: endpoint is a word"), Entry(nil, "// stellar:endpoints"),
+		Entry(nil, "// Stella: the router"), Entry(nil, "// see //stella:endpoint"), Entry(nil, "// //stella:endpoint is one"), Entry(nil, "// `stella:endpoint` is one"),
+		Entry(nil, "// stellar: endpoint is a word"), Entry(nil, "// stellar:endpoints"),
 		Entry(nil, "// stella.Public says"), Entry(nil, "// stella-gateway"), Entry(nil, "// cell:service"), Entry(nil, "// @stella: please look"),
 		Entry(nil, "// the stela:endpoint"), Entry(nil, "// stela"), Entry(nil, "//stela:"), Entry(nil, "//"),
 

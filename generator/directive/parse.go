@@ -152,7 +152,7 @@ func misspelt(text string) (name string, near bool) {
 	switch text[i] {
 	case ':':
 		d := diagnostic.Distance(text[:i], tool)
-		near = d > 0 && d <= maxMisspelt
+		near = d > 0 && d <= maxMisspelt && keyLength(text[:i]) == i // not "// //stella:", which cites one
 	case '.', '-':
 		near = text[:i] == tool
 	}
