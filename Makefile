@@ -37,13 +37,13 @@ run: build ## start the gateway and the billing example, and print commands to t
 
 .PHONY: test
 test: test-deps build $(TESTSUM) ## all tests with the race detector, then the end-to-end suite
-	STELLA_BIN=$(CURDIR)/bin $(TESTSUM) \
+	E2E_BIN=$(CURDIR)/bin $(TESTSUM) \
 		-- env CGO_ENABLED=1 $(GO) test -race -timeout 5m $$($(GO) list $(PKGS) | grep -v '/e2e$$') \
 		-- env CGO_ENABLED=1 $(GO) test -race -timeout 5m -count=1 ./e2e
 
 .PHONY: test-go
 test-go: build $(TESTSUM) ## what Go alone can test: no race detector (it needs gcc), no specs that run curl
-	STELLA_BIN=$(CURDIR)/bin $(TESTSUM) \
+	E2E_BIN=$(CURDIR)/bin $(TESTSUM) \
 		-- env CGO_ENABLED=0 $(GO) test -timeout 5m $$($(GO) list $(PKGS) | grep -v '/e2e$$') \
 		-- env CGO_ENABLED=0 $(GO) test -timeout 5m -count=1 ./e2e -args -ginkgo.label-filter='!curl'
 

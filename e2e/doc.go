@@ -5,7 +5,7 @@
 // in one process over inmemory and over tcp. What a row is answered has to be the same in each, and whatever it takes,
 // descriptors and goroutines, has to be given back. Only being killed is left to processes.
 //
-// The binaries come from the directory that STELLA_BIN names, as `make test` does, or are built once into a
+// The binaries come from the directory that E2E_BIN names, as `make test` does, or are built once into a
 // temporary directory. Everything listens on private ports of the loopback interface. Calls are counted where they
 // cannot be miscounted: on the wire, by a tap between service and gateway.
 //

@@ -34,7 +34,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	EnforceDefaultTimeoutsWhenUsingContexts()
 	scratch = GinkgoT().TempDir()
 	commands := []string{"./e2e/fixture/cmd/fixture"}
-	binaries = os.Getenv("STELLA_BIN")
+	binaries = os.Getenv("E2E_BIN")
 	if binaries == "" {
 		binaries = scratch
 		commands = append(commands, "./generator/cmd/stellagen", "./gateway/cmd/stella-gateway",
@@ -51,6 +51,6 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 // binary is the path of a binary of the product.
 func binary(name string) string {
 	path := filepath.Join(binaries, name)
-	Expect(path).To(BeARegularFile(), "run make build, or leave STELLA_BIN unset")
+	Expect(path).To(BeARegularFile(), "run make build, or leave E2E_BIN unset")
 	return path
 }

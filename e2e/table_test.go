@@ -95,7 +95,7 @@ var _ = everyForm("bad input", func(start func(settings) *stack) {
 				Expect(s.events(tag)).To(BeEmpty(), "the handler was called")
 			},
 			Entry("malformed JSON", "PUT", "/items/1", `{"name": "a", "count": }`, inBody("")),
-			Entry("no JSON at all", "PUT", "/items/1", ``, inBody("")),
+			Entry("no JSON at all", "PUT", "/items/1", ``, inBody(""), inBody("/name"), inBody("/count")),
 			Entry("text after the JSON", "PUT", "/items/1", `{"name":"a","count":1} {}`, inBody("")),
 			Entry("wrong types", "PUT", "/items/1", `{"name":1,"count":"x"}`, inBody("/name"), inBody("/count")),
 			Entry("a missing required member", "PUT", "/items/1", `{"count":1}`, inBody("/name")),
