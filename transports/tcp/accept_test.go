@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
 )
 
@@ -76,5 +77,39 @@ func TestStarvedListenerIsClosedAtOnce(t *testing.T) {
 	}
 	if _, err := l.Accept(); err == nil {
 		t.Error("a closed listener accepted")
+	}
+}
+
+func TestLinksOutliveTheirListener(t *testing.T) {
+	for range 300 { // what could close them is a race
+		ln, err := transports.Listen(t.Context(), "tcp://127.0.0.1:0", transports.ListenConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepted := make(chan transports.Link, 1)
+		go func() {
+			defer close(accepted)
+			if near, err := ln.Accept(); err == nil {
+				_ = ln.Close()
+				accepted <- near
+			}
+		}()
+		far, err := transports.Dial(t.Context(), ln.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		near, ok := <-accepted
+		if !ok {
+			t.Fatal("nothing was accepted")
+		}
+		if err := far.WriteFrames([]*transports.Frame{transports.NewControl(spec.TypePing, 0, 1, nil)}); err != nil {
+			t.Fatal(err)
+		}
+		f, err := near.ReadFrame()
+		if err != nil {
+			t.Fatalf("a link that was accepted before its listener closed: %v", err)
+		}
+		f.Release()
+		_, _ = near.Close(), far.Close()
 	}
 }

@@ -168,8 +168,12 @@ func (l *listener) open(conn net.Conn) {
 	opened := make(chan struct{})
 	l.wg.Go(func() {
 		select {
-		case <-l.done: // do not make Close wait for a silent peer
-			_ = conn.Close()
+		case <-l.done:
+			select {
+			case <-opened: // and handed over, perhaps: it is not the listener's any more
+			default:
+				_ = conn.Close() // do not make Close wait for a silent peer
+			}
 		case <-opened:
 		}
 	})
