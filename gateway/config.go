@@ -88,6 +88,7 @@ func (c *Config) check() error {
 	}
 	welcome := spec.Welcome{
 		Node: c.Node, Region: c.Region, HeartbeatMS: c.Heartbeat.Milliseconds(), MaxFrame: spec.MaxFrameHard, StreamWindow: spec.MaxStreamWindow,
+		SessionWindow: spec.MaxStreamWindow, Nonce: "0000000000000000", Secret: "00000000000000000000000000000000",
 	}
 	if err := welcome.Check(); err != nil { // every service would refuse it
 		return fmt.Errorf("%w: %w", ErrConfig, err)

@@ -134,7 +134,7 @@ func parseGateways(value string) ([]gatewayURLs, error) {
 // checkInstance checks the fields of i that are set, as the gateway will when it reads HELLO.
 func checkInstance(i spec.Instance) error {
 	i.Service, i.Version, i.ID = cmp.Or(i.Service, "x"), cmp.Or(i.Version, "0.0.0"), cmp.Or(i.ID, "x")
-	h := spec.Hello{Instance: i, Nonce: "0000000000000000", ManifestDigest: spec.Digest(nil), Lease: 1, StreamWindow: 1}
+	h := spec.Hello{Instance: i, Nonce: "0000000000000000", ManifestDigest: spec.Digest(nil), Lease: 1, StreamWindow: 1, SessionWindow: 1}
 	return h.Check()
 }
 

@@ -27,6 +27,8 @@ const (
 	TypePong               FrameType = 13
 	TypeGoAway             FrameType = 14
 	TypeTrailers           FrameType = 15
+	TypeChallenge          FrameType = 16
+	TypeProof              FrameType = 17
 )
 
 // Flags are a frame's flag bits.
@@ -83,6 +85,8 @@ var rules = [...]rule{
 	TypePong:               {name: "PONG", session: true, aux: auxOpaque},
 	TypeGoAway:             {name: "GOAWAY", session: true, meta: MaxReason, aux: auxCode},
 	TypeTrailers:           {name: "TRAILERS", flags: FlagEnd, stream: true, meta: MaxMetadata},
+	TypeChallenge:          {name: "CHALLENGE", session: true, meta: MaxMetadata},
+	TypeProof:              {name: "PROOF", session: true, meta: MaxMetadata},
 }
 
 // Known reports whether t is a type of this protocol version.

@@ -42,14 +42,25 @@ var (
 	}
 	goldenHello = spec.Hello{
 		Instance: spec.Instance{Service: "billing", Version: "1.4.0", Region: "eu", ID: "i-1"}, Nonce: "0123456789abcdef",
-		ManifestDigest: spec.Digest([]byte("{}")), Lease: 1024, StreamWindow: spec.StreamWindow,
+		ManifestDigest: spec.Digest([]byte("{}")), Lease: 1024, StreamWindow: 65536,
+		SessionWindow: 67108864, Supersedes: "00112233445566778899aabbccddeeff",
 		Features: []spec.Feature{{Name: "resync", Critical: true}},
 	}
 	goldenWelcome = spec.Welcome{
-		Node: "gw-1", Region: "eu", HeartbeatMS: 5000, MaxFrame: spec.MaxFrameDefault, StreamWindow: spec.StreamWindow,
-		Gateways: []string{"tcp://127.0.0.1:5200"},
+		Node: "gw-1", Region: "eu", HeartbeatMS: 5000, MaxFrame: spec.MaxFrameDefault, StreamWindow: 65536,
+		SessionWindow: 67108864, Gateways: []string{"tcp://127.0.0.1:5200"}, Nonce: "0123456789abcdef",
+		Secret: "ffeeddccbbaa99887766554433221100", Proof: goldenProof,
 	}
+	goldenChallenge = spec.Challenge{Challenge: "0f1e2d3c4b5a69788796a5b4c3d2e1f0"}
+	goldenResync    = spec.Resync{ManifestDigest: spec.Digest([]byte("{}"))}
 	goldenHeartbeat = spec.Heartbeat{Status: spec.StatusReady, InFlight: 3, ErrorPermille: 5, Lease: 1024}
+)
+
+// The proofs are HMAC-SHA256 with the key "token" over the text that PROTOCOL.md gives, as openssl computes it for the
+// golden HELLO and CHALLENGE.
+const (
+	goldenServiceProof = "a570012c21feda86eeaa9634a5ab5d5a1cd5654a05d802bf1284a7f629009803"
+	goldenProof        = "9252c04f1df69c9b524b51b8e3db83283fd3181ba65316662256be5b054b4a36"
 )
 
 func canonical(v any) string {
@@ -76,7 +87,9 @@ func goldens() map[string]golden {
 		"response_stream_data": {h{Type: spec.TypeResponseStreamData, Flags: spec.FlagEnd, Stream: 2, Aux: 7}, "", "last"},
 		"cancel":               {h{Type: spec.TypeCancel, Stream: 2, Aux: uint32(spec.CodeClientGone)}, "went away\n", ""},
 		"cancel_session":       {h{Type: spec.TypeCancel, Aux: uint32(spec.CodeUnauthorized)}, "who is “x”", ""},
-		"resync":               {h{Type: spec.TypeResync}, "{}", ""},
+		"resync":               {h{Type: spec.TypeResync}, canonical(goldenResync), ""},
+		"challenge":            {h{Type: spec.TypeChallenge}, canonical(goldenChallenge), ""},
+		"proof":                {h{Type: spec.TypeProof}, canonical(spec.Proof{Proof: goldenServiceProof}), ""},
 		"endpoints":            {h{Type: spec.TypeEndpoints, Flags: spec.FlagEnd, Aux: 3}, "", "}\n"},
 		"welcome":              {h{Type: spec.TypeWelcome}, canonical(goldenWelcome), ""},
 		"credit":               {h{Type: spec.TypeCredit, Stream: 2, Aux: 65536}, "", ""},

@@ -25,24 +25,45 @@ type Feature struct {
 	Critical bool   `json:"critical,omitempty"` // a peer that does not know it must refuse the session
 }
 
-// Hello is the metadata of HELLO, canonical JSON. The manifest's bytes follow it in the frame, as they are.
+// Hello is the metadata of HELLO, canonical JSON. The manifest's bytes may follow it in the frame, as they are.
 type Hello struct {
 	Instance       Instance  `json:"instance"`
-	Nonce          string    `json:"nonce"`          // 64 random bits, in hex: names this session
-	ManifestDigest string    `json:"manifestDigest"` // of the bytes that follow
-	Lease          int       `json:"lease"`          // calls it takes on at once over this session
-	StreamWindow   int64     `json:"streamWindow"`   // credit in bytes that it grants each stream to begin with
+	Nonce          string    `json:"nonce"`                // 64 random bits, in hex: names this session
+	ManifestDigest string    `json:"manifestDigest"`       // of the bytes that follow, or that the gateway may know
+	Lease          int       `json:"lease"`                // calls it takes on at once over this session
+	StreamWindow   int64     `json:"streamWindow"`         // credit in bytes that it grants each stream to begin with
+	SessionWindow  int64     `json:"sessionWindow"`        // and all streams together
+	Supersedes     string    `json:"supersedes,omitempty"` // the secret of the instance's live session that this one replaces
 	Features       []Feature `json:"features,omitempty"`
+}
+
+// Challenge is the payload of CHALLENGE, canonical JSON.
+type Challenge struct {
+	Challenge string `json:"challenge"` // 128 random bits, in hex
+}
+
+// Proof is the payload of PROOF, canonical JSON.
+type Proof struct {
+	Proof string `json:"proof"` // see [ServiceProof]
 }
 
 // Welcome is the payload of WELCOME, canonical JSON.
 type Welcome struct {
-	Node         string   `json:"node"`               // the gateway's name; may be empty
-	Region       string   `json:"region,omitempty"`   // the gateway's own, from its configuration (invariant 3)
-	HeartbeatMS  int64    `json:"heartbeatMs"`        // how often to send HEARTBEAT
-	MaxFrame     uint32   `json:"maxFrame"`           // payload limit in bytes for both directions
-	StreamWindow int64    `json:"streamWindow"`       // credit in bytes that it grants each stream to begin with
-	Gateways     []string `json:"gateways,omitempty"` // other gateways to dial
+	Node          string   `json:"node"`               // the gateway's name; may be empty
+	Region        string   `json:"region,omitempty"`   // the gateway's own, from its configuration (invariant 3)
+	Nonce         string   `json:"nonce"`              // HELLO's
+	Secret        string   `json:"secret"`             // 128 random bits, in hex: what a session that supersedes this one presents
+	HeartbeatMS   int64    `json:"heartbeatMs"`        // how often to send HEARTBEAT
+	MaxFrame      uint32   `json:"maxFrame"`           // payload limit in bytes for both directions
+	StreamWindow  int64    `json:"streamWindow"`       // credit in bytes that it grants each stream to begin with
+	SessionWindow int64    `json:"sessionWindow"`      // and all streams together
+	Gateways      []string `json:"gateways,omitempty"` // other gateways to dial
+	Proof         string   `json:"proof,omitempty"`    // that the gateway knows the token, too; see [GatewayProof]
+}
+
+// Resync is the payload of RESYNC, canonical JSON.
+type Resync struct {
+	ManifestDigest string `json:"manifestDigest"` // HELLO's, of the manifest that the gateway lacks
 }
 
 // Heartbeat is the payload of HEARTBEAT, canonical JSON.
@@ -91,6 +112,10 @@ func (h *Hello) Check(known ...string) error {
 		return fmt.Errorf("spec: HELLO lease %d, expected 1 to %d", h.Lease, MaxLease)
 	case h.StreamWindow < 1 || h.StreamWindow > MaxStreamWindow:
 		return fmt.Errorf("spec: HELLO streamWindow %d, expected 1 to %d", h.StreamWindow, MaxStreamWindow)
+	case h.SessionWindow < h.StreamWindow || h.SessionWindow > MaxSessionWindow:
+		return fmt.Errorf("spec: HELLO sessionWindow %d, expected its streamWindow %d to %d", h.SessionWindow, h.StreamWindow, int64(MaxSessionWindow))
+	case h.Supersedes != "" && !secret(h.Supersedes):
+		return fmt.Errorf("spec: HELLO supersedes, expected %d lower-case hex digits", secretDigits)
 	case len(h.Features) > MaxFeatures:
 		return fmt.Errorf("spec: HELLO names %d features, the limit is %d", len(h.Features), MaxFeatures)
 	}
@@ -117,6 +142,12 @@ func (w *Welcome) Check() error {
 		return fmt.Errorf("spec: WELCOME maxFrame %d, expected %d to %d", w.MaxFrame, MaxMetadata+MaxInlineBody, MaxFrameHard)
 	case w.StreamWindow < 1 || w.StreamWindow > MaxStreamWindow:
 		return fmt.Errorf("spec: WELCOME streamWindow %d, expected 1 to %d", w.StreamWindow, MaxStreamWindow)
+	case w.SessionWindow < w.StreamWindow || w.SessionWindow > MaxSessionWindow:
+		return fmt.Errorf("spec: WELCOME sessionWindow %d, expected its streamWindow %d to %d", w.SessionWindow, w.StreamWindow, int64(MaxSessionWindow))
+	case len(w.Nonce) != nonceDigits || !lowerHex(w.Nonce):
+		return fmt.Errorf("spec: WELCOME nonce %.40q, expected %d lower-case hex digits", w.Nonce, nonceDigits)
+	case !secret(w.Secret):
+		return fmt.Errorf("spec: WELCOME secret, expected %d lower-case hex digits", secretDigits)
 	case len(w.Gateways) > MaxFeatures:
 		return fmt.Errorf("spec: WELCOME names %d gateways, the limit is %d", len(w.Gateways), MaxFeatures)
 	}
@@ -152,8 +183,20 @@ func DecodeJSON(b []byte, v any) error {
 	return nil
 }
 
-// nonceDigits is the length of a nonce: 64 bits in hex.
-const nonceDigits = 16
+// Check reports the first thing that makes c unusable.
+func (c *Challenge) Check() error {
+	if !secret(c.Challenge) {
+		return fmt.Errorf("spec: CHALLENGE %.40q, expected %d lower-case hex digits", c.Challenge, secretDigits)
+	}
+	return nil
+}
+
+const (
+	nonceDigits  = 16 // 64 bits in hex
+	secretDigits = 32 // 128 bits in hex
+)
+
+func secret(s string) bool { return len(s) == secretDigits && lowerHex(s) }
 
 func lowerHex(s string) bool {
 	return strings.Trim(s, "0123456789abcdef") == ""

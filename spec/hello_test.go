@@ -34,6 +34,9 @@ var _ = Describe("HELLO", func() {
 		Entry("with a lease that is too large", func(h *spec.Hello) { h.Lease = spec.MaxLease + 1 }, "lease 1048577"),
 		Entry("without a window", func(h *spec.Hello) { h.StreamWindow = 0 }, "streamWindow 0, expected 1 to"),
 		Entry("with a window that credit cannot reach", func(h *spec.Hello) { h.StreamWindow = 1 << 31 }, "streamWindow 2147483648"),
+		Entry("with a session's window under a stream's", func(h *spec.Hello) { h.SessionWindow = h.StreamWindow - 1 }, "sessionWindow 65535, expected"),
+		Entry("with a session's window that nobody can count", func(h *spec.Hello) { h.SessionWindow = spec.MaxSessionWindow + 1 }, "sessionWindow"),
+		Entry("with a secret that is too short", func(h *spec.Hello) { h.Supersedes = "00" }, "supersedes"),
 		Entry("with too many features", func(h *spec.Hello) { h.Features = make([]spec.Feature, 65) }, "65 features, the limit is 64"),
 		Entry("with a feature that has no name", func(h *spec.Hello) { h.Features = []spec.Feature{{}} }, "HELLO feature"),
 	)
@@ -48,10 +51,11 @@ var _ = Describe("HELLO", func() {
 
 	It("is taken at its limits", func() {
 		h := goldenHello
-		h.Lease, h.StreamWindow, h.Instance.Region, h.Features = spec.MaxLease, math.MaxInt32, "", nil
+		h.Lease, h.StreamWindow, h.SessionWindow, h.Instance.Region, h.Features = spec.MaxLease, math.MaxInt32, spec.MaxSessionWindow, "", nil
+		h.Supersedes = ""
 		h.Instance.Service = strings.Repeat("a", 128)
 		Expect(h.Check()).To(Succeed())
-		h.Lease, h.StreamWindow, h.Instance.Service = 1, 1, "0._-"
+		h.Lease, h.StreamWindow, h.SessionWindow, h.Instance.Service = 1, 1, 1, "0._-"
 		Expect(h.Check()).To(Succeed())
 	})
 })
@@ -68,6 +72,9 @@ var _ = Describe("WELCOME", func() {
 		Entry("with frames over the hard cap", func(w *spec.Welcome) { w.MaxFrame = spec.MaxFrameHard + 1 }, "maxFrame"),
 		Entry("without a window", func(w *spec.Welcome) { w.StreamWindow = 0 }, "streamWindow 0"),
 		Entry("with a window that credit cannot reach", func(w *spec.Welcome) { w.StreamWindow = 1 << 31 }, "streamWindow"),
+		Entry("with a session's window under a stream's", func(w *spec.Welcome) { w.SessionWindow = 1 }, "sessionWindow 1, expected"),
+		Entry("without HELLO's nonce", func(w *spec.Welcome) { w.Nonce = "" }, "WELCOME nonce"),
+		Entry("without a secret", func(w *spec.Welcome) { w.Secret = "" }, "WELCOME secret"),
 		Entry("with a node that breaks a line", func(w *spec.Welcome) { w.Node = "a\nb" }, "WELCOME node"),
 		Entry("with a node that is too long", func(w *spec.Welcome) { w.Node = strings.Repeat("a", 129) }, "WELCOME node"),
 		Entry("with a region that is no name", func(w *spec.Welcome) { w.Region = "a b" }, "WELCOME region"),

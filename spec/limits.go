@@ -22,14 +22,19 @@ const (
 	MaxChunk = 64 << 10
 	// MaxReason bounds the text that goes with CANCEL and GOAWAY, in bytes of UTF-8.
 	MaxReason = 1 << 10
-	// StreamWindow is the credit, in bytes, that each half of a stream starts with.
-	StreamWindow = 256 << 10
+	// StreamWindow is the credit, in bytes, that each half of a stream starts with, unless HELLO or WELCOME says otherwise.
+	StreamWindow = 64 << 10
+	// MaxSessionWindow bounds the credit, in bytes, that a session may have at any time.
+	MaxSessionWindow = 1 << 48
 	// MaxStreamWindow bounds the credit, in bytes, that one half of a stream may have at any time.
 	MaxStreamWindow = 1<<31 - 1
 	// MaxFeatures bounds the features of a HELLO, and the gateways of a WELCOME.
 	MaxFeatures = 64
 	// MaxStreamID is the last stream id; the top bit of the field stays zero.
 	MaxStreamID = 1<<31 - 1
+	// RenewStreamID is the stream id from which on a service renews its session: half of the ids are left for the
+	// calls that come until the new session serves.
+	RenewStreamID = 1 << 30
 )
 
 // Times of a session. Source: PROTOCOL.md, section "Limits".
@@ -39,6 +44,7 @@ const (
 	DeadAfter         = 3                // silent intervals until the peer counts as dead
 	WriteStall        = 10 * time.Second // without progress, a write ends the link
 	CancelHold        = 5 * time.Second  // a cancelled stream's slot waits this long to be confirmed
+	ManifestTimeout   = 10 * time.Second // from RESYNC, or the first ENDPOINTS, to the last
 )
 
 // Limits bounds one endpoint's calls. A zero field means the default, which [Limits.WithDefaults] fills in.

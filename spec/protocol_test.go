@@ -157,17 +157,20 @@ var limits = []struct {
 	{"MaxChunk", MaxChunk, "the body of a data frame"},
 	{"MaxReason", MaxReason, "the reason in CANCEL and GOAWAY"},
 	{"StreamWindow", StreamWindow, "default of streamWindow: the credit that each half starts with"},
+	{"MaxSessionWindow", int64(MaxSessionWindow), "the credit that a session may have at any time"},
 	{"MaxStreamWindow", MaxStreamWindow, "the credit that a half may have at any time"},
-	{"MaxManifest", MaxManifest, "a manifest; in this version it has to fit HELLO"},
+	{"MaxManifest", MaxManifest, "a manifest"},
 	{"MaxFields", MaxFields, "header fields, path parameters and claims, each, of one REQUEST or RESPONSE (count)"},
 	{"MaxFeatures", MaxFeatures, "features in HELLO, and gateways in WELCOME (count)"},
 	{"MaxLease", MaxLease, "a lease (count)"},
 	{"MaxStreamID", MaxStreamID, "the last stream id (number)"},
+	{"RenewStreamID", RenewStreamID, "the stream id from which on a service renews its session (number)"},
 	{"HelloTimeout", HelloTimeout, "from an open link to HELLO, and from HELLO to WELCOME"},
 	{"HeartbeatInterval", HeartbeatInterval, "default of heartbeatMs"},
 	{"DeadAfter", DeadAfter, "silent intervals until a peer is dead (count)"},
 	{"WriteStall", WriteStall, "a write without progress, until the link ends"},
 	{"CancelHold", CancelHold, "a cancelled call's slot waits for its confirmation"},
+	{"ManifestTimeout", ManifestTimeout, "from RESYNC, or the first ENDPOINTS, to the last"},
 }
 
 func limitsTable(t *testing.T) string {

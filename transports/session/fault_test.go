@@ -37,12 +37,10 @@ func rawService(lease int) (*session.Gateway, transports.Link) {
 func rawGateway(serve func(*session.Incoming)) (*session.Service, transports.Link) {
 	GinkgoHelper()
 	link, slink := inmemory.Pipe()
-	welcome, err := spec.Canonical(spec.Welcome{
-		Node: "test", HeartbeatMS: 60_000, MaxFrame: spec.MaxFrameDefault, StreamWindow: spec.StreamWindow,
-	})
+	welcome, err := spec.Canonical(plainWelcome())
 	Expect(err).NotTo(HaveOccurred())
 	write(link, transports.NewControl(spec.TypeWelcome, 0, 0, welcome))
-	s, err := session.Open(context.Background(), slink, session.ServiceConfig{Hello: hello(), Manifest: []byte("m"), Serve: serve})
+	s, err := session.Open(context.Background(), slink, session.ServiceConfig{Hello: plainHello(), Manifest: []byte("m"), Serve: serve})
 	Expect(err).NotTo(HaveOccurred())
 	Expect(read(link).Header().Type).To(Equal(spec.TypeHello))
 	DeferCleanup(func() {
@@ -52,11 +50,27 @@ func rawGateway(serve func(*session.Incoming)) (*session.Service, transports.Lin
 	return s, link
 }
 
+// nonce is the one of sessions that are opened by hand.
+const nonce = "0123456789abcdef"
+
+func plainHello() spec.Hello {
+	h := hello()
+	h.Nonce = nonce
+	return h
+}
+
+func plainWelcome() spec.Welcome {
+	return spec.Welcome{
+		Node: "test", HeartbeatMS: 60_000, MaxFrame: spec.MaxFrameDefault, StreamWindow: spec.StreamWindow, SessionWindow: 1 << 30,
+		Nonce: nonce, Secret: "00112233445566778899aabbccddeeff",
+	}
+}
+
 func helloFrame(change func(*spec.Hello)) *transports.Frame {
 	GinkgoHelper()
 	manifest := []byte("m")
-	h := hello()
-	h.Nonce, h.StreamWindow, h.ManifestDigest = "0123456789abcdef", spec.StreamWindow, spec.Digest(manifest)
+	h := plainHello()
+	h.StreamWindow, h.SessionWindow, h.ManifestDigest = spec.StreamWindow, 1<<30, spec.Digest(manifest)
 	change(&h)
 	b, err := spec.Canonical(h)
 	Expect(err).NotTo(HaveOccurred())

@@ -2,9 +2,7 @@ package session
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,11 +13,19 @@ import (
 
 // GatewayConfig is what a [Gateway] needs.
 type GatewayConfig struct {
-	// Welcome is the answer to HELLO. Zero fields get the defaults of package spec.
+	// Welcome is the answer to HELLO. Zero fields get the defaults of package spec; Nonce, Secret and Proof are set anew.
 	Welcome spec.Welcome
-	// Admit decides on a HELLO that is well-formed and whose digest is its manifest's. An *[Error] refuses with its
-	// code, any other with UNAUTHORIZED.
+	// Tokens returns the tokens each of which proves the right to a service's name. Nil: nobody is asked.
+	Tokens func(service string) []string
+	// Known says whether the manifest of this digest need not be sent. Nil knows none.
+	Known func(digest string) bool
+	// Admit decides on a service whose HELLO is well-formed and which has proved its right to its name. The manifest's
+	// digest is HELLO's; it is nil where Known has said so. An *[Error] refuses with its code, any other with UNAUTHORIZED.
 	Admit func(h *spec.Hello, manifest []byte) error
+	// Append is told of a manifest that appends endpoints to what the service has offered so far, and of the generation
+	// that calls to them name. Its error ends the session. It is called by the reading goroutine and must not block. Nil
+	// takes none.
+	Append func(generation uint32, manifest []byte) error
 	// Heartbeat is told of every HEARTBEAT. It is called by the reading goroutine and must not block. May be nil.
 	Heartbeat func(spec.Heartbeat)
 	// GoAway is told that the service drains. It is called by the reading goroutine and must not block. May be nil.
@@ -37,15 +43,19 @@ type Gateway struct {
 	inFlight atomic.Int64
 	draining atomic.Bool // no new calls: one end drains, or the session is dead
 
-	mu      sync.Mutex
-	calls   map[uint32]*Call // those that hold a slot
-	next    uint32           // stream id of the next call
-	leaving bool             // the service drains: the session ends with the last call
-	dead    bool
+	generation uint32 // of the newest manifest; the reader's alone
+
+	mu       sync.Mutex
+	appended assembly         // of the manifest that is on its way
+	calls    map[uint32]*Call // those that hold a slot
+	next     uint32           // stream id of the next call
+	leaving  bool             // the service drains: the session ends with the last call
+	dead     bool
 }
 
-// Accept opens the gateway's end on a link that a service has dialled: it takes HELLO, within [spec.HelloTimeout],
-// asks Admit, and answers WELCOME. On errors it closes the link.
+// Accept opens the gateway's end on a link that a service has dialled: it takes HELLO, has the service prove its right to
+// its name, answers WELCOME, and fetches a manifest that is not known. Every step has [spec.HelloTimeout], the manifest
+// [spec.ManifestTimeout]. On errors it closes the link.
 func Accept(ctx context.Context, link transports.Link, cfg GatewayConfig) (*Gateway, error) {
 	w := &cfg.Welcome
 	if w.HeartbeatMS == 0 {
@@ -57,88 +67,26 @@ func Accept(ctx context.Context, link transports.Link, cfg GatewayConfig) (*Gate
 	if w.StreamWindow == 0 {
 		w.StreamWindow = spec.StreamWindow
 	}
-	if err := w.Check(); err != nil {
-		_ = link.Close()
-		return nil, fmt.Errorf("session: configuration: %w", err)
+	if w.SessionWindow == 0 {
+		w.SessionWindow = w.StreamWindow
 	}
 	g := &Gateway{cfg: cfg, calls: map[uint32]*Call{}, next: 2}
 	g.init(link, time.Duration(w.HeartbeatMS)*time.Millisecond, g.loseAll)
 	if err := opening(ctx, link, g.open); err != nil {
 		return nil, err
 	}
-	g.start(g.handle, nil)
+	g.start(g.handle, g.look)
 	return g, nil
-}
-
-// opening runs open with the opening's deadline: when that or ctx ends first, the link is closed, which ends
-// whatever open waits for.
-func opening(ctx context.Context, link transports.Link, open func() error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, spec.HelloTimeout, errSilent)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = link.Close() })
-	err := open()
-	if !stop() && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	if err == nil {
-		return nil
-	}
-	var refused *Error
-	if errors.As(err, &refused) && !refused.Remote {
-		f := transports.NewControl(spec.TypeCancel, 0, uint32(refused.Code), reason(refused.Reason))
-		_ = link.WriteFrames([]*transports.Frame{f}) // the peer may be gone; the error is what counts
-	}
-	_ = link.Close()
-	return fmt.Errorf("session: opening: %w", err)
-}
-
-var errSilent = fmt.Errorf("the peer did not say what was expected of it within %v: %w", spec.HelloTimeout, os.ErrDeadlineExceeded)
-
-func (g *Gateway) open() error {
-	f, err := g.link.ReadFrame()
-	if err != nil {
-		return err
-	}
-	defer f.Release()
-	if t := f.Header().Type; t != spec.TypeHello {
-		return protocolError("the first frame is %s, expected HELLO", t)
-	}
-	if err := spec.DecodeJSON(f.Meta(), &g.hello); err != nil {
-		return protocolError("%s", err)
-	}
-	if err := g.hello.Check(); err != nil {
-		code := spec.CodeProtocol
-		if errors.Is(err, spec.ErrFeature) {
-			code = spec.CodeUnsupported
-		}
-		return &Error{Code: code, Reason: err.Error()}
-	}
-	g.manifest = append([]byte(nil), f.Body()...)
-	if d := spec.Digest(g.manifest); d != g.hello.ManifestDigest {
-		return protocolError("HELLO names manifest %.80q, the bytes with it are %s", g.hello.ManifestDigest, d)
-	}
-	if g.cfg.Admit != nil {
-		if err := g.cfg.Admit(&g.hello, g.manifest); err != nil {
-			if refused, ok := errors.AsType[*Error](err); ok {
-				return refused
-			}
-			return &Error{Code: spec.CodeUnauthorized, Reason: err.Error()}
-		}
-	}
-	g.lease.Store(int64(g.hello.Lease))
-	welcome, err := spec.Canonical(g.cfg.Welcome)
-	if err != nil {
-		return err
-	}
-	g.link.SetMaxPayload(g.cfg.Welcome.MaxFrame)
-	return g.link.WriteFrames([]*transports.Frame{transports.NewControl(spec.TypeWelcome, 0, 0, welcome)})
 }
 
 // Hello is what the service said of itself.
 func (g *Gateway) Hello() *spec.Hello { return &g.hello }
 
-// Manifest is the service's manifest, as it came.
+// Manifest is the service's manifest, as it came; nil if it did not have to.
 func (g *Gateway) Manifest() []byte { return g.manifest }
+
+// Secret is what a session that supersedes this one presents in HELLO.
+func (g *Gateway) Secret() string { return g.cfg.Welcome.Secret }
 
 // InFlight is the number of calls that hold a slot of the lease.
 func (g *Gateway) InFlight() int { return int(g.inFlight.Load()) }
@@ -231,6 +179,9 @@ func (g *Gateway) handle(f *transports.Frame, h spec.Header) error {
 	case spec.TypeHeartbeat:
 		defer f.Release()
 		return g.onHeartbeat(f)
+	case spec.TypeEndpoints:
+		defer f.Release()
+		return g.onEndpoints(f)
 	case spec.TypeGoAway:
 		defer f.Release()
 		g.mu.Lock()
@@ -249,12 +200,9 @@ func (g *Gateway) handle(f *transports.Frame, h spec.Header) error {
 }
 
 func (g *Gateway) onHeartbeat(f *transports.Frame) error {
-	var hb spec.Heartbeat
-	if err := spec.DecodeJSON(f.Meta(), &hb); err != nil {
-		return protocolError("%s", err)
-	}
-	if err := hb.Check(); err != nil {
-		return protocolError("%s", err)
+	hb, err := heartbeat(f)
+	if err != nil {
+		return err
 	}
 	g.lease.Store(int64(hb.Lease))
 	if g.cfg.Heartbeat != nil {

@@ -147,11 +147,11 @@ var _ = Describe("A session under load", func() {
 		served := make(chan struct{}, 1)
 		near, far := inmemory.Pipe()
 		held := &gated{Link: far}
-		welcome, err := spec.Canonical(spec.Welcome{HeartbeatMS: 60_000, MaxFrame: spec.MaxFrameDefault, StreamWindow: spec.StreamWindow})
+		welcome, err := spec.Canonical(plainWelcome())
 		Expect(err).NotTo(HaveOccurred())
 		write(near, transports.NewControl(spec.TypeWelcome, 0, 0, welcome))
 		s, err := session.Open(context.Background(), held, session.ServiceConfig{
-			Hello: hello(), Manifest: []byte("m"), Serve: func(*session.Incoming) { served <- struct{}{} },
+			Hello: plainHello(), Manifest: []byte("m"), Serve: func(*session.Incoming) { served <- struct{}{} },
 		})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(read(near).Header().Type).To(Equal(spec.TypeHello))
@@ -186,7 +186,7 @@ func (s *slow) WriteFrames(batch []*transports.Frame) error {
 func TestDrainWaitsForAnswersToLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := inmemory.Pipe()
-		welcome, err := spec.Canonical(spec.Welcome{HeartbeatMS: 60_000, MaxFrame: spec.MaxFrameDefault, StreamWindow: spec.StreamWindow})
+		welcome, err := spec.Canonical(plainWelcome())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +197,7 @@ func TestDrainWaitsForAnswersToLeave(t *testing.T) {
 		}
 		put(transports.NewControl(spec.TypeWelcome, 0, 0, welcome))
 		link := &slow{Link: far}
-		s, err := session.Open(t.Context(), link, session.ServiceConfig{Hello: hello(), Manifest: []byte("m"), Serve: echo})
+		s, err := session.Open(t.Context(), link, session.ServiceConfig{Hello: plainHello(), Manifest: []byte("m"), Serve: echo})
 		if err != nil {
 			t.Fatal(err)
 		}

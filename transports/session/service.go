@@ -2,8 +2,6 @@ package session
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
@@ -22,12 +20,20 @@ const idleWorkers = 64
 type ServiceConfig struct {
 	// Hello is what to say of the service. An empty Nonce, StreamWindow and ManifestDigest are filled in.
 	Hello spec.Hello
-	// Manifest travels with HELLO, byte for byte.
+	// Manifest travels with HELLO, byte for byte, unless it does not fit: then the gateway asks for it if it has to.
 	Manifest []byte
+	// Slim leaves the manifest out of HELLO: the gateway is believed to know it, and asks for it otherwise.
+	Slim bool
+	// Token proves the right to the service's name to a gateway that asks. A gateway that does not prove that it knows
+	// the token, too, is refused. Empty: there is none.
+	Token string
 	// Serve serves one call, on a goroutine of its own. It must not panic.
 	Serve func(*Incoming)
-	// Heartbeat is asked for what HEARTBEAT says, every interval. It must not block.
+	// Heartbeat is asked for what HEARTBEAT says, every interval; the lease is filled in. It must not block.
 	Heartbeat func() spec.Heartbeat
+	// Renew is told, once, that the session comes to the end of its stream ids and is to be replaced. It is called by the
+	// reading goroutine and must not block. May be nil.
+	Renew func()
 	// GoAway is told that the gateway drains. It is called by the reading goroutine and must not block. May be nil.
 	GoAway func(code spec.Code, reason string)
 }
@@ -38,9 +44,16 @@ type Service struct {
 	cfg     ServiceConfig
 	welcome spec.Welcome
 
+	resynced   bool // the reader's alone
+	appending  sync.Mutex
+	generation uint32 // of the newest manifest; guarded by appending
+
 	work chan *Incoming // to a worker that is idle
 	idle atomic.Int64
 
+	lease    atomic.Int64 // the last one announced
+	most     atomic.Int64 // the largest one announced: calls that the gateway began under it may still come
+	renewed  bool         // Renew was told; the reader's alone
 	slots    atomic.Int64 // of the lease, taken
 	mu       sync.Mutex
 	calls    map[uint32]*Incoming // being served
@@ -54,58 +67,26 @@ type Service struct {
 func Open(ctx context.Context, link transports.Link, cfg ServiceConfig) (*Service, error) {
 	h := &cfg.Hello
 	if h.Nonce == "" {
-		var b [8]byte
-		_, _ = rand.Read(b[:]) // never fails
-		h.Nonce = hex.EncodeToString(b[:])
+		h.Nonce = random(8)
 	}
 	if h.StreamWindow == 0 {
 		h.StreamWindow = spec.StreamWindow
+	}
+	if h.SessionWindow == 0 {
+		h.SessionWindow = h.StreamWindow
 	}
 	if h.ManifestDigest == "" {
 		h.ManifestDigest = spec.Digest(cfg.Manifest)
 	}
 	s := &Service{cfg: cfg, calls: map[uint32]*Incoming{}, work: make(chan *Incoming)}
-	if err := opening(ctx, link, func() error { return s.open(link) }); err != nil {
+	s.lease.Store(int64(h.Lease))
+	s.most.Store(int64(h.Lease))
+	if err := opening(ctx, link, func(within func(time.Duration)) error { return s.open(link, within) }); err != nil {
 		return nil, err
 	}
 	s.init(link, time.Duration(s.welcome.HeartbeatMS)*time.Millisecond, s.loseAll)
 	s.start(s.handle, s.beat)
 	return s, nil
-}
-
-func (s *Service) open(link transports.Link) error {
-	hello, err := spec.Canonical(s.cfg.Hello)
-	if err != nil {
-		return err
-	}
-	if n := len(hello) + len(s.cfg.Manifest); n > spec.MaxFrameHello || len(hello) > spec.MaxMetadata {
-		return fmt.Errorf("HELLO with the manifest takes %d bytes, the limit is %d", n, spec.MaxFrameHello)
-	}
-	f := transports.NewFrame(len(hello) + len(s.cfg.Manifest))
-	f.SetBytes(append(append(f.Bytes(), hello...), s.cfg.Manifest...))
-	f.Seal(spec.TypeHello, spec.FlagInlineBody, 0, 0, len(hello))
-	if err := link.WriteFrames([]*transports.Frame{f}); err != nil {
-		return err
-	}
-	f, err = link.ReadFrame()
-	if err != nil {
-		return err
-	}
-	defer f.Release()
-	switch h := f.Header(); {
-	case h.Type == spec.TypeCancel && h.Stream == 0:
-		return &Error{Code: spec.Code(h.Aux), Reason: string(f.Meta()), Remote: true}
-	case h.Type != spec.TypeWelcome:
-		return protocolError("the answer to HELLO is %s, expected WELCOME", h.Type)
-	}
-	if err := spec.DecodeJSON(f.Meta(), &s.welcome); err != nil {
-		return protocolError("%s", err)
-	}
-	if err := s.welcome.Check(); err != nil {
-		return protocolError("%s", err)
-	}
-	link.SetMaxPayload(s.welcome.MaxFrame)
-	return nil
 }
 
 // Welcome is what the gateway said of itself.
@@ -174,11 +155,28 @@ func (s *Service) Close() error {
 	return nil
 }
 
+// SetLease changes how many calls the service takes on at once over this session, from 0 to [spec.MaxLease], and tells the
+// gateway.
+func (s *Service) SetLease(calls int) {
+	lease := int64(calls)
+	if s.lease.Swap(lease) == lease {
+		return
+	}
+	for most := s.most.Load(); lease > most && !s.most.CompareAndSwap(most, lease); most = s.most.Load() {
+		continue
+	}
+	s.beat()
+}
+
+// Lease is the one announced last.
+func (s *Service) Lease() int { return int(s.lease.Load()) }
+
 func (s *Service) beat() {
-	hb := spec.Heartbeat{Status: spec.StatusReady, InFlight: s.InFlight(), Lease: s.cfg.Hello.Lease}
+	hb := spec.Heartbeat{Status: spec.StatusReady, InFlight: s.InFlight()}
 	if s.cfg.Heartbeat != nil {
 		hb = s.cfg.Heartbeat()
 	}
+	hb.Lease = int(s.lease.Load())
 	s.mu.Lock()
 	if s.draining {
 		hb.Status = spec.StatusDraining
@@ -204,6 +202,9 @@ func (s *Service) handle(f *transports.Frame, h spec.Header) error {
 			return nil
 		}
 		return c.handle(f, h)
+	case spec.TypeResync:
+		defer f.Release()
+		return s.onResync(f)
 	case spec.TypeGoAway:
 		defer f.Release()
 		if s.cfg.GoAway != nil {
@@ -221,6 +222,12 @@ func (s *Service) onRequest(f *transports.Frame, h spec.Header) error {
 		f.Release()
 		return protocolError("REQUEST on the odd stream %d", h.Stream)
 	}
+	if h.Stream >= spec.RenewStreamID && !s.renewed {
+		s.renewed = true
+		if s.cfg.Renew != nil {
+			s.cfg.Renew()
+		}
+	}
 	s.mu.Lock()
 	if s.dead { // it was read before the session died, and nobody waits for an answer
 		s.mu.Unlock()
@@ -232,7 +239,7 @@ func (s *Service) onRequest(f *transports.Frame, h spec.Header) error {
 		f.Release()
 		return protocolError("second REQUEST on stream %d", h.Stream)
 	}
-	if s.draining || s.slots.Load() >= int64(s.cfg.Hello.Lease) {
+	if s.draining || s.slots.Load() >= s.most.Load() {
 		s.mu.Unlock()
 		f.Release()
 		s.w.enqueue(transports.NewControl(spec.TypeCancel, h.Stream, uint32(spec.CodeRefused), nil))

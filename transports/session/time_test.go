@@ -147,12 +147,12 @@ func TestStalledLinkDies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		glink, link := inmemory.Pipe() // nobody reads link after the opening
 		b, err := spec.Canonical(spec.Hello{
-			Instance: hello().Instance, Nonce: "0123456789abcdef", StreamWindow: 1, Lease: 1 << 20, ManifestDigest: spec.Digest(nil),
+			Instance: hello().Instance, Nonce: nonce, StreamWindow: 1, SessionWindow: 1, Lease: 1 << 20, ManifestDigest: spec.Digest(nil),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := link.WriteFrames([]*transports.Frame{transports.NewControl(spec.TypeHello, 0, 0, b)}); err != nil {
+		if err := link.WriteFrames([]*transports.Frame{frame(spec.TypeHello, spec.FlagInlineBody, 0, 0, b, nil)}); err != nil {
 			t.Fatal(err)
 		}
 		g, err := session.Accept(t.Context(), glink, session.GatewayConfig{Welcome: spec.Welcome{Node: "test", HeartbeatMS: 600_000}})
