@@ -41,7 +41,7 @@ func newCall(g *Gateway) *Call {
 }
 
 func (c *Call) begin(id uint32, whole bool, timeout time.Duration) {
-	c.init(c.g.w, id, spec.TypeRequestStreamData, c.g.cfg.Welcome.StreamWindow, c.g.hello.StreamWindow)
+	c.init(&c.g.core, c, id, spec.TypeRequestStreamData, c.g.cfg.Welcome.StreamWindow, c.g.hello.StreamWindow)
 	c.whole, c.timeout = whole, timeout
 	c.send.ended = whole
 	c.answered, c.canceled, c.plain, c.hold = false, false, false, nil
@@ -150,6 +150,7 @@ func (c *Call) Cancel(code spec.Code) {
 // is needed: every call is closed, and few are cancelled. It must not be called by the reading goroutine.
 func (c *Call) cancel(code spec.Code, err error) {
 	if f := c.cancelFrameOnce(code, err); f != nil {
+		c.g.cancels.spend()  // beyond the budget no calls are begun until it has filled up: see Start
 		_ = c.w.send(f, nil) // fails with the session, and then the call has failed with it
 		c.settle()
 	}
@@ -176,6 +177,23 @@ func (c *Call) cancelFrameOnce(code spec.Code, err error) *transports.Frame {
 	}
 	c.wakeAll()
 	return c.cancelFrame(code, "")
+}
+
+// slow ends the call because its reader has stalled and the memory is spent. It may run on any session's reading
+// goroutine.
+func (c *Call) slow() {
+	if f := c.cancelFrameOnce(spec.CodeSlowConsumer, errSlow); f != nil {
+		c.w.enqueue(f)
+		c.settle()
+		return
+	}
+	c.mu.Lock() // the answer has come whole, and waits for a client that does not read it
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = errSlow
+		c.drop()
+		c.wakeAll()
+	}
 }
 
 // settle frees the slot once both halves have ended.
@@ -216,6 +234,10 @@ func (c *Call) handle(f *transports.Frame, h spec.Header) error {
 		f.Release()
 		return c.granted(h.Aux)
 	default: // CANCEL
+		if !c.cancelled() && !c.g.received.spend() {
+			f.Release()
+			return errCancels
+		}
 		c.onCancel(&Error{Code: spec.Code(h.Aux), Reason: string(f.Meta()), Remote: true})
 		f.Release()
 		return nil
@@ -297,6 +319,13 @@ func (c *Call) onCancel(e *Error) {
 		c.w.enqueue(c.cancelFrame(spec.CodeNoError, ""))
 	}
 	c.settle()
+}
+
+// cancelled reports whether this end has cancelled the call.
+func (c *Call) cancelled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.canceled
 }
 
 // lost fails the call: its session is dead.

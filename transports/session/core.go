@@ -23,6 +23,11 @@ type core struct {
 	w        *writer
 	interval time.Duration
 
+	account   account   // what this end receives
+	allowance allowance // what it may send
+	budget    budget    // the reader's alone
+	probe     probe     // the same
+
 	received atomic.Uint64 // frames, of any kind: they are the peer's life
 
 	over  chan struct{} // one: the peer has drained, and the session is to end
@@ -34,10 +39,19 @@ type core struct {
 	abort sync.Once
 }
 
-func (c *core) init(link transports.Link, interval time.Duration, lost func(error)) {
+func (c *core) init(link transports.Link, interval time.Duration, limits Limits, lost func(error)) {
 	c.link, c.interval, c.lost = link, interval, lost
 	c.done, c.over = make(chan struct{}), make(chan struct{}, 1)
-	c.w = newWriter(link, c.fail)
+	c.w = newWriter(link, c.fail, &c.account.due)
+	if limits.Pending > 0 {
+		c.w.cap = limits.Pending
+	}
+	c.budget.filled = time.Now()
+}
+
+// receives sets what this end takes, before it begins to read.
+func (c *core) receives(window int64, limits Limits) {
+	c.account.init(window, limits.memory(), limits.Shared, c.w.wake)
 }
 
 // start runs the session's goroutines. handle takes over each frame; its error ends the session.
@@ -52,7 +66,7 @@ func (c *core) read(handle func(*transports.Frame, spec.Header) error) {
 		f, err := c.link.ReadFrame()
 		if err == nil {
 			c.received.Add(1)
-			err = c.dispatch(f, handle)
+			err = c.receive(f, handle)
 		}
 		if err == nil {
 			continue
@@ -71,11 +85,22 @@ func (c *core) read(handle func(*transports.Frame, spec.Header) error) {
 	}
 }
 
+// receive takes over a frame, unless the peer has sent too many that are of no use.
+func (c *core) receive(f *transports.Frame, handle func(*transports.Frame, spec.Header) error) error {
+	if err := c.budget.spend(f.Header(), c.w); err != nil {
+		f.Release()
+		return err
+	}
+	return c.dispatch(f, handle)
+}
+
 // dispatch handles the frames that mean the same on both ends.
 func (c *core) dispatch(f *transports.Frame, handle func(*transports.Frame, spec.Header) error) error {
 	h := f.Header()
 	switch {
-	case h.Type.Ignorable(), h.Type == spec.TypePong:
+	case h.Type.Ignorable():
+	case h.Type == spec.TypePong:
+		c.ponged(h.Aux)
 	case h.Type == spec.TypePing:
 		c.w.enqueue(transports.NewControl(spec.TypePong, 0, h.Aux, nil))
 	case h.Type == spec.TypeCancel && h.Stream == 0:
@@ -84,7 +109,7 @@ func (c *core) dispatch(f *transports.Frame, handle func(*transports.Frame, spec
 		return err
 	case h.Stream == 0 && h.Type == spec.TypeCredit:
 		f.Release()
-		return protocolError("CREDIT for the session, which has no window in this version")
+		return c.allowance.give(int64(h.Aux))
 	default:
 		return handle(f, h)
 	}
@@ -138,6 +163,7 @@ func (c *core) fail(err error) {
 		c.err = fmt.Errorf("%w: %w", ErrClosed, err)
 		c.w.close()
 		_ = c.link.Close()
+		c.account.shared.leave(&c.account)
 		c.lost(c.err)
 		close(c.done)
 	})

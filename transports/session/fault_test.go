@@ -19,11 +19,15 @@ import (
 )
 
 // rawService plays a service by hand: it has said HELLO and taken WELCOME.
-func rawService(lease int) (*session.Gateway, transports.Link) {
+func rawService(lease int, change ...func(*session.GatewayConfig)) (*session.Gateway, transports.Link) {
 	GinkgoHelper()
 	glink, link := inmemory.Pipe()
 	write(link, helloFrame(func(h *spec.Hello) { h.Lease = lease }))
-	g, err := session.Accept(context.Background(), glink, session.GatewayConfig{Welcome: spec.Welcome{Node: "test"}})
+	cfg := session.GatewayConfig{Welcome: spec.Welcome{Node: "test"}}
+	for _, f := range change {
+		f(&cfg)
+	}
+	g, err := session.Accept(context.Background(), glink, cfg)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(read(link).Header().Type).To(Equal(spec.TypeWelcome))
 	DeferCleanup(func() {
@@ -60,7 +64,7 @@ func plainHello() spec.Hello {
 }
 
 func plainWelcome() spec.Welcome {
-	return spec.Welcome{
+	return spec.Welcome{ // with more credit for the session than any spec uses up
 		Node: "test", HeartbeatMS: 60_000, MaxFrame: spec.MaxFrameDefault, StreamWindow: spec.StreamWindow, SessionWindow: 1 << 30,
 		Nonce: nonce, Secret: "00112233445566778899aabbccddeeff",
 	}
@@ -89,7 +93,20 @@ func write(link transports.Link, frames ...*transports.Frame) {
 	Expect(link.WriteFrames(frames)).To(Succeed())
 }
 
+// read returns the next frame that is neither credit for the session nor a PING that measures: those come when they may.
 func read(link transports.Link) *transports.Frame {
+	GinkgoHelper()
+	for {
+		f := readAny(link)
+		h := f.Header()
+		if !(h.Type == spec.TypeCredit && h.Stream == 0 || h.Type == spec.TypePing && h.Aux >= 1<<31) {
+			return f
+		}
+		f.Release()
+	}
+}
+
+func readAny(link transports.Link) *transports.Frame {
 	GinkgoHelper()
 	type result struct {
 		f   *transports.Frame
@@ -192,8 +209,11 @@ var _ = Describe("A gateway's end, with a peer that breaks the rules", func() {
 		Entry("after a frame over the limit", "the limit is", func() *transports.Frame {
 			return frame(spec.TypeResponseStreamData, 0, 2, 0, nil, make([]byte, spec.MaxFrameDefault+1))
 		}),
-		Entry("after CREDIT for the session", "no window", func() *transports.Frame {
-			return transports.NewControl(spec.TypeCredit, 0, 1, nil)
+		Entry("after ENDPOINTS that it does not take", "does not take", func() *transports.Frame {
+			return frame(spec.TypeEndpoints, spec.FlagEnd, 0, 0, nil, []byte("{}"))
+		}),
+		Entry("after ENDPOINTS with a gap", "has sequence 1, expected 0", func() *transports.Frame {
+			return frame(spec.TypeEndpoints, spec.FlagEnd, 0, 1, nil, []byte("{}"))
 		}),
 		Entry("after CREDIT beyond 2^31", "the limit is", func() *transports.Frame {
 			return transports.NewControl(spec.TypeCredit, 2, 1<<31, nil)

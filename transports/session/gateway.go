@@ -26,6 +26,8 @@ type GatewayConfig struct {
 	// that calls to them name. Its error ends the session. It is called by the reading goroutine and must not block. Nil
 	// takes none.
 	Append func(generation uint32, manifest []byte) error
+	// Limits bound what the session takes.
+	Limits Limits
 	// Heartbeat is told of every HEARTBEAT. It is called by the reading goroutine and must not block. May be nil.
 	Heartbeat func(spec.Heartbeat)
 	// GoAway is told that the service drains. It is called by the reading goroutine and must not block. May be nil.
@@ -43,7 +45,10 @@ type Gateway struct {
 	inFlight atomic.Int64
 	draining atomic.Bool // no new calls: one end drains, or the session is dead
 
-	generation uint32 // of the newest manifest; the reader's alone
+	cancels    cancels // that this end sends
+	received   cancels // that the service sends; twice as many, since it keeps a budget of its own
+	most       int64   // the largest lease so far; the reader's alone
+	generation uint32  // of the newest manifest; the reader's alone
 
 	mu       sync.Mutex
 	appended assembly         // of the manifest that is on its way
@@ -67,14 +72,16 @@ func Accept(ctx context.Context, link transports.Link, cfg GatewayConfig) (*Gate
 	if w.StreamWindow == 0 {
 		w.StreamWindow = spec.StreamWindow
 	}
-	if w.SessionWindow == 0 {
-		w.SessionWindow = w.StreamWindow
-	}
 	g := &Gateway{cfg: cfg, calls: map[uint32]*Call{}, next: 2}
-	g.init(link, time.Duration(w.HeartbeatMS)*time.Millisecond, g.loseAll)
+	g.init(link, time.Duration(w.HeartbeatMS)*time.Millisecond, cfg.Limits, g.loseAll)
+	g.cancels.init(cfg.Limits.cancels())
+	g.received.init(2 * cfg.Limits.cancels())
 	if err := opening(ctx, link, g.open); err != nil {
 		return nil, err
 	}
+	g.most = int64(g.hello.Lease)
+	g.allowance.credit.Store(g.hello.SessionWindow)
+	g.receives(g.cfg.Welcome.SessionWindow, cfg.Limits)
 	g.start(g.handle, g.look)
 	return g, nil
 }
@@ -137,7 +144,9 @@ func (g *Gateway) Start(f *transports.Frame, meta int, flags spec.Flags, timeout
 	case int64(len(g.calls)) >= g.lease.Load():
 		err = fmt.Errorf("%w: all %d slots of the lease are taken", ErrRefused, g.lease.Load())
 	case g.w.full():
-		err = fmt.Errorf("%w: more than %d bytes wait to be written", ErrRefused, maxPending)
+		err = fmt.Errorf("%w: more than %d bytes wait to be written", ErrRefused, g.w.cap)
+	case g.cancels.spentAll():
+		err = fmt.Errorf("%w: too many calls were cancelled within a minute", ErrRefused)
 	}
 	if err != nil {
 		g.mu.Unlock()
@@ -205,6 +214,7 @@ func (g *Gateway) onHeartbeat(f *transports.Frame) error {
 		return err
 	}
 	g.lease.Store(int64(hb.Lease))
+	g.widen(int64(hb.Lease))
 	if g.cfg.Heartbeat != nil {
 		g.cfg.Heartbeat(hb)
 	}
@@ -230,7 +240,18 @@ func (g *Gateway) onCall(f *transports.Frame, h spec.Header) error {
 		return protocolError("%s on stream %d, which was never opened", h.Type, h.Stream)
 	}
 	f.Release() // it crossed the end of its call
+	if h.Type == spec.TypeResponseStreamData {
+		return g.account.crossing(int64(h.Length))
+	}
 	return nil
+}
+
+// widen grants credit for the calls that a lease larger than ever before lets come.
+func (g *Gateway) widen(lease int64) {
+	if lease > g.most {
+		g.account.widen((lease - g.most) * g.cfg.Welcome.StreamWindow)
+		g.most = lease
+	}
 }
 
 // forget frees a call's slot.

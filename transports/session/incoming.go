@@ -26,7 +26,7 @@ type Incoming struct {
 
 func newIncoming(s *Service, f *transports.Frame, h spec.Header) *Incoming {
 	c := &Incoming{s: s, frame: f, inline: f.Body(), slot: true}
-	c.init(s.w, h.Stream, spec.TypeResponseStreamData, s.cfg.Hello.StreamWindow, s.welcome.StreamWindow)
+	c.init(&s.core, c, h.Stream, spec.TypeResponseStreamData, s.cfg.Hello.StreamWindow, s.welcome.StreamWindow)
 	c.recv.ended = h.Flags&spec.FlagEnd != 0
 	c.ctx = newCallContext(time.Duration(h.Aux) * time.Millisecond)
 	return c
@@ -291,6 +291,7 @@ func (c *Incoming) finish() {
 			code, why = e.Code, e.Reason
 		}
 	case c.send.ended && c.recv.ended:
+		c.drop()
 		c.mu.Unlock()
 		return
 	}
@@ -314,6 +315,9 @@ func (c *Incoming) handle(f *transports.Frame, h spec.Header) error {
 	default: // CANCEL
 		e := &Error{Code: spec.Code(h.Aux), Reason: string(f.Meta()), Remote: true}
 		f.Release()
+		if !c.s.received.spend() {
+			return errCancels
+		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.recv.ended = true
@@ -329,20 +333,30 @@ func (c *Incoming) handle(f *transports.Frame, h spec.Header) error {
 
 // overrun ends the call because the gateway has sent more than its credit. It runs on the reading goroutine.
 func (c *Incoming) overrun() {
-	e := &Error{Code: spec.CodeFlow, Reason: "the gateway overran its credit"}
+	c.giveUp(&Error{Code: spec.CodeFlow, Reason: "the gateway overran its credit"})
+}
+
+// slow ends the call because its handler has stalled and the memory is spent. It may run on any session's reading
+// goroutine.
+func (c *Incoming) slow() { c.giveUp(errSlow) }
+
+// giveUp ends the call because of its body. It may run on a reading goroutine.
+func (c *Incoming) giveUp(e *Error) {
 	c.mu.Lock()
 	if c.err != nil { // ended by the handler meanwhile
 		c.mu.Unlock()
 		return
 	}
-	code := e.Code
+	code, silent := e.Code, c.send.ended && c.recv.ended
 	if c.send.ended { // the answer stands; the body is not wanted any more
 		code = spec.CodeNoError
 	}
 	c.end(e)
 	c.mu.Unlock()
 	c.ctx.end(e)
-	c.w.enqueue(c.cancelFrame(code, e.Reason))
+	if !silent {
+		c.w.enqueue(c.cancelFrame(code, e.Reason))
+	}
 }
 
 // lost ends the call: its session is dead.

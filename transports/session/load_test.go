@@ -102,7 +102,7 @@ var _ = Describe("A session under load", func() {
 
 	It("holds bodies that come in the smallest of parts in little more memory than their bytes", func() {
 		const size = 200_000
-		g, link := rawService(8)
+		g, link := rawService(8, func(c *session.GatewayConfig) { c.Welcome.StreamWindow = 256 << 10 })
 		c := start(g, "", patience)
 		defer c.Close()
 		_ = read(link)

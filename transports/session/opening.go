@@ -97,8 +97,10 @@ func (g *Gateway) open(within func(time.Duration)) error {
 			return err
 		}
 	}
-	g.cfg.Welcome.Nonce, g.cfg.Welcome.Secret, g.cfg.Welcome.Proof = g.hello.Nonce, random(16), proof
-	if err := g.cfg.Welcome.Check(); err != nil {
+	w := &g.cfg.Welcome
+	w.Nonce, w.Secret, w.Proof = g.hello.Nonce, random(16), proof
+	w.SessionWindow = sessionWindow(g.hello.Lease, w.StreamWindow, g.cfg.Limits.memory())
+	if err := w.Check(); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
 	g.link.SetMaxPayload(g.cfg.Welcome.MaxFrame)

@@ -27,6 +27,8 @@ type ServiceConfig struct {
 	// Token proves the right to the service's name to a gateway that asks. A gateway that does not prove that it knows
 	// the token, too, is refused. Empty: there is none.
 	Token string
+	// Limits bound what the session takes.
+	Limits Limits
 	// Serve serves one call, on a goroutine of its own. It must not panic.
 	Serve func(*Incoming)
 	// Heartbeat is asked for what HEARTBEAT says, every interval; the lease is filled in. It must not block.
@@ -44,7 +46,9 @@ type Service struct {
 	cfg     ServiceConfig
 	welcome spec.Welcome
 
-	resynced   bool // the reader's alone
+	received   cancels // that the gateway sends; twice as many as it allows itself
+	tombs      tombs   // the reader's alone
+	resynced   bool    // the same
 	appending  sync.Mutex
 	generation uint32 // of the newest manifest; guarded by appending
 
@@ -72,9 +76,7 @@ func Open(ctx context.Context, link transports.Link, cfg ServiceConfig) (*Servic
 	if h.StreamWindow == 0 {
 		h.StreamWindow = spec.StreamWindow
 	}
-	if h.SessionWindow == 0 {
-		h.SessionWindow = h.StreamWindow
-	}
+	h.SessionWindow = sessionWindow(h.Lease, h.StreamWindow, cfg.Limits.memory())
 	if h.ManifestDigest == "" {
 		h.ManifestDigest = spec.Digest(cfg.Manifest)
 	}
@@ -84,7 +86,11 @@ func Open(ctx context.Context, link transports.Link, cfg ServiceConfig) (*Servic
 	if err := opening(ctx, link, func(within func(time.Duration)) error { return s.open(link, within) }); err != nil {
 		return nil, err
 	}
-	s.init(link, time.Duration(s.welcome.HeartbeatMS)*time.Millisecond, s.loseAll)
+	s.init(link, time.Duration(s.welcome.HeartbeatMS)*time.Millisecond, cfg.Limits, s.loseAll)
+	s.received.init(2 * cfg.Limits.cancels())
+	s.allowance.credit.Store(s.welcome.SessionWindow)
+	s.receives(s.cfg.Hello.SessionWindow, cfg.Limits)
+	s.tombs.init(link.Traits().Order)
 	s.start(s.handle, s.beat)
 	return s, nil
 }
@@ -162,8 +168,11 @@ func (s *Service) SetLease(calls int) {
 	if s.lease.Swap(lease) == lease {
 		return
 	}
-	for most := s.most.Load(); lease > most && !s.most.CompareAndSwap(most, lease); most = s.most.Load() {
-		continue
+	for most := s.most.Load(); lease > most; most = s.most.Load() {
+		if s.most.CompareAndSwap(most, lease) {
+			s.account.widen((lease - most) * s.cfg.Hello.StreamWindow)
+			break
+		}
 	}
 	s.beat()
 }
@@ -199,7 +208,7 @@ func (s *Service) handle(f *transports.Frame, h spec.Header) error {
 		s.mu.Unlock()
 		if c == nil { // it crossed the end of its call
 			f.Release()
-			return nil
+			return s.missed(h)
 		}
 		return c.handle(f, h)
 	case spec.TypeResync:
@@ -215,6 +224,17 @@ func (s *Service) handle(f *transports.Frame, h spec.Header) error {
 		f.Release()
 		return protocolError("a gateway must not send %s here", h.Type)
 	}
+}
+
+// missed takes note of a frame of a call that is not open.
+func (s *Service) missed(h spec.Header) error {
+	switch h.Type {
+	case spec.TypeRequestStreamData:
+		return s.account.crossing(int64(h.Length))
+	case spec.TypeCancel:
+		s.tombs.add(h.Stream)
+	}
+	return nil
 }
 
 func (s *Service) onRequest(f *transports.Frame, h spec.Header) error {
@@ -238,6 +258,12 @@ func (s *Service) onRequest(f *transports.Frame, h spec.Header) error {
 		s.mu.Unlock()
 		f.Release()
 		return protocolError("second REQUEST on stream %d", h.Stream)
+	}
+	if s.tombs.take(h.Stream) { // its CANCEL was faster
+		s.mu.Unlock()
+		f.Release()
+		s.w.enqueue(transports.NewControl(spec.TypeCancel, h.Stream, uint32(spec.CodeNoError), nil))
+		return nil
 	}
 	if s.draining || s.slots.Load() >= s.most.Load() {
 		s.mu.Unlock()

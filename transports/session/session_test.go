@@ -522,7 +522,7 @@ func behaviour(newLinks func() (gateway, service transports.Link)) {
 
 	It("passes heartbeats on and takes their lease", func() {
 		beats := make(chan spec.Heartbeat, 8)
-		g, _ := pair(newLinks, echo, func(c *session.GatewayConfig, s *session.ServiceConfig) {
+		g, s := pair(newLinks, echo, func(c *session.GatewayConfig, s *session.ServiceConfig) {
 			c.Welcome.HeartbeatMS = 200 // much less, and a busy machine makes the session look dead
 			c.Heartbeat = func(h spec.Heartbeat) {
 				select {
@@ -531,9 +531,10 @@ func behaviour(newLinks func() (gateway, service transports.Link)) {
 				}
 			}
 			s.Heartbeat = func() spec.Heartbeat {
-				return spec.Heartbeat{Status: spec.StatusDegraded, InFlight: 3, ErrorPermille: 10, Lease: 7}
+				return spec.Heartbeat{Status: spec.StatusDegraded, InFlight: 3, ErrorPermille: 10}
 			}
 		})
+		s.SetLease(7)
 		var h spec.Heartbeat
 		Eventually(beats).WithTimeout(patience).Should(Receive(&h))
 		Expect(h).To(Equal(spec.Heartbeat{Status: spec.StatusDegraded, InFlight: 3, ErrorPermille: 10, Lease: 7}))

@@ -13,7 +13,12 @@ import (
 // stream is what both ends of a call have: a half that receives and a half that sends. PROTOCOL.md, section
 // "Streams", has the states; here they are recv.ended, send.ended and err.
 type stream struct {
-	w    *writer
+	w     *writer
+	core  *core
+	owner interface{ slow() } // the call: ends because its reader has stalled
+
+	holding holding // guarded by the account
+
 	id   uint32
 	data spec.FrameType // of the frames this end sends
 	ctx  *callContext   // ends what this end waits for; nil on a gateway, where whoever waits cancels
@@ -33,8 +38,12 @@ type receiving struct {
 	queue    []*transports.Frame
 	offset   int    // bytes of the first frame's body that Read has taken
 	credit   int64  // bytes the peer may still send
-	window   int64  // bytes it could send at first
-	consumed int64  // bytes taken by the application whose credit is not yet returned
+	held     int64  // bytes that have come and were neither consumed nor dropped
+	start    int64  // what credit was at first
+	window   int64  // what credit and held come to when everything consumed is granted again
+	total    int64  // bytes that have come
+	patience int64  // windows of bytes until it was last measured again
+	probeAt  int64  // total at which it is worth measuring again whether the window holds the peer up
 	sequence uint32 // of the next data frame
 	ended    bool   // END or CANCEL came
 	wake     chan struct{}
@@ -50,13 +59,13 @@ type sending struct {
 	wake     chan struct{}
 }
 
-func (st *stream) init(w *writer, id uint32, data spec.FrameType, window, credit int64) {
-	st.w, st.id, st.data = w, id, data
+func (st *stream) init(c *core, owner interface{ slow() }, id uint32, data spec.FrameType, window, credit int64) {
+	st.core, st.w, st.owner, st.id, st.data = c, c.w, owner, id, data
 	wakeRecv, wakeSend := st.recv.wake, st.send.wake
 	if wakeRecv == nil {
 		wakeRecv, wakeSend = make(chan struct{}, 1), make(chan struct{}, 1)
 	}
-	st.recv = receiving{credit: window, window: window, queue: st.recv.queue[:0], wake: wakeRecv}
+	st.recv = receiving{credit: window, start: window, window: window, probeAt: window / 2, queue: st.recv.queue[:0], wake: wakeRecv}
 	st.send = sending{credit: credit, wake: wakeSend}
 	st.err = nil
 }
@@ -77,33 +86,55 @@ func (st *stream) wakeAll() {
 // receive takes over a data frame. The returned error ends the session; flow tells that the peer overran its
 // credit, which ends the stream.
 func (st *stream) receive(f *transports.Frame, h spec.Header) (flow bool, err error) {
+	over, probe, flow, err := st.enqueue(f, h)
+	if over {
+		st.core.account.relieve()
+	}
+	if probe {
+		st.core.measure(st)
+	}
+	return flow, err
+}
+
+func (st *stream) enqueue(f *transports.Frame, h spec.Header) (over, probe, flow bool, err error) {
+	n := int64(h.Length)
+	r := &st.recv
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.err != nil || st.recv.ended { // ended by this side, or crossing the end: nobody waits for it
+	if st.err != nil || r.ended { // ended by this side, or crossing the end: nobody waits for it
 		f.Release()
-		return false, nil
+		return false, false, false, st.core.account.crossing(n)
 	}
-	if h.Aux != st.recv.sequence {
+	if h.Aux != r.sequence {
 		f.Release()
-		return false, protocolError("%s on stream %d has sequence %d, expected %d", h.Type, h.Stream, h.Aux, st.recv.sequence)
+		return false, false, false, protocolError("%s on stream %d has sequence %d, expected %d", h.Type, h.Stream, h.Aux, r.sequence)
 	}
-	st.recv.sequence++
-	if st.recv.credit -= int64(h.Length); st.recv.credit < 0 {
+	r.sequence++
+	if r.credit -= n; r.credit < 0 {
 		f.Release()
-		return true, nil
+		return false, false, true, st.core.account.crossing(n)
 	}
-	switch n := len(st.recv.queue); {
-	case h.Length == 0:
+	if n > 0 {
+		if over, err = st.core.account.receive(st, n); err != nil {
+			f.Release()
+			return false, false, false, err
+		}
+		r.held += n
+		r.total += n
+		probe = r.total >= r.probeAt && r.window < maxWindow
+	}
+	switch last := len(r.queue) - 1; {
+	case n == 0:
 		f.Release()
-	case n > 0 && h.Length <= smallData && st.recv.queue[n-1].Absorb(f):
+	case last >= 0 && n <= smallData && r.queue[last].Absorb(f):
 	default:
-		st.recv.queue = append(st.recv.queue, f)
+		r.queue = append(r.queue, f)
 	}
 	if h.Flags&spec.FlagEnd != 0 {
-		st.recv.ended = true
+		r.ended = true
 	}
-	signal(st.recv.wake)
-	return false, nil
+	signal(r.wake)
+	return over, probe, false, nil
 }
 
 // granted adds credit.
@@ -128,11 +159,48 @@ func (st *stream) written() {
 // returnCredit notes that the application consumed n bytes, and gives back the credit once it is worth a frame.
 func (st *stream) returnCredit(n int) {
 	st.mu.Lock()
-	st.recv.consumed += int64(n)
+	took := min(int64(n), st.recv.held) // what was dropped meanwhile is not consumed as well
+	st.recv.held -= took
+	p := relaxed
+	if took > 0 {
+		p = st.core.account.consumed(st, took, st.recv.held)
+	}
+	give := st.room(p)
+	st.mu.Unlock()
+	if give > 0 {
+		st.w.enqueue(transports.NewControl(spec.TypeCredit, st.id, uint32(give), nil))
+	}
+}
+
+// room is the credit that is worth granting now, and adds it to what is granted. The caller holds mu.
+func (st *stream) room(p pressure) int64 {
+	r := &st.recv
+	if r.ended || st.err != nil {
+		return 0
+	}
+	target := r.window
+	switch p {
+	case tense:
+		target = r.start
+	case scarce:
+		target = max(r.start/4, 1)
+	}
+	give := target - r.credit - r.held
+	if give <= 0 || give < target/4 {
+		return 0
+	}
+	r.credit += give
+	return give
+}
+
+// widen doubles the window, because it held the peer up, and grants what that makes room for.
+func (st *stream) widen() {
+	st.mu.Lock()
+	r := &st.recv
 	give := int64(0)
-	if !st.recv.ended && st.err == nil && st.recv.consumed >= st.recv.window/4 {
-		give, st.recv.consumed = st.recv.consumed, 0
-		st.recv.credit += give
+	if more := min(r.window, maxWindow-r.window); !r.ended && st.err == nil && st.core.account.grow(more) {
+		r.window += more
+		give = st.room(relaxed)
 	}
 	st.mu.Unlock()
 	if give > 0 {
@@ -176,10 +244,12 @@ func (st *stream) acquire(want int) (int, error) {
 			st.mu.Unlock()
 			return 0, errEnded
 		case st.send.credit > 0 && !st.send.waiting:
-			n := int(min(int64(want), st.send.credit, spec.MaxChunk))
-			st.send.credit -= int64(n)
-			st.mu.Unlock()
-			return n, nil
+			n := st.core.allowance.take(st, min(int64(want), st.send.credit, st.w.turn()))
+			st.send.credit -= n
+			if n > 0 {
+				st.mu.Unlock()
+				return int(n), nil
+			}
 		}
 		st.mu.Unlock()
 		if err := st.wait(st.send.wake); err != nil {
@@ -206,6 +276,7 @@ func (st *stream) wait(wake <-chan struct{}) error {
 func (st *stream) giveBack(n int) {
 	st.mu.Lock()
 	st.send.credit += int64(n)
+	_ = st.core.allowance.give(int64(n)) // it was taken from there
 	st.mu.Unlock()
 	signal(st.send.wake)
 }
@@ -215,7 +286,6 @@ func (st *stream) giveBack(n int) {
 func (st *stream) sendData(f *transports.Frame, acquired int, end bool) error {
 	n := len(f.Payload())
 	st.mu.Lock()
-	st.send.credit += int64(acquired - n)
 	var err error
 	switch {
 	case n > acquired:
@@ -227,6 +297,12 @@ func (st *stream) sendData(f *transports.Frame, acquired int, end bool) error {
 	case st.send.ended:
 		err = errEnded
 	}
+	unused := acquired - n
+	if err != nil {
+		unused = acquired
+	}
+	st.send.credit += int64(unused)
+	_ = st.core.allowance.give(int64(unused)) // it was taken from there
 	if err != nil {
 		st.mu.Unlock()
 		f.Release()
@@ -250,6 +326,14 @@ func (st *stream) drop() {
 		st.recv.queue[i] = nil
 	}
 	st.recv.queue, st.recv.offset = st.recv.queue[:0], 0
+	if st.recv.held > 0 {
+		st.core.account.dropped(st, st.recv.held)
+		st.recv.held = 0
+	}
+	if wider := st.recv.window - st.recv.start; wider > 0 {
+		st.core.account.shrink(wider)
+		st.recv.window = st.recv.start
+	}
 }
 
 // cancelFrame is a CANCEL for the stream.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
@@ -12,7 +13,7 @@ import (
 // Bounds of the writer.
 const (
 	maxBatch   = 512 << 10 // bytes that one write takes
-	maxPending = 4 << 20   // bytes that may wait, data aside; beyond it new calls are refused
+	maxPending = 4 << 20   // bytes that may wait, data aside, unless told otherwise; beyond it new calls are refused
 	maxWaiting = 128 << 10 // frames that may wait when another one is owed; beyond it the session ends
 )
 
@@ -31,7 +32,12 @@ const turns = 4
 // The reading goroutine never writes: it enqueues, and the writer's own goroutine, run, takes it from there.
 type writer struct {
 	link transports.Link
-	fail func(error) // told of write errors, and of a peer that is owed too much
+	fail func(error)   // told of write errors, and of a peer that is owed too much
+	due  *atomic.Int64 // session credit to grant with the next write
+	cap  int           // bytes that may be pending
+
+	data   atomic.Int32  // data frames that wait, or are being written
+	useful atomic.Uint64 // frames of calls that were written or are about to be
 
 	mu      sync.Mutex
 	control queue
@@ -56,8 +62,22 @@ func (q *queue) push(f *transports.Frame, owner *stream) {
 	q.owners = append(q.owners, owner)
 }
 
-func newWriter(link transports.Link, fail func(error)) *writer {
-	return &writer{link: link, fail: fail, kick: make(chan struct{}, 1)}
+func newWriter(link transports.Link, fail func(error), due *atomic.Int64) *writer {
+	return &writer{link: link, fail: fail, due: due, cap: maxPending, kick: make(chan struct{}, 1)}
+}
+
+// Bytes of a data frame, alone and while other streams have some to send.
+const (
+	longTurn  = spec.MaxChunk
+	shortTurn = 16 << 10
+)
+
+// turn is how much a stream may send at once.
+func (w *writer) turn() int64 {
+	if w.data.Load() > 0 {
+		return shortTurn
+	}
+	return longTurn
 }
 
 // send queues f, which it takes over, behind what streams have queued, and writes if nobody else does. It may
@@ -70,8 +90,11 @@ func (w *writer) send(f *transports.Frame, owner *stream) error {
 		return ErrClosed
 	}
 	w.streams.push(f, owner)
+	w.useful.Add(1)
 	if owner == nil {
 		w.pending += len(f.Bytes())
+	} else {
+		w.data.Add(1)
 	}
 	if w.busy {
 		w.mu.Unlock()
@@ -126,7 +149,7 @@ func (w *writer) wake() {
 func (w *writer) full() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.pending > maxPending
+	return w.pending > w.cap
 }
 
 // run writes what was enqueued or handed over, until done is closed.
@@ -167,6 +190,7 @@ func (w *writer) write(n int) {
 		}
 		for _, st := range batch.owners {
 			if st != nil {
+				w.data.Add(-1)
 				st.written()
 			}
 		}
@@ -181,7 +205,7 @@ func (w *writer) write(n int) {
 }
 
 func (w *writer) waiting() bool {
-	return !w.closed && len(w.control.frames)+len(w.streams.frames) > 0
+	return !w.closed && (len(w.control.frames)+len(w.streams.frames) > 0 || w.due.Load() > 0)
 }
 
 // tellIdle closes the idle channel if somebody waits for it. The caller holds mu.
@@ -196,6 +220,10 @@ func (w *writer) tellIdle() {
 func (w *writer) take() queue {
 	batch, size := w.spare, 0
 	w.spare = queue{}
+	if due := min(w.due.Load(), spec.MaxStreamWindow); due > 0 {
+		w.due.Add(-due)
+		batch.push(transports.NewControl(spec.TypeCredit, 0, uint32(due), nil), nil)
+	}
 	for _, f := range w.control.frames {
 		size += len(f.Bytes())
 		batch.push(f, nil)
