@@ -40,6 +40,7 @@ const (
 	FlagInlineBody Flags = 0x02 // the payload goes on after the metadata
 	FlagIdempotent Flags = 0x04 // REQUEST: safe to repeat
 	FlagRetry      Flags = 0x08 // REQUEST: not the first attempt
+	FlagBlocked    Flags = 0x10 // stream data: its sender had more to send than credit
 )
 
 // rule says what a frame of one type may hold. PROTOCOL.md shows these as a table.
@@ -74,8 +75,8 @@ var rules = [...]rule{
 		meta: MaxMetadata, body: MaxInlineBody, inline: true, aux: auxDeadline,
 	},
 	TypeResponse:           {name: "RESPONSE", flags: FlagEnd | FlagInlineBody, stream: true, meta: MaxMetadata, body: MaxInlineBody, inline: true},
-	TypeRequestStreamData:  {name: "REQUEST_STREAM_DATA", flags: FlagEnd, stream: true, body: MaxChunk, aux: auxSequence},
-	TypeResponseStreamData: {name: "RESPONSE_STREAM_DATA", flags: FlagEnd, stream: true, body: MaxChunk, aux: auxSequence},
+	TypeRequestStreamData:  {name: "REQUEST_STREAM_DATA", flags: FlagEnd | FlagBlocked, stream: true, body: MaxChunk, aux: auxSequence},
+	TypeResponseStreamData: {name: "RESPONSE_STREAM_DATA", flags: FlagEnd | FlagBlocked, stream: true, body: MaxChunk, aux: auxSequence},
 	TypeCancel:             {name: "CANCEL", session: true, stream: true, meta: MaxReason, aux: auxCode},
 	TypeResync:             {name: "RESYNC", session: true, meta: MaxMetadata},
 	TypeEndpoints:          {name: "ENDPOINTS", flags: FlagEnd, session: true, body: MaxChunk, aux: auxSequence},

@@ -51,7 +51,7 @@ func TestProtocolIsCurrent(t *testing.T) {
 }
 
 func (f Flags) list() string {
-	names := []string{"END", "INLINE_BODY", "IDEMPOTENT", "RETRY"}
+	names := []string{"END", "INLINE_BODY", "IDEMPOTENT", "RETRY", "BLOCKED"}
 	var set []string
 	for i, name := range names {
 		if f&(1<<i) != 0 {

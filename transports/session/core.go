@@ -26,7 +26,6 @@ type core struct {
 	account   account   // what this end receives
 	allowance allowance // what it may send
 	budget    budget    // the reader's alone
-	probe     probe     // the same
 
 	received atomic.Uint64 // frames, of any kind: they are the peer's life
 
@@ -98,9 +97,7 @@ func (c *core) receive(f *transports.Frame, handle func(*transports.Frame, spec.
 func (c *core) dispatch(f *transports.Frame, handle func(*transports.Frame, spec.Header) error) error {
 	h := f.Header()
 	switch {
-	case h.Type.Ignorable():
-	case h.Type == spec.TypePong:
-		c.ponged(h.Aux)
+	case h.Type.Ignorable(), h.Type == spec.TypePong:
 	case h.Type == spec.TypePing:
 		c.w.enqueue(transports.NewControl(spec.TypePong, 0, h.Aux, nil))
 	case h.Type == spec.TypeCancel && h.Stream == 0:

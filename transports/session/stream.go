@@ -41,9 +41,7 @@ type receiving struct {
 	held     int64  // bytes that have come and were neither consumed nor dropped
 	start    int64  // what credit was at first
 	window   int64  // what credit and held come to when everything consumed is granted again
-	total    int64  // bytes that have come
-	patience int64  // windows of bytes until it was last measured again
-	probeAt  int64  // total at which it is worth measuring again whether the window holds the peer up
+	blocked  bool   // the window has held the peer up since it was last widened
 	sequence uint32 // of the next data frame
 	ended    bool   // END or CANCEL came
 	wake     chan struct{}
@@ -54,6 +52,7 @@ type sending struct {
 	credit   int64  // bytes this end may still send
 	sequence uint32 // of the next data frame
 	waiting  bool   // a data frame has been queued and not yet been written
+	blocked  bool   // there was more to send than credit since the last data frame
 	ended    bool   // END or CANCEL was sent
 	stopped  bool   // the peer wants no more
 	wake     chan struct{}
@@ -65,7 +64,7 @@ func (st *stream) init(c *core, owner interface{ slow() }, id uint32, data spec.
 	if wakeRecv == nil {
 		wakeRecv, wakeSend = make(chan struct{}, 1), make(chan struct{}, 1)
 	}
-	st.recv = receiving{credit: window, start: window, window: window, probeAt: window / 2, queue: st.recv.queue[:0], wake: wakeRecv}
+	st.recv = receiving{credit: window, start: window, window: window, queue: st.recv.queue[:0], wake: wakeRecv}
 	st.send = sending{credit: credit, wake: wakeSend}
 	st.err = nil
 }
@@ -86,42 +85,38 @@ func (st *stream) wakeAll() {
 // receive takes over a data frame. The returned error ends the session; flow tells that the peer overran its
 // credit, which ends the stream.
 func (st *stream) receive(f *transports.Frame, h spec.Header) (flow bool, err error) {
-	over, probe, flow, err := st.enqueue(f, h)
+	over, flow, err := st.enqueue(f, h)
 	if over {
 		st.core.account.relieve()
-	}
-	if probe {
-		st.core.measure(st)
 	}
 	return flow, err
 }
 
-func (st *stream) enqueue(f *transports.Frame, h spec.Header) (over, probe, flow bool, err error) {
+func (st *stream) enqueue(f *transports.Frame, h spec.Header) (over, flow bool, err error) {
 	n := int64(h.Length)
 	r := &st.recv
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.err != nil || r.ended { // ended by this side, or crossing the end: nobody waits for it
 		f.Release()
-		return false, false, false, st.core.account.crossing(n)
+		return false, false, st.core.account.crossing(n)
 	}
 	if h.Aux != r.sequence {
 		f.Release()
-		return false, false, false, protocolError("%s on stream %d has sequence %d, expected %d", h.Type, h.Stream, h.Aux, r.sequence)
+		return false, false, protocolError("%s on stream %d has sequence %d, expected %d", h.Type, h.Stream, h.Aux, r.sequence)
 	}
 	r.sequence++
 	if r.credit -= n; r.credit < 0 {
 		f.Release()
-		return false, false, true, st.core.account.crossing(n)
+		return false, true, st.core.account.crossing(n)
 	}
 	if n > 0 {
 		if over, err = st.core.account.receive(st, n); err != nil {
 			f.Release()
-			return false, false, false, err
+			return false, false, err
 		}
 		r.held += n
-		r.total += n
-		probe = r.total >= r.probeAt && r.window < maxWindow
+		r.blocked = r.blocked || h.Flags&spec.FlagBlocked != 0
 	}
 	switch last := len(r.queue) - 1; {
 	case n == 0:
@@ -134,7 +129,7 @@ func (st *stream) enqueue(f *transports.Frame, h spec.Header) (over, probe, flow
 		r.ended = true
 	}
 	signal(r.wake)
-	return over, probe, false, nil
+	return over, false, nil
 }
 
 // granted adds credit.
@@ -165,6 +160,9 @@ func (st *stream) returnCredit(n int) {
 	if took > 0 {
 		p = st.core.account.consumed(st, took, st.recv.held)
 	}
+	if p == relaxed && st.recv.blocked && st.recv.held == 0 { // the window holds up the peer, and not the application
+		st.widen()
+	}
 	give := st.room(p)
 	st.mu.Unlock()
 	if give > 0 {
@@ -193,18 +191,12 @@ func (st *stream) room(p pressure) int64 {
 	return give
 }
 
-// widen doubles the window, because it held the peer up, and grants what that makes room for.
+// widen doubles the window, as far as the session's windows may grow. The caller holds mu.
 func (st *stream) widen() {
-	st.mu.Lock()
 	r := &st.recv
-	give := int64(0)
-	if more := min(r.window, maxWindow-r.window); !r.ended && st.err == nil && st.core.account.grow(more) {
+	r.blocked = false
+	if more := min(r.window, maxWindow-r.window); more > 0 && st.core.account.grow(more) {
 		r.window += more
-		give = st.room(relaxed)
-	}
-	st.mu.Unlock()
-	if give > 0 {
-		st.w.enqueue(transports.NewControl(spec.TypeCredit, st.id, uint32(give), nil))
 	}
 }
 
@@ -245,11 +237,14 @@ func (st *stream) acquire(want int) (int, error) {
 			return 0, errEnded
 		case st.send.credit > 0 && !st.send.waiting:
 			n := st.core.allowance.take(st, min(int64(want), st.send.credit, st.w.turn()))
+			st.send.blocked = st.send.blocked || int64(want) > st.send.credit
 			st.send.credit -= n
 			if n > 0 {
 				st.mu.Unlock()
 				return int(n), nil
 			}
+		case st.send.credit == 0:
+			st.send.blocked = true
 		}
 		st.mu.Unlock()
 		if err := st.wait(st.send.wake); err != nil {
@@ -311,6 +306,10 @@ func (st *stream) sendData(f *transports.Frame, acquired int, end bool) error {
 	var flags spec.Flags
 	if end {
 		flags, st.send.ended = spec.FlagEnd, true
+	}
+	if st.send.blocked {
+		flags |= spec.FlagBlocked
+		st.send.blocked = false
 	}
 	f.Seal(st.data, flags, st.id, st.send.sequence, 0)
 	st.send.sequence++
