@@ -99,9 +99,10 @@ func (c *Call) Next(ctx context.Context, idle time.Duration) (*transports.Frame,
 	}
 	c.timer.Reset(idle)
 	defer c.timer.Stop()
+	wake := c.awaitRecv()
 	for {
 		select {
-		case <-c.recv.wake:
+		case <-wake:
 		case <-ctx.Done():
 			c.Cancel(spec.CodeClientGone)
 			return nil, context.Cause(ctx)
@@ -308,17 +309,18 @@ func (c *Call) onCancel(e *Error) {
 		c.send.stopped = true
 	case c.err == nil:
 		c.err = e
-		if !c.answered {
-			c.answered = true
-			c.head <- nil
-		}
 	}
+	tell := c.err != nil && !c.answered
+	c.answered = c.answered || tell
 	c.wakeAll()
 	c.mu.Unlock()
 	if confirm {
 		c.w.enqueue(c.cancelFrame(spec.CodeNoError, ""))
 	}
 	c.settle()
+	if tell { // whose slot is free by now
+		c.head <- nil
+	}
 }
 
 // cancelled reports whether this end has cancelled the call.

@@ -9,31 +9,42 @@ import (
 	"github.com/stella-ops/router/spec"
 )
 
-// callContext is the context of one served call. It differs from those of package context in three ways: its
-// deadline costs nothing until somebody waits, since the timer starts with the first Done and Err looks at the
-// clock; the deadline can be lifted; and a CANCEL that says DEADLINE ends it as DeadlineExceeded, so that handlers
-// see the same whether the gateway's timer or this one was first.
+// callContext is the context of one served call. It differs from those of package context in three ways: it costs
+// nothing until somebody waits or derives from it, since its channel, its timer and its inner context are made by the
+// first who asks for them, and Err looks at the clock; the deadline can be lifted; and a CANCEL that says DEADLINE ends
+// it as DeadlineExceeded, so that handlers see the same whether the gateway's timer or this one was first.
 //
 // Contexts derived from it use AfterFunc, because Done is not the channel of inner, and take their cause from
 // inner, which Value reaches.
 type callContext struct {
-	inner  context.Context //nolint:containedctx // this is a context itself; the inner one carries the cause
-	cancel context.CancelCauseFunc
-
-	mu    sync.Mutex
-	done  chan struct{}
-	err   error
-	until time.Time // zero: none, or lifted
-	timer *time.Timer
+	mu     sync.Mutex
+	inner  context.Context         //nolint:containedctx // this is a context itself; the inner one carries the cause
+	cancel context.CancelCauseFunc // of inner
+	done   chan struct{}
+	err    error
+	cause  error
+	until  time.Time // zero: none, or lifted
+	timer  *time.Timer
 }
 
-func newCallContext(timeout time.Duration) *callContext {
-	c := &callContext{done: make(chan struct{})}
-	c.inner, c.cancel = context.WithCancelCause(context.Background())
+// init sets the deadline. The zero value has none.
+func (c *callContext) init(timeout time.Duration) {
 	if timeout > 0 {
 		c.until = time.Now().Add(timeout)
 	}
-	return c
+}
+
+// carrier is the inner context.
+func (c *callContext) carrier() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inner == nil {
+		c.inner, c.cancel = context.WithCancelCause(context.Background())
+		if c.err != nil {
+			c.cancel(c.cause)
+		}
+	}
+	return c.inner
 }
 
 // Deadline implements [context.Context].
@@ -45,7 +56,15 @@ func (c *callContext) Deadline() (time.Time, bool) {
 
 // Done implements [context.Context].
 func (c *callContext) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.arm()
+	if c.done == nil {
+		c.done = make(chan struct{})
+		if c.err != nil {
+			close(c.done)
+		}
+	}
 	return c.done
 }
 
@@ -60,18 +79,19 @@ func (c *callContext) Err() error {
 }
 
 // Value implements [context.Context].
-func (c *callContext) Value(key any) any { return c.inner.Value(key) }
+func (c *callContext) Value(key any) any { return c.carrier().Value(key) }
 
 // AfterFunc is what package context looks for to derive contexts without a goroutine each.
 func (c *callContext) AfterFunc(f func()) (stop func() bool) {
+	inner := c.carrier()
+	c.mu.Lock()
 	c.arm()
-	return context.AfterFunc(c.inner, f)
+	c.mu.Unlock()
+	return context.AfterFunc(inner, f)
 }
 
-// arm starts the deadline's timer.
+// arm starts the deadline's timer. The caller holds mu.
 func (c *callContext) arm() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.timer == nil && c.err == nil && !c.until.IsZero() {
 		c.timer = time.AfterFunc(time.Until(c.until), c.expire)
 	}
@@ -119,7 +139,12 @@ func (c *callContext) endLocked(cause error) {
 	if e, ok := errors.AsType[*Error](cause); ok && e.Code == spec.CodeDeadline {
 		c.err = context.DeadlineExceeded
 	}
+	c.cause = cause
 	c.stop()
-	close(c.done)
-	c.cancel(cause)
+	if c.done != nil {
+		close(c.done)
+	}
+	if c.inner != nil {
+		c.cancel(cause)
+	}
 }

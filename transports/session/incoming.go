@@ -14,6 +14,7 @@ import (
 type Incoming struct {
 	stream
 	s       *Service
+	during  callContext
 	frame   *transports.Frame // the REQUEST, whose inline body may be read until Serve returns
 	request spec.Request
 	inline  []byte // of the inline body, what Read has not taken yet
@@ -28,7 +29,8 @@ func newIncoming(s *Service, f *transports.Frame, h spec.Header) *Incoming {
 	c := &Incoming{s: s, frame: f, inline: f.Body(), slot: true}
 	c.init(&s.core, c, h.Stream, spec.TypeResponseStreamData, s.cfg.Hello.StreamWindow, s.welcome.StreamWindow)
 	c.recv.ended = h.Flags&spec.FlagEnd != 0
-	c.ctx = newCallContext(time.Duration(h.Aux) * time.Millisecond)
+	c.ctx = &c.during
+	c.ctx.init(time.Duration(h.Aux) * time.Millisecond)
 	return c
 }
 
@@ -65,7 +67,7 @@ func (c *Incoming) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		if !ok {
-			if err := c.wait(c.recv.wake); err != nil {
+			if err := c.wait(c.awaitRecv()); err != nil {
 				return 0, err
 			}
 		}

@@ -61,9 +61,6 @@ type sending struct {
 func (st *stream) init(c *core, owner interface{ slow() }, id uint32, data spec.FrameType, window, credit int64) {
 	st.core, st.w, st.owner, st.id, st.data = c, c.w, owner, id, data
 	wakeRecv, wakeSend := st.recv.wake, st.send.wake
-	if wakeRecv == nil {
-		wakeRecv, wakeSend = make(chan struct{}, 1), make(chan struct{}, 1)
-	}
 	st.recv = receiving{credit: window, start: window, window: window, queue: st.recv.queue[:0], wake: wakeRecv}
 	st.send = sending{credit: credit, wake: wakeSend}
 	st.err = nil
@@ -76,7 +73,27 @@ func signal(c chan struct{}) {
 	}
 }
 
-// wakeAll makes everybody who waits look again.
+// Who waits makes the channel; nobody else does, so that calls without streams have none.
+
+func (st *stream) awaitRecv() <-chan struct{} {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.recv.wake == nil {
+		st.recv.wake = make(chan struct{}, 1)
+		st.recv.wake <- struct{}{} // something may have come since there was nothing
+	}
+	return st.recv.wake
+}
+
+// awaitSend is called with mu held.
+func (st *stream) awaitSend() <-chan struct{} {
+	if st.send.wake == nil {
+		st.send.wake = make(chan struct{}, 1)
+	}
+	return st.send.wake
+}
+
+// wakeAll makes everybody who waits look again. The caller holds mu.
 func (st *stream) wakeAll() {
 	signal(st.recv.wake)
 	signal(st.send.wake)
@@ -147,8 +164,8 @@ func (st *stream) granted(n uint32) error {
 func (st *stream) written() {
 	st.mu.Lock()
 	st.send.waiting = false
-	st.mu.Unlock()
 	signal(st.send.wake)
+	st.mu.Unlock()
 }
 
 // returnCredit notes that the application consumed n bytes, and gives back the credit once it is worth a frame.
@@ -224,6 +241,7 @@ func (st *stream) pop() (*transports.Frame, error) {
 func (st *stream) acquire(want int) (int, error) {
 	for {
 		st.mu.Lock()
+		wake := st.awaitSend() // before credit is asked for, whose giver looks for it
 		switch {
 		case st.err != nil:
 			err := st.err
@@ -247,7 +265,7 @@ func (st *stream) acquire(want int) (int, error) {
 			st.send.blocked = true
 		}
 		st.mu.Unlock()
-		if err := st.wait(st.send.wake); err != nil {
+		if err := st.wait(wake); err != nil {
 			return 0, err
 		}
 	}
@@ -272,8 +290,8 @@ func (st *stream) giveBack(n int) {
 	st.mu.Lock()
 	st.send.credit += int64(n)
 	_ = st.core.allowance.give(int64(n)) // it was taken from there
-	st.mu.Unlock()
 	signal(st.send.wake)
+	st.mu.Unlock()
 }
 
 // sendData takes over f, whose payload is data for which credit was acquired, and sends it. Credit that the data does not
