@@ -123,10 +123,12 @@ func (n *notes) compare() {
 
 // settings are what a row asks of its gateway. The zero value means the defaults.
 type settings struct {
-	dev     *gateway.Dev
-	retain  time.Duration
-	stall   time.Duration   // where it can be set: it has no flag
-	service fixture.Variant // instead of the whole fixture
+	dev    *gateway.Dev
+	retain time.Duration
+	// drainDelay is how long a gateway that drains goes on taking requests after its /readyz says that it does.
+	drainDelay time.Duration
+	stall      time.Duration   // where it can be set: it has no flag
+	service    fixture.Variant // instead of the whole fixture
 }
 
 // program is a gateway or a service that runs.
