@@ -3,6 +3,7 @@ package session
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stella-ops/router/spec"
@@ -66,6 +67,8 @@ func useful(h spec.Header) bool {
 
 // cancels is a budget of so many a minute, which fills up steadily. It may be used concurrently.
 type cancels struct {
+	empty atomic.Bool // none was left when it was looked at last
+
 	mu     sync.Mutex
 	limit  float64 // a minute, and at once
 	left   float64
@@ -82,17 +85,19 @@ func (c *cancels) spend() bool {
 	defer c.mu.Unlock()
 	c.fill()
 	c.left--
+	c.empty.Store(c.left < 1)
 	return c.left >= 0
 }
 
-// spentAll reports whether none is left.
+// spentAll reports whether none is left. It takes no lock as long as there are some.
 func (c *cancels) spentAll() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.left >= 1 {
+	if !c.empty.Load() {
 		return false
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.fill()
+	c.empty.Store(c.left < 1)
 	return c.left < 1
 }
 
