@@ -6,7 +6,9 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strconv"
 	"strings"
@@ -252,4 +254,95 @@ func TestProtocolExamples(t *testing.T) {
 			t.Errorf("%s lacks %q", protocolFile, want)
 		}
 	}
+}
+
+// TestRulesNameTheirTests holds section 13 of PROTOCOL.md: every rule there names a test that exists, by its function's
+// name or by the text of its spec, and every section that has rules is there.
+func TestRulesNameTheirTests(t *testing.T) {
+	text, err := os.ReadFile(protocolFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, ok := strings.Cut(string(text), "\n## 13. ")
+	if !ok {
+		t.Fatalf("%s has no section 13", protocolFile)
+	}
+	tests := testNames(t)
+	sections := map[string]bool{"2.1": false, "2.2": false, "2.3": false, "2.4": false, "3": false, "4": false, "5": false, "6": false, "7": false, "8": false, "9": false, "11": false}
+	for line := range strings.Lines(table) {
+		cells := strings.Split(strings.TrimSpace(line), " | ")
+		if len(cells) != 3 || !strings.HasPrefix(cells[0], "| ") || cells[0] == "| section" {
+			continue
+		}
+		sections[strings.TrimPrefix(cells[0], "| ")] = true
+		names := strings.Split(strings.TrimSuffix(cells[2], " |"), "`")
+		if len(names) < 3 {
+			t.Errorf("section 13: the rule %q names no test", cells[1])
+		}
+		for i := 1; i < len(names); i += 2 {
+			if !tests[names[i]] {
+				t.Errorf("section 13: the rule %q names %q, which no test is called", cells[1], names[i])
+			}
+		}
+	}
+	for section, there := range sections {
+		if !there {
+			t.Errorf("section 13 has no rule of section %s", section)
+		}
+	}
+}
+
+// testNames are the names of all tests of this module: of functions, and the texts of specs, entries and containers.
+func testNames(t *testing.T) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				names[n.Name.Name] = true
+			case *ast.CallExpr:
+				if name, ok := specText(n); ok {
+					names[name] = true
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// specText is the text of a call of It, Entry, Describe and the like.
+func specText(n *ast.CallExpr) (string, bool) {
+	called, ok := n.Fun.(*ast.Ident)
+	if !ok || len(n.Args) == 0 {
+		return "", false
+	}
+	switch called.Name {
+	case "It", "Entry", "Describe", "DescribeTable", "Context", "When", "everyForm", "inForms":
+	default:
+		return "", false
+	}
+	first, ok := n.Args[0].(*ast.BasicLit)
+	if !ok {
+		if sum, isSum := n.Args[0].(*ast.BinaryExpr); isSum { // "text over " + name
+			first, ok = sum.X.(*ast.BasicLit)
+		}
+	}
+	if !ok {
+		return "", false
+	}
+	text, err := strconv.Unquote(first.Value)
+	return strings.TrimSpace(text), err == nil
 }
