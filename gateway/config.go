@@ -21,15 +21,26 @@ const (
 	DefaultListen = "tcp://127.0.0.1:5100"
 	DefaultAdmin  = "127.0.0.1:5190"
 	DefaultGrace  = 25 * time.Second
+	DefaultMemory = 256 << 20 // bytes
 )
 
 // Config is what a [Gateway] needs. Zero fields mean the defaults.
 type Config struct {
 	HTTP   string   // host:port for clients; [DefaultHTTP]
-	Listen []string // transport URLs for services, loopback only; [DefaultListen]
+	Listen []string // transport URLs for services; beyond loopback only with Tokens; [DefaultListen]
 	Admin  string   // host:port for operators, loopback only; [DefaultAdmin]
 	Region string   // where this gateway stands; the only source of that (invariant 3)
 	Node   string   // its name, to services; the host's name
+
+	Tokens     Tokens         // what services have to prove that they know, to register under their name
+	Owners     routing.Owners // which service owns which paths, whoever comes first
+	Peers      []string       // transport URLs of other gateways, which services are told of
+	AcceptRate int            // sessions a second that are taken on; [DefaultAcceptRate]
+	Memory     int64          // bytes of bodies that all sessions together hold at most; [DefaultMemory]
+
+	// DrainDelay is how long a gateway that drains still takes requests, on connections that it then closes, after
+	// /readyz has turned 503: time for whoever sends them to notice.
+	DrainDelay time.Duration
 
 	Grace     time.Duration // for open requests, when the gateway ends; [DefaultGrace]
 	Heartbeat time.Duration // how often services send HEARTBEAT; [spec.HeartbeatInterval]
@@ -64,6 +75,12 @@ func withDefaults(c Config) (Config, error) {
 	if c.Node == "" {
 		c.Node, _ = os.Hostname() // a name for people; it may be empty
 	}
+	if c.AcceptRate == 0 {
+		c.AcceptRate = DefaultAcceptRate
+	}
+	if c.Memory == 0 {
+		c.Memory = DefaultMemory
+	}
 	if c.Grace == 0 {
 		c.Grace = DefaultGrace
 	}
@@ -83,12 +100,15 @@ func withDefaults(c Config) (Config, error) {
 }
 
 func (c *Config) check() error {
-	if c.Grace < 0 || c.Heartbeat < 10*time.Millisecond || c.Retain < 0 || c.Stall < 0 {
+	if c.Grace < 0 || c.Heartbeat < 10*time.Millisecond || c.Retain < 0 || c.Stall < 0 || c.DrainDelay < 0 {
 		return fmt.Errorf("%w: a duration is negative, or the heartbeat is under 10ms", ErrConfig)
+	}
+	if c.AcceptRate < 1 || c.Memory < 1 {
+		return fmt.Errorf("%w: accept rate %d and memory %d, expected at least 1 each", ErrConfig, c.AcceptRate, c.Memory)
 	}
 	welcome := spec.Welcome{
 		Node: c.Node, Region: c.Region, HeartbeatMS: c.Heartbeat.Milliseconds(), MaxFrame: spec.MaxFrameHard, StreamWindow: spec.MaxStreamWindow,
-		SessionWindow: spec.MaxStreamWindow, Nonce: "0000000000000000", Secret: "00000000000000000000000000000000",
+		SessionWindow: spec.MaxStreamWindow, Nonce: "0000000000000000", Secret: "00000000000000000000000000000000", Gateways: c.Peers,
 	}
 	if err := welcome.Check(); err != nil { // every service would refuse it
 		return fmt.Errorf("%w: %w", ErrConfig, err)
@@ -115,11 +135,31 @@ func (c *Config) check() error {
 		if t.Scheme == inProcess || u.Host == "" { // no network: a name in this process, or a path
 			continue
 		}
-		if err := loopback("listen", hostPort(u), "services are not authenticated yet"); err != nil {
+		if c.Tokens.asked() {
+			continue
+		}
+		if err := loopback("listen", hostPort(u), "nobody there would have to prove who it is: give services tokens (--token-file, STELLA_TOKEN)"); err != nil {
 			return err
 		}
 	}
+	for _, raw := range c.Peers {
+		if _, _, err := transports.Parse(raw); err != nil {
+			return fmt.Errorf("%w: peer: %w", ErrConfig, err)
+		}
+	}
 	return nil
+}
+
+// exposed are the listeners that other machines reach.
+func (c *Config) exposed() []string {
+	var urls []string
+	for _, raw := range c.Listen {
+		u, t, err := transports.Parse(raw)
+		if err == nil && t.Scheme != inProcess && u.Host != "" && loopback("listen", hostPort(u), "") != nil {
+			urls = append(urls, raw)
+		}
+	}
+	return urls
 }
 
 // inProcess is the scheme whose hosts are names and not addresses.

@@ -27,6 +27,7 @@ import (
 	"github.com/stella-ops/router/gateway/telemetry"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
+	"github.com/stella-ops/router/transports/session"
 )
 
 // lastWords is how long ending requests have to send what they end with, after the grace.
@@ -43,12 +44,16 @@ type Gateway struct {
 	httpAddr, adminAddr net.Listener
 	listeners           []transports.Listener
 	token               *tokenFile // nil outside development mode
+	tokens              *tokens    // nil where services need none
+	door                *door
+	memory              *session.Memory
 
-	ready   atomic.Bool
-	closing atomic.Bool   // services that come now are turned away
-	ended   chan struct{} // closed by Close
-	once    sync.Once
-	wg      sync.WaitGroup // every goroutine but those of the HTTP servers
+	ready    atomic.Bool
+	draining atomic.Bool   // connections of clients are closed after their next answer
+	closing  atomic.Bool   // services that come now are turned away
+	ended    chan struct{} // closed by Close
+	once     sync.Once
+	wg       sync.WaitGroup // every goroutine but those of the HTTP servers
 
 	mu       sync.Mutex
 	sessions map[*service]struct{}
@@ -61,7 +66,16 @@ func New(cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{cfg: cfg, log: cfg.Logger, ended: make(chan struct{}), sessions: map[*service]struct{}{}}
+	g := &Gateway{
+		cfg: cfg, log: cfg.Logger, ended: make(chan struct{}), sessions: map[*service]struct{}{},
+		door: newDoor(cfg.AcceptRate), memory: session.NewMemory(cfg.Memory),
+	}
+	if g.tokens, err = newTokens(cfg.Tokens, cfg.Logger); err != nil {
+		return nil, err
+	}
+	for _, url := range cfg.exposed() {
+		cfg.Logger.Warn("other machines reach this listener, and what services and gateway say to each other is not encrypted", "listen", url)
+	}
 	var verifier *auth.Verifier
 	if cfg.Dev != nil {
 		if g.token, err = newTokenFile(*cfg.Dev, cfg.Logger); err != nil {
@@ -76,11 +90,11 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	g.registry = routing.NewRegistry(routing.Config{
-		Region: cfg.Region, Heartbeat: cfg.Heartbeat, Retain: cfg.Retain, Logger: cfg.Logger, Changed: g.token.changed,
+		Region: cfg.Region, Heartbeat: cfg.Heartbeat, Retain: cfg.Retain, Owners: cfg.Owners, Logger: cfg.Logger, Changed: g.token.changed,
 		Telemetry: g.telemetry,
 	})
 	g.http = edge.New(edge.Config{
-		Registry: g.registry, Verifier: verifier, Logger: cfg.Logger, Stall: cfg.Stall, Telemetry: g.telemetry,
+		Registry: g.registry, Verifier: verifier, Logger: cfg.Logger, Stall: cfg.Stall, Telemetry: g.telemetry, Draining: g.draining.Load,
 	}).Server()
 	g.admin = admin.Server(admin.Handler(admin.Config{Registry: g.registry, Ready: g.ready.Load, Metrics: g.telemetry.Handler()}))
 	if err := g.listen(); err != nil {
@@ -98,7 +112,7 @@ func (g *Gateway) listen() error {
 		return fmt.Errorf("gateway: admin: %w", err)
 	}
 	for _, raw := range g.cfg.Listen {
-		l, err := transports.Listen(context.Background(), raw, transports.ListenConfig{Rejected: g.rejected})
+		l, err := transports.Listen(context.Background(), raw, transports.ListenConfig{Rejected: g.rejected, Authenticated: g.tokens != nil})
 		if err != nil {
 			return fmt.Errorf("gateway: listen: %w", err)
 		}
@@ -146,8 +160,8 @@ func (g *Gateway) ListenAddrs() []string {
 // Registry is who is connected and what they offer.
 func (g *Gateway) Registry() *routing.Registry { return g.registry }
 
-// Serve serves until ctx ends, and then drains: /readyz turns 503, nothing new is accepted, open requests have the
-// grace to end, and services are told. It returns nil after that. Any other end is an error.
+// Serve serves until ctx ends, and then drains: /readyz turns 503, after the delay nothing new is accepted, open requests
+// have the grace to end, and services are told. It returns nil after that. Any other end is an error.
 func (g *Gateway) Serve(ctx context.Context) error {
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	failed := make(chan error, 2+len(g.listeners))
@@ -189,7 +203,12 @@ func serve(what string, s *http.Server, l net.Listener) error {
 // drain lets open requests end within the grace.
 func (g *Gateway) drain() {
 	g.ready.Store(false)
-	g.log.Info("draining", "grace", g.cfg.Grace)
+	g.draining.Store(true)
+	g.log.Info("draining", "delay", g.cfg.DrainDelay, "grace", g.cfg.Grace)
+	select {
+	case <-time.After(g.cfg.DrainDelay):
+	case <-g.ended:
+	}
 	g.closing.Store(true)
 	for _, l := range g.listeners {
 		if err := ignoreClosed(l.Close()); err != nil {

@@ -34,6 +34,8 @@ func refusal(code spec.Code) telemetry.Refusal {
 		return telemetry.RefusedUnauthorized
 	case spec.CodeShutdown:
 		return telemetry.RefusedShutdown
+	case spec.CodeRefused:
+		return telemetry.RefusedRate
 	default:
 		return telemetry.RefusedOther
 	}

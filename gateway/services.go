@@ -46,11 +46,22 @@ func (g *Gateway) serve(ctx context.Context, link transports.Link, slots <-chan 
 	remote := link.Traits().Remote
 	s := new(service)
 	var offer *routing.Offer
-	opened, err := session.Accept(ctx, link, session.GatewayConfig{
-		Welcome: spec.Welcome{Node: g.cfg.Node, Region: g.cfg.Region, HeartbeatMS: g.cfg.Heartbeat.Milliseconds()},
+	cfg := session.GatewayConfig{
+		Welcome: spec.Welcome{Node: g.cfg.Node, Region: g.cfg.Region, HeartbeatMS: g.cfg.Heartbeat.Milliseconds(), Gateways: g.cfg.Peers},
+		Limits:  session.Limits{Shared: g.memory},
+		Enter:   func(*spec.Hello) error { return g.door.enter(ctx) },
+		Known: func(digest string) bool {
+			offer = g.registry.Offer(digest)
+			return offer != nil
+		},
 		Admit: func(h *spec.Hello, manifest []byte) error {
 			var err error
-			if offer, err = routing.Prepare(h, manifest); err != nil {
+			if offer != nil { // it is known, and was not sent
+				err = offer.Of(h)
+			} else {
+				offer, err = routing.Prepare(h, manifest)
+			}
+			if err != nil {
 				return &session.Error{Code: spec.CodeProtocol, Reason: err.Error()}
 			}
 			return nil
@@ -65,7 +76,11 @@ func (g *Gateway) serve(ctx context.Context, link transports.Link, slots <-chan 
 				g.registry.Leave(in)
 			}
 		},
-	})
+	}
+	if g.tokens != nil {
+		cfg.Tokens = g.tokens.of
+	}
+	opened, err := session.Accept(ctx, link, cfg)
 	<-slots
 	if err != nil {
 		g.rejected(remote, err)

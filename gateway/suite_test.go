@@ -109,7 +109,7 @@ var _ = Describe("a configuration", func() {
 			Expect(err).To(MatchError(ContainSubstring(reason)))
 		},
 		Entry("an admin address that others reach", func(c *gateway.Config) { c.Admin = "0.0.0.0:0" }, "no authentication"),
-		Entry("a listener that others reach", func(c *gateway.Config) { c.Listen = []string{"tcp://0.0.0.0:0"} }, "not authenticated yet"),
+		Entry("a listener that others reach", func(c *gateway.Config) { c.Listen = []string{"tcp://0.0.0.0:0"} }, "--token-file"),
 		Entry("a listener of no transport", func(c *gateway.Config) { c.Listen = []string{"smoke://x"} }, "no transport of this name"),
 		Entry("an address that is none", func(c *gateway.Config) { c.HTTP = "here" }, "not host:port"),
 		Entry("development for everybody", func(c *gateway.Config) {

@@ -202,6 +202,9 @@ func lowerHex(s string) bool {
 	return strings.Trim(s, "0123456789abcdef") == ""
 }
 
+// CheckService reports what is wrong with a service's name.
+func CheckService(name string) error { return checkName("service", name) }
+
 // maxName bounds the names of services, regions and instances.
 const maxName = 128
 

@@ -76,6 +76,9 @@ type Listener interface {
 type ListenConfig struct {
 	// Rejected is told of every connection that did not become a link, and why. It must not block. Nil is allowed.
 	Rejected func(remote string, err error)
+	// Authenticated says that whoever listens has every peer prove who it is. A transport that cannot do so by itself
+	// listens beyond loopback addresses only then.
+	Authenticated bool
 }
 
 // Transport is what a transport registers.

@@ -13,8 +13,9 @@ import (
 // dispatch sends REQUEST to an instance, and the body with it or after it, and waits for RESPONSE.
 //
 // A body of up to [spec.MaxInlineBody] is read whole, straight into the frame: that also lets net/http watch for the
-// client's leaving. As long as the body is held whole, a call that was certainly not taken on is offered to another
-// instance.
+// client's leaving. As long as the body is held whole, a call that was certainly not taken on is sent to another
+// instance, and so is one of an idempotent endpoint whose session was lost before it was answered. The release's budget
+// bounds how many requests are sent twice.
 func (e *Edge) dispatch(x *Exchange) *problem {
 	if !x.route.Release.Live() {
 		return &problem{Kind: kindNoInstance, detail: "no instance of " + x.route.Release.Service + " is connected", retryable: true}
@@ -39,7 +40,7 @@ func (e *Edge) dispatch(x *Exchange) *problem {
 		}
 	}
 	for {
-		call, p := x.begin(f, meta, flags)
+		call, p := e.begin(x, f, meta, flags)
 		if p != nil {
 			f.Release()
 			return p
@@ -52,11 +53,11 @@ func (e *Edge) dispatch(x *Exchange) *problem {
 			return p
 		}
 		call.Close()
-		if !refused(err) || x.tries == maxTries {
+		if !x.again(err) {
 			f.Release()
 			return x.failure(err)
 		}
-		f = again(f) // the first one's bytes may still be on their way
+		f = duplicate(f) // the first one's bytes may still be on their way
 		flags |= spec.FlagRetry
 	}
 }
@@ -65,7 +66,7 @@ func (e *Edge) dispatch(x *Exchange) *problem {
 // may have to be offered to another instance.
 func (e *Edge) dispatchStream(x *Exchange, f *transports.Frame, meta int, flags spec.Flags) *problem {
 	for {
-		call, p := x.begin(f, meta, flags)
+		call, p := e.begin(x, f, meta, flags)
 		if p != nil {
 			f.Release()
 			return p
@@ -92,11 +93,11 @@ func (e *Edge) dispatchStream(x *Exchange, f *transports.Frame, meta int, flags 
 			}
 			return v.problem
 		}
-		if !refused(err) || x.tries == maxTries || !x.pump.rewind() {
+		if !x.again(err) || !x.pump.rewind() {
 			f.Release()
 			return x.failure(err)
 		}
-		f = again(f)
+		f = duplicate(f)
 		flags |= spec.FlagRetry
 	}
 }
@@ -162,10 +163,18 @@ func (x *Exchange) remaining() time.Duration {
 
 // begin offers the call to one instance after the other until one takes it. The frame is held on success and on
 // failure, and nobody else holds it after a failure.
-func (x *Exchange) begin(f *transports.Frame, meta int, flags spec.Flags) (*session.Call, *problem) {
+func (e *Edge) begin(x *Exchange, f *transports.Frame, meta int, flags spec.Flags) (*session.Call, *problem) {
 	kind := kindOverloaded
+	newest := false // the route is of the newest snapshot
 	for x.tries < maxTries {
 		in := x.route.Release.Pick(x.tried[:x.tries])
+		if in == nil && !newest { // sessions come and go, and one that is superseded has its successor in the next snapshot
+			newest = true
+			if r := e.cfg.Registry.Snapshot().Again(x.route); r != nil {
+				x.route = r
+				continue
+			}
+		}
 		if in == nil {
 			break
 		}
@@ -178,6 +187,9 @@ func (x *Exchange) begin(f *transports.Frame, meta int, flags spec.Flags) (*sess
 		f.Retain()
 		call, err := in.Session.Start(f, meta, flags, left)
 		if err == nil {
+			if flags&spec.FlagRetry == 0 {
+				x.route.Release.Retries.Earn()
+			}
 			return call, nil
 		}
 		if errors.Is(err, session.ErrClosed) {
@@ -190,14 +202,31 @@ func (x *Exchange) begin(f *transports.Frame, meta int, flags spec.Flags) (*sess
 	return nil, &problem{Kind: kind, detail: "no instance of " + x.route.Release.Service + " takes the call on now", retryable: true}
 }
 
+// again reports whether a call that has failed may be sent to another instance, and takes that from the budget.
+func (x *Exchange) again(err error) bool {
+	if x.tries == maxTries || x.ctx.Err() != nil || !refused(err) && !(x.route.Idempotent && lost(err)) {
+		return false
+	}
+	spent := !x.route.Release.Retries.Spend()
+	x.route.Meter.Retry(!spent)
+	return !spent
+}
+
+// lost reports whether a call failed with its session, of which this gateway was not the end: whether the service did
+// anything for it is not known.
+func lost(err error) bool {
+	var e *session.Error
+	return errors.Is(err, session.ErrClosed) && !(errors.As(err, &e) && !e.Remote && e.Code == spec.CodeShutdown)
+}
+
 // refused reports whether the service certainly did not take the call on.
 func refused(err error) bool {
 	var e *session.Error
 	return errors.As(err, &e) && e.Remote && e.Code.Retryable() && !errors.Is(err, session.ErrClosed)
 }
 
-// again replaces a frame whose bytes somebody else may still read by a copy.
-func again(f *transports.Frame) *transports.Frame {
+// duplicate replaces a frame whose bytes somebody else may still read by a copy.
+func duplicate(f *transports.Frame) *transports.Frame {
 	c := transports.NewFrame(len(f.Payload()))
 	c.SetBytes(append(c.Bytes(), f.Payload()...))
 	f.Release()

@@ -21,6 +21,8 @@ type Config struct {
 	Stall    time.Duration  // zero: [DefaultStall]
 	// Telemetry counts the requests that lead to no endpoint; the others' counters are their routes'. May be nil.
 	Telemetry *telemetry.Telemetry
+	// Draining says that clients' connections are to end with their next answer. Nil: they are not.
+	Draining func() bool
 }
 
 // Edge is the HTTP side of a gateway. It may be used concurrently.
@@ -43,6 +45,7 @@ func New(cfg Config) *Edge {
 // ServeHTTP implements [http.Handler].
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := acquire(w, r)
+	x.last = e.cfg.Draining != nil && e.cfg.Draining()
 	if p := e.serve(x); p != nil {
 		e.refuse(x, p)
 	}

@@ -35,7 +35,8 @@ type Exchange struct {
 	response spec.Response
 	values   []string // backing of the response header's values
 
-	status  int // 0: not yet answered
+	last    bool // the connection ends with this answer: the gateway drains
+	status  int  // 0: not yet answered
 	written int64
 	problem *problem // the gateway's own answer
 	aborted bool

@@ -154,11 +154,6 @@ var _ = Describe("a service", func() {
 	It("that refuses a call has a streamed body of up to 64 KiB offered to another instance, whether it has ended or not", func() {
 		r := start()
 		var refused atomic.Int64
-		r.join(identity{id: "no"}, func(in *session.Incoming) {
-			refused.Add(1)
-			_, _ = in.Read(make([]byte, 3))
-			in.Cancel(spec.CodeRefused, "not now")
-		}, endpoint("POST", "/a", streams))
 		read := make(chan string, 1)
 		yes := r.join(identity{id: "yes"}, func(in *session.Incoming) {
 			b := make([]byte, 3)
@@ -169,6 +164,15 @@ var _ = Describe("a service", func() {
 				return
 			}
 			_ = in.Respond(&spec.Response{Status: 200, ContentLength: -1}, slices.Concat(b, body))
+		}, endpoint("POST", "/a", streams))
+		for range 600 { // which pay for the retries
+			Expect(r.do("POST", "/a", "stella").body).To(Equal("stella"))
+			Expect(read).To(Receive())
+		}
+		r.join(identity{id: "no"}, func(in *session.Incoming) {
+			refused.Add(1)
+			_, _ = in.Read(make([]byte, 3))
+			in.Cancel(spec.CodeRefused, "not now")
 		}, endpoint("POST", "/a", streams))
 		for _, n := range []int{spec.MaxInlineBody + 1, 64 << 10} {
 			body := strings.Repeat("stella!!", n/8+1)[:n]

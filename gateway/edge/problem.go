@@ -74,7 +74,7 @@ var closing = []string{"close"}
 // stamp sets what every answer carries.
 func (x *Exchange) stamp(h http.Header) {
 	h[headerRequestID] = x.value(x.request.ID.String())
-	if x.ambiguous() {
+	if x.last || x.ambiguous() {
 		h[headerConnection] = closing
 	}
 }

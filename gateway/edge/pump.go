@@ -38,9 +38,11 @@ var longAgo = time.Unix(1, 0)
 // service has granted it holds one chunk, however slowly the service reads, and a copy of the body's first 64 KiB until
 // a service has begun to answer.
 type pump struct {
-	x     *Exchange
-	call  atomic.Pointer[session.Call]
-	stall time.Duration
+	x          *Exchange
+	call       atomic.Pointer[session.Call]
+	stall      time.Duration
+	limit      int64 // bytes that the body may have
+	idempotent bool
 
 	mu      sync.Mutex        // held by whoever sends to the call
 	turn    *sync.Cond        // of mu: the body moves on, or is not wanted any more
@@ -71,7 +73,7 @@ type verdictOnBody struct {
 // startPump lets the body of the exchange flow into the call.
 func (x *Exchange) startPump(call *session.Call, stall time.Duration) {
 	x.duplex()
-	p := &pump{x: x, stall: stall, done: make(chan struct{})}
+	p := &pump{x: x, stall: stall, limit: x.route.MaxBody, idempotent: x.route.Idempotent, done: make(chan struct{})}
 	p.turn = sync.NewCond(&p.mu)
 	p.call.Store(call)
 	if x.http1() {
@@ -85,7 +87,7 @@ func (x *Exchange) startPump(call *session.Call, stall time.Duration) {
 
 func (p *pump) run() {
 	defer close(p.done)
-	left := p.x.route.MaxBody
+	left := p.limit
 	for {
 		f := transports.NewFrame(chunk)
 		p.x.readBy(time.Now().Add(p.stall))
@@ -102,7 +104,7 @@ func (p *pump) run() {
 		}
 		if left -= int64(n); left < 0 {
 			f.Release()
-			p.end(tooLarge(p.x.route.MaxBody), spec.CodeLimit)
+			p.end(tooLarge(p.limit), spec.CodeLimit)
 			return
 		}
 		if err == io.EOF { //nolint:errorlint // io.Reader returns it bare
@@ -132,7 +134,7 @@ func (p *pump) end(why *problem, code spec.Code) {
 }
 
 // deliver holds what has been read, as long as there may be need of it, and sends it. It takes over f. That a service
-// refuses the call is no error if another can be sent the same: the next part waits until that is known.
+// refuses the call, or is lost with one that may be repeated, is no error if another can be sent the same: the next part waits until that is known.
 func (p *pump) deliver(f *transports.Frame, end bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -149,7 +151,7 @@ func (p *pump) deliver(f *transports.Frame, end bool) error {
 	} else {
 		f.Release()
 	}
-	if err != nil && !p.dropped && refused(err) {
+	if err != nil && !p.dropped && (refused(err) || p.idempotent && lost(err)) {
 		p.moving = true
 		return nil
 	}

@@ -29,6 +29,7 @@ const (
 type Instance struct {
 	Session *session.Gateway
 	since   time.Time
+	offer   *Offer
 	offered *release // what it came with; never changed
 
 	// Written by the session's reader, which must not wait for a lock.
@@ -40,6 +41,7 @@ type Instance struct {
 	release    *release // where it stands; nil while it is quarantined
 	health     Health
 	quarantine string // why it is not routed; empty when it is
+	superseded bool   // a newer session of the same instance has taken its place
 }
 
 // Service is the name of the instance's service.

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"crypto/subtle"
 	"fmt"
 	"slices"
 	"time"
@@ -27,7 +28,7 @@ func (a *admission) run() {
 	for again := true; again; {
 		again = false
 		for _, in := range a.instances {
-			if in.release != nil {
+			if in.release != nil || in.superseded {
 				continue
 			}
 			reason, replaced := a.admit(in)
@@ -53,6 +54,13 @@ func (a *admission) quarantined(in *Instance, reason string) {
 
 // admit lets an instance stand, or says why it has to be quarantined; and whether its contract has replaced another.
 func (a *admission) admit(in *Instance) (reason string, replaced bool) {
+	old, reason := a.predecessor(in)
+	if reason == "" {
+		reason = a.cfg.Owners.forbids(in.Service(), in.offered.offers)
+	}
+	if reason != "" {
+		return reason, false
+	}
 	offered, known := in.offered, a.find(in.offered)
 	same := known != nil && known.contract == offered.contract
 	switch {
@@ -71,7 +79,7 @@ func (a *admission) admit(in *Instance) (reason string, replaced bool) {
 	}
 	var displaced []*Instance
 	if known == nil {
-		known = &release{service: offered.service, version: offered.version, contract: offered.contract}
+		known = &release{service: offered.service, version: offered.version, contract: offered.contract, retries: newRetries()}
 		a.releases = append(a.releases, known)
 		a.ground.claim(offered)
 	} else if !same {
@@ -82,11 +90,43 @@ func (a *admission) admit(in *Instance) (reason string, replaced bool) {
 	}
 	known.standing = append(known.standing, in)
 	in.release = known
+	if old != nil {
+		a.supersede(old)
+	}
 	for _, other := range displaced {
 		other.release = nil
 		a.quarantined(other, known.differs(other.offered))
 	}
 	return "", replaced
+}
+
+// predecessor is the session of the same instance that a newcomer supersedes, because it knows that one's secret. A session
+// of the instance that it does not supersede keeps it out for as long as it is there.
+func (a *admission) predecessor(in *Instance) (old *Instance, reason string) {
+	for _, other := range a.instances {
+		if other == in || other.superseded || other.quarantine != "" || other.Service() != in.Service() || other.ID() != in.ID() {
+			continue
+		}
+		if other.release == nil { // it has come later, or its turn comes later
+			continue
+		}
+		if subtle.ConstantTimeCompare([]byte(in.Session.Hello().Supersedes), []byte(other.Session.Secret())) != 1 {
+			return nil, fmt.Sprintf("instance %s of service %s has a live session already, from %s: instance ids have to differ", in.ID(), in.Service(), other.Session.Remote())
+		}
+		old = other
+	}
+	return old, ""
+}
+
+// supersede takes a session's place away: what it has begun goes on.
+func (a *admission) supersede(old *Instance) {
+	rel := old.release
+	rel.standing = slices.DeleteFunc(rel.standing, func(in *Instance) bool { return in == old })
+	old.release, old.superseded = nil, true
+	old.leaves.Store(true)
+	old.health = Draining
+	a.Registry.superseded = append(a.Registry.superseded, old)
+	a.quarantined(old, "superseded by a newer session of the same instance: it drains")
 }
 
 // replace gives a release, of which no instance can be picked, the contract of an instance that is about to stand. It
@@ -106,7 +146,7 @@ func (a *admission) replace(known *release, by *Instance) (displaced []*Instance
 
 // take makes what an instance offers the release's.
 func (rel *release) take(offered *release, t *telemetry.Telemetry) {
-	rel.offers, rel.manifest, rel.digest = slices.Clone(offered.offers), offered.manifest, offered.digest
+	rel.offers, rel.manifest, rel.digest, rel.offer = slices.Clone(offered.offers), offered.manifest, offered.digest, offered.offer
 	keys := make([]telemetry.Key, len(rel.offers))
 	for i := range rel.offers {
 		keys[i] = telemetry.Key{Method: rel.offers[i].Method, Path: rel.offers[i].Path}

@@ -22,6 +22,7 @@ type Config struct {
 	Region    string        // the gateway's own, from its configuration and nothing else (invariant 3)
 	Heartbeat time.Duration // how often services send HEARTBEAT; [spec.HeartbeatInterval]
 	Retain    time.Duration // [DefaultRetain]
+	Owners    Owners        // of paths, by configuration
 	Logger    *slog.Logger  // [slog.Default]
 	// Telemetry counts what the routes lead to. May be nil.
 	Telemetry *telemetry.Telemetry
@@ -36,9 +37,10 @@ type Registry struct {
 	wake    chan struct{} // an instance's status has changed
 	waiting atomic.Int32  // changes that wait for mu: only the last of them builds a snapshot
 
-	mu        sync.Mutex
-	releases  []*release  // known ones, in the order of their first instance
-	instances []*Instance // in the order of their arrival
+	mu         sync.Mutex
+	releases   []*release  // known ones, in the order of their first instance
+	instances  []*Instance // in the order of their arrival
+	superseded []*Instance // since the last snapshot
 }
 
 // release is a version of a service that is known: it has instances, or had some not long ago.
@@ -48,10 +50,12 @@ type release struct {
 	contract string         // digest
 	digest   string         // of the manifest
 	manifest *spec.Manifest // of the first that stood
+	offer    *Offer         // the same
 	offers   []offer
 	standing []*Instance // not quarantined
-	gone     time.Time   // since when nobody is standing
-	warning  string      // what operators should know of it
+	retries  *Retries
+	gone     time.Time // since when nobody is standing
+	warning  string    // what operators should know of it
 }
 
 // live reports whether any instance can be picked.
@@ -93,11 +97,40 @@ func (r *Registry) Watch(ctx context.Context) {
 	}
 }
 
-// Offer is a manifest that has been checked and prepared for [Registry.Add].
+// Offer is a manifest that has been checked and prepared for [Registry.Add]. It is never changed, so that all instances
+// that offer the same share one.
 type Offer struct {
 	manifest *spec.Manifest
+	digest   string
 	version  spec.Version
 	offers   []offer
+}
+
+// Offer is what is known under a manifest's digest: from an instance, or from a version that was there not long ago. It
+// is nil for a manifest that has to be sent.
+func (r *Registry) Offer(digest string) *Offer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, in := range r.instances {
+		if in.offer.digest == digest {
+			return in.offer
+		}
+	}
+	for _, rel := range r.releases {
+		if rel.offer != nil && rel.offer.digest == digest {
+			return rel.offer
+		}
+	}
+	return nil
+}
+
+// Of checks that the offer is one of the service and version that HELLO names.
+func (o *Offer) Of(h *spec.Hello) error {
+	if m := o.manifest; m.Service != h.Instance.Service || m.Version != h.Instance.Version {
+		return fmt.Errorf("routing: HELLO says %s %s, its manifest says %s %s",
+			h.Instance.Service, h.Instance.Version, m.Service, m.Version)
+	}
+	return nil
 }
 
 // Prepare checks a manifest as it came, and that it is the manifest of the service and version that HELLO names.
@@ -106,11 +139,10 @@ func Prepare(h *spec.Hello, manifest []byte) (*Offer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.Service != h.Instance.Service || m.Version != h.Instance.Version {
-		return nil, fmt.Errorf("routing: HELLO says %s %s, its manifest says %s %s",
-			h.Instance.Service, h.Instance.Version, m.Service, m.Version)
+	o := &Offer{manifest: m, digest: spec.Digest(manifest)}
+	if err := o.Of(h); err != nil {
+		return nil, err
 	}
-	o := &Offer{manifest: m}
 	if o.version, err = spec.ParseVersion(m.Version); err != nil {
 		return nil, err
 	}
@@ -128,14 +160,14 @@ func Prepare(h *spec.Hello, manifest []byte) (*Offer, error) {
 // Add makes an instance known and, unless it has to be quarantined, routable. The caller removes it when its
 // session has ended.
 func (r *Registry) Add(s *session.Gateway, o *Offer, now time.Time) *Instance {
-	in := &Instance{Session: s, since: now, health: Healthy}
+	in := &Instance{Session: s, since: now, health: Healthy, offer: o}
 	in.beat.Store(now.UnixNano())
 	ready := spec.StatusReady
 	in.status.Store(&ready)
 	// What the newcomer offers is kept beside the known releases until it may stand.
 	in.offered = &release{
 		service: o.manifest.Service, version: o.version, contract: o.manifest.ContractDigest,
-		manifest: o.manifest, digest: s.Hello().ManifestDigest, offers: o.offers,
+		manifest: o.manifest, digest: o.digest, offer: o, offers: o.offers,
 	}
 	r.change(now, func() { r.instances = append(r.instances, in) })
 	return in
@@ -225,6 +257,10 @@ func (r *Registry) settle(now time.Time) {
 	})
 	(&admission{Registry: r, now: now}).run()
 	r.current.Store(build(r.releases, r.cfg.Region))
+	for _, in := range r.superseded { // from now on nobody begins a call on them
+		in.Session.Drain(spec.CodeNoError, "superseded by a newer session of the same instance")
+	}
+	r.superseded = nil
 	if r.cfg.Changed != nil {
 		r.cfg.Changed()
 	}

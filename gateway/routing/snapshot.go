@@ -55,6 +55,22 @@ type Route struct {
 	Idle      time.Duration
 	Release   *Release
 	Meter     *telemetry.Endpoint // counts its requests; nil: nobody does
+
+	identity string // of the endpoint
+}
+
+// Again is the same endpoint in the same version as a route of an older snapshot, if it is still what was checked then: of
+// the same contract. Else it is nil.
+func (s *Snapshot) Again(old *Route) *Route {
+	e := s.endpoints[old.identity]
+	if e == nil || e.Service != old.Release.Service {
+		return nil
+	}
+	r := e.Select(old.Release.Version)
+	if r == nil || r.Release.contract != old.Release.contract {
+		return nil
+	}
+	return r
 }
 
 // Release is one version of one service, with the instances that serve it.
@@ -62,7 +78,10 @@ type Release struct {
 	Service string
 	Version string
 
-	tiers [][]*Instance // in order of preference
+	Retries *Retries
+
+	contract string        // digest
+	tiers    [][]*Instance // in order of preference
 }
 
 // Live reports whether any instance can be picked.
@@ -81,7 +100,7 @@ type offer struct {
 func (o *offer) route(r *Release) *Route {
 	limits := o.Limits.WithDefaults()
 	return &Route{
-		Endpoint: o.Endpoint, Index: o.index, Release: r, Meter: o.meter,
+		Endpoint: o.Endpoint, Index: o.index, Release: r, Meter: o.meter, identity: o.identity,
 		NeedsPath: o.pattern.HasRest() || o.Kind == spec.KindHTTP,
 		Unary:     o.Stream == spec.StreamNone || o.Stream == "",
 		MaxBody:   limits.MaxBodyBytes, Timeout: limits.Timeout(), Idle: limits.Idle(),
@@ -101,7 +120,9 @@ func build(releases []*release, region string) *Snapshot {
 	s := &Snapshot{endpoints: map[string]*Endpoint{}}
 	claims := map[spec.ClaimRequirement]bool{}
 	for _, rel := range ordered {
-		r := &Release{Service: rel.service, Version: rel.version.String(), tiers: rel.tiers(region)}
+		r := &Release{
+			Service: rel.service, Version: rel.version.String(), Retries: rel.retries, contract: rel.contract, tiers: rel.tiers(region),
+		}
 		for i := range rel.offers {
 			o := &rel.offers[i]
 			e := s.endpoints[o.identity]

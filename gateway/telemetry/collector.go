@@ -71,6 +71,8 @@ func (c collector) endpointTo(ch chan<- prometheus.Metric, e *Endpoint) {
 	ch <- constant(metricInFlight, float64(inFlight), e.labels[:]...)
 	ch <- constant(metricReceived, float64(e.received.Load()), e.labels[:]...)
 	ch <- constant(metricSent, float64(e.sent.Load()), e.labels[:]...)
+	ch <- constant(metricRetried, float64(e.retried.Load()), e.labels[:]...)
+	ch <- constant(metricDenied, float64(e.denied.Load()), e.labels[:]...)
 }
 
 func (c collector) sessionsTo(ch chan<- prometheus.Metric) {

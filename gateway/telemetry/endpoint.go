@@ -27,6 +27,8 @@ type Endpoint struct {
 	inFlight atomic.Int64
 	received atomic.Uint64 // bytes of request bodies
 	sent     atomic.Uint64 // bytes of response bodies
+	retried  atomic.Uint64 // requests that were sent a second time
+	denied   atomic.Uint64 // requests that the budget of retries kept from that
 	by       []atomic.Pointer[latencies]
 }
 
@@ -47,6 +49,17 @@ func (t *Telemetry) endpoint(r release, e endpoint) *Endpoint {
 func (e *Endpoint) Begin() {
 	if e != nil {
 		e.inFlight.Add(1)
+	}
+}
+
+// Retry counts a request that is sent to another instance, or that would be if the budget of retries were not spent.
+func (e *Endpoint) Retry(allowed bool) {
+	switch {
+	case e == nil:
+	case allowed:
+		e.retried.Add(1)
+	default:
+		e.denied.Add(1)
 	}
 }
 

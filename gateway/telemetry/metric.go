@@ -63,6 +63,14 @@ var (
 		"stella_gateway_response_body_bytes_total", Counter, byEndpoint,
 		"Bytes of answers' bodies that were written to clients, counted when the request is over.",
 	}
+	metricRetried = &Metric{
+		"stella_gateway_retries_total", Counter, byEndpoint,
+		"Requests that were sent to another instance: the first had refused them, or an idempotent one was lost with its session.",
+	}
+	metricDenied = &Metric{
+		"stella_gateway_retries_denied_total", Counter, byEndpoint,
+		"Requests that were not, because the budget of retries, one for ten requests of a version, was spent.",
+	}
 	metricSessions = &Metric{
 		"stella_gateway_sessions", Gauge, []string{labelService, labelVersion, labelState},
 		"Sessions with services, by state.",
@@ -82,7 +90,7 @@ var (
 )
 
 var metrics = []*Metric{
-	metricRequests, metricDuration, metricInFlight, metricReceived, metricSent, metricSessions, metricBeat, metricRefused, metricRejected,
+	metricRequests, metricDuration, metricInFlight, metricReceived, metricSent, metricRetried, metricDenied, metricSessions, metricBeat, metricRefused, metricRejected,
 }
 
 // Metrics lists the metrics of the gateway's own. Beside them stand go_* and process_*.
@@ -131,6 +139,7 @@ const (
 	RefusedUnsupported  Refusal = "unsupported"
 	RefusedUnauthorized Refusal = "unauthorized"
 	RefusedShutdown     Refusal = "shutdown"
+	RefusedRate         Refusal = "rate"
 	RefusedOther        Refusal = "other"
 )
 
@@ -141,6 +150,7 @@ func Refusals() []Value {
 		{string(RefusedUnsupported), "HELLO demands a feature that this gateway does not know."},
 		{string(RefusedUnauthorized), "The service does not prove its right to its name."},
 		{string(RefusedShutdown), "The gateway is shutting down."},
+		{string(RefusedRate), "More came at once than the gateway takes on; they come back by themselves."},
 		{string(RefusedOther), "Any other reason; the log has it."},
 	}
 }

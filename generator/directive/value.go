@@ -2,7 +2,6 @@ package directive
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -146,25 +145,24 @@ func checkSize(v Value) (Value, string) {
 		return v, fmt.Sprintf("is %q: missing unit, did you mean %sB?", v.Text, v.Text)
 	}
 	digits := len(v.Text) - len(strings.TrimLeft(v.Text, "0123456789"))
-	units := []string{"B", "KB", "MB", "GB", "KiB", "MiB", "GiB"}
-	factors := []int64{1, 1e3, 1e6, 1e9, 1 << 10, 1 << 20, 1 << 30}
+	units := spec.SizeUnits
 	unit := v.Text[digits:]
-	i := slices.Index(units, unit)
+	known := slices.Contains(units, unit)
 	if digits > 0 && (unit == "TB" || unit == "TiB") {
 		return v, fmt.Sprintf("is %q, expected 1B to 1024GiB, in one of %s", v.Text, strings.Join(units, ", "))
 	}
-	if digits == 0 || i < 0 {
+	if digits == 0 || !known {
 		guess := ""
 		if s := diagnostic.Suggest(strings.TrimSpace(unit), units); s != "" && digits > 0 {
 			guess = ": did you mean " + v.Text[:digits] + s + "?"
 		}
 		return v, fmt.Sprintf("is %q, expected a whole number and one of %s%s", v.Text, strings.Join(units, ", "), guess)
 	}
-	n, err := strconv.ParseInt(v.Text[:digits], 10, 64)
-	if err != nil || n < 1 || n > math.MaxInt64/factors[i] || n*factors[i] > maxSize {
+	n, err := spec.ParseSize(v.Text)
+	if err != nil || n > maxSize {
 		return v, fmt.Sprintf("is %q, expected 1B to 1024GiB", v.Text)
 	}
-	v.Int = n * factors[i]
+	v.Int = n
 	return v, ""
 }
 

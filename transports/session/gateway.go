@@ -17,6 +17,9 @@ type GatewayConfig struct {
 	Welcome spec.Welcome
 	// Tokens returns the tokens each of which proves the right to a service's name. Nil: nobody is asked.
 	Tokens func(service string) []string
+	// Enter is asked when a service has proved its right to its name, before anything is done for it. It may wait, for
+	// less than [spec.HelloTimeout]. Its errors are those of Admit. Nil lets everybody in.
+	Enter func(h *spec.Hello) error
 	// Known says whether the manifest of this digest need not be sent. Nil knows none.
 	Known func(digest string) bool
 	// Admit decides on a service whose HELLO is well-formed and which has proved its right to its name. The manifest's

@@ -91,6 +91,12 @@ func (g *Gateway) open(within func(time.Duration)) error {
 	if err != nil {
 		return err
 	}
+	if g.cfg.Enter != nil {
+		within(spec.HelloTimeout)
+		if err := refusal(g.cfg.Enter(&g.hello)); err != nil {
+			return err
+		}
+	}
 	known := !inline && g.cfg.Known != nil && g.cfg.Known(g.hello.ManifestDigest)
 	if inline || known {
 		if err := g.admit(); err != nil {
@@ -146,7 +152,11 @@ func (g *Gateway) admit() error {
 	if g.cfg.Admit == nil {
 		return nil
 	}
-	err := g.cfg.Admit(&g.hello, g.manifest)
+	return refusal(g.cfg.Admit(&g.hello, g.manifest))
+}
+
+// refusal gives an error of whoever decides a code, if it has none.
+func refusal(err error) error {
 	if err == nil {
 		return nil
 	}

@@ -1,5 +1,5 @@
 // Package tcp is the baseline transport: frames over a TCP connection, tcp://host:port. It has no encryption and no
-// authentication, so it listens on loopback addresses only.
+// authentication of its own, so it listens beyond loopback addresses only where the listener's owner authenticates peers.
 package tcp
 
 import (
@@ -86,8 +86,8 @@ func listen(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (trans
 	if err != nil {
 		return nil, fmt.Errorf("tcp: listen %s: %w", u, err)
 	}
-	if !bound.IP.IsLoopback() {
-		return nil, fmt.Errorf("tcp: listen %s: not a loopback address: tcp neither encrypts nor knows who registers, so it serves this machine only", u)
+	if !bound.IP.IsLoopback() && !cfg.Authenticated {
+		return nil, fmt.Errorf("tcp: listen %s: not a loopback address: nobody there would have to prove who it is", u)
 	}
 	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
 	ln, err := lc.Listen(ctx, "tcp", bound.String())

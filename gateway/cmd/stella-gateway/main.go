@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -84,7 +85,8 @@ func run(args []string, s streams) (code int) {
 	parser, err := kong.New(&c, kong.Name("stella-gateway"), kong.Description("HTTP ingress for services that dial in."),
 		kong.Writers(s.out, s.err), kong.Exit(func(code int) { panic(exited(code)) }), kong.UsageOnError(),
 		kong.Vars{"http": gateway.DefaultHTTP, "listen": gateway.DefaultListen, "admin": gateway.DefaultAdmin,
-			"grace":  gateway.DefaultGrace.String(),
+			"grace":      gateway.DefaultGrace.String(),
+			"acceptRate": strconv.Itoa(gateway.DefaultAcceptRate), "memory": "256MiB",
 			"retain": routing.DefaultRetain.String()})
 	if err != nil {
 		return fail(s, err)
@@ -111,7 +113,21 @@ func fail(s streams, err error) int {
 type runCmd struct {
 	HTTP string `default:"${http}" env:"STELLA_HTTP" help:"Address for clients (${default})." name:"http" placeholder:"ADDR"`
 
-	Listen []string `default:"${listen}" env:"STELLA_LISTEN" help:"Where services dial in; loopback only (${default})." placeholder:"URL[,URL]"`
+	Listen []string `default:"${listen}" env:"STELLA_LISTEN" help:"Where services dial in; beyond loopback only with tokens (${default})." placeholder:"URL[,URL]"`
+
+	TokenFile string `env:"STELLA_TOKEN_FILE" help:"Lines of SERVICE TOKEN (* is every service): what services have to know. Read again when it changes." placeholder:"FILE"`
+
+	Token []string `env:"STELLA_TOKEN" help:"Tokens that are good for every service; others see them in the list of processes, so better give the variable." placeholder:"TOKEN[,TOKEN]"`
+
+	Owner []string `env:"STELLA_OWNERS" help:"Which service owns a path and all below it, whoever comes first." placeholder:"PATH=SERVICE"`
+
+	Peer []string `env:"STELLA_PEERS" help:"Other gateways, which services are told of and dial as well." placeholder:"URL[,URL]"`
+
+	AcceptRate int `default:"${acceptRate}" env:"STELLA_ACCEPT_RATE" help:"How many sessions a second are taken on (${default})." placeholder:"N"`
+
+	Memory string `default:"${memory}" env:"STELLA_MEMORY" help:"How much of bodies is held at most, over all sessions (${default})." placeholder:"SIZE"`
+
+	DrainDelay time.Duration `env:"STELLA_DRAIN_DELAY" help:"How long requests are still taken at the end, after /readyz has turned 503 (0s)." placeholder:"DURATION"`
 
 	Admin string `default:"${admin}" env:"STELLA_ADMIN" help:"Address for operators; loopback only (${default})." placeholder:"ADDR"`
 
@@ -137,7 +153,30 @@ func (c *runCmd) config(log io.Writer) (gateway.Config, error) {
 		HTTP: c.HTTP, Listen: c.Listen, Admin: c.Admin, Region: c.Region, Node: c.Node, Grace: c.Grace, Retain: c.Retain,
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: c.LogLevel})),
 	}
+	cfg.Tokens = gateway.Tokens{File: c.TokenFile, Any: c.Token}
+	cfg.Peers, cfg.AcceptRate, cfg.DrainDelay = c.Peer, c.AcceptRate, c.DrainDelay
+	for _, text := range c.Owner {
+		path, service, err := routing.ParseOwner(text)
+		if err != nil {
+			return cfg, fmt.Errorf("%w: --owner: %w", gateway.ErrConfig, err)
+		}
+		if cfg.Owners == nil {
+			cfg.Owners = routing.Owners{}
+		}
+		if other, twice := cfg.Owners[path]; twice && other != service {
+			return cfg, fmt.Errorf("%w: --owner: %s belongs to %s and to %s", gateway.ErrConfig, path, other, service)
+		}
+		cfg.Owners[path] = service
+	}
+	var err error
+	if cfg.Memory, err = spec.ParseSize(c.Memory); err != nil {
+		return cfg, fmt.Errorf("%w: --memory: %w", gateway.ErrConfig, err)
+	}
 	switch {
+	case c.AcceptRate <= 0:
+		return cfg, fmt.Errorf("%w: --accept-rate %d, expected more than nothing", gateway.ErrConfig, c.AcceptRate)
+	case c.DrainDelay < 0:
+		return cfg, fmt.Errorf("%w: --drain-delay %v, expected none or more", gateway.ErrConfig, c.DrainDelay)
 	case c.Grace <= 0:
 		return cfg, fmt.Errorf("%w: --grace %v, expected more than nothing", gateway.ErrConfig, c.Grace)
 	case c.Retain <= 0:
