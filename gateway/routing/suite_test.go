@@ -2,6 +2,7 @@ package routing_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -40,10 +41,12 @@ type world struct {
 	now time.Time
 }
 
-func newWorld(region string) *world {
+func newWorld(region string) *world { return newOwnedWorld(region, nil) }
+
+func newOwnedWorld(region string, owners routing.Owners) *world {
 	w := &world{now: epoch}
 	w.Registry = routing.NewRegistry(routing.Config{
-		Region: region, Heartbeat: time.Second, Retain: time.Minute, Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
+		Region: region, Heartbeat: time.Second, Retain: time.Minute, Owners: owners, Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
 	})
 	before := gleak.Goroutines()
 	DeferCleanup(func() { Eventually(gleak.Goroutines).WithTimeout(patience).ShouldNot(gleak.HaveLeaked(before)) })
@@ -72,6 +75,7 @@ func endpoint(method, path string) spec.Endpoint {
 type who struct {
 	service, version, region string
 	lease                    int
+	id, supersedes           string
 }
 
 // join opens a session and adds it. Every call on it blocks until the session ends.
@@ -86,8 +90,8 @@ func (w *world) join(i who, endpoints ...spec.Endpoint) *routing.Instance {
 		defer GinkgoRecover()
 		s, err := session.Open(context.Background(), far, session.ServiceConfig{
 			Hello: spec.Hello{
-				Instance: spec.Instance{Service: i.service, Version: i.version, Region: i.region, ID: fmt.Sprintf("i%d", names.Add(1))},
-				Lease:    max(i.lease, 1),
+				Instance: spec.Instance{Service: i.service, Version: i.version, Region: i.region, ID: cmp.Or(i.id, fmt.Sprintf("i%d", names.Add(1)))},
+				Lease:    max(i.lease, 1), Supersedes: i.supersedes,
 			},
 			Manifest: manifest, Serve: func(in *session.Incoming) { <-in.Context().Done() },
 		})
@@ -108,15 +112,19 @@ func (w *world) join(i who, endpoints ...spec.Endpoint) *routing.Instance {
 }
 
 // quarantine is why an instance is quarantined.
-func (w *world) quarantine(in *routing.Instance) string {
+func (w *world) quarantine(in *routing.Instance) string { return w.quarantines(in)[0] }
+
+// quarantines are why the sessions of an instance's id are quarantined, in the order in which they came.
+func (w *world) quarantines(in *routing.Instance) []string {
+	reasons := []string{}
 	for _, s := range w.Services() {
 		for _, v := range s.Instances {
 			if v.ID == in.ID() {
-				return v.Quarantine
+				reasons = append(reasons, v.Quarantine)
 			}
 		}
 	}
-	return "unknown"
+	return append(reasons, "unknown")
 }
 
 // owner is the service that serves a path, or the empty string.
