@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
 	"github.com/stella-ops/router/transports/session"
@@ -53,7 +54,7 @@ func (e *Edge) dispatch(x *Exchange) *problem {
 			return p
 		}
 		call.Close()
-		if !x.again(err) {
+		if !e.again(x, err) {
 			f.Release()
 			return x.failure(err)
 		}
@@ -93,7 +94,7 @@ func (e *Edge) dispatchStream(x *Exchange, f *transports.Frame, meta int, flags 
 			}
 			return v.problem
 		}
-		if !x.again(err) || !x.pump.rewind() {
+		if !e.again(x, err) || !x.pump.rewind() {
 			f.Release()
 			return x.failure(err)
 		}
@@ -165,16 +166,8 @@ func (x *Exchange) remaining() time.Duration {
 // failure, and nobody else holds it after a failure.
 func (e *Edge) begin(x *Exchange, f *transports.Frame, meta int, flags spec.Flags) (*session.Call, *problem) {
 	kind := kindOverloaded
-	newest := false // the route is of the newest snapshot
 	for x.tries < maxTries {
-		in := x.route.Release.Pick(x.tried[:x.tries])
-		if in == nil && !newest { // sessions come and go, and one that is superseded has its successor in the next snapshot
-			newest = true
-			if r := e.cfg.Registry.Snapshot().Again(x.route); r != nil {
-				x.route = r
-				continue
-			}
-		}
+		in := e.next(x)
 		if in == nil {
 			break
 		}
@@ -202,9 +195,25 @@ func (e *Edge) begin(x *Exchange, f *transports.Frame, meta int, flags spec.Flag
 	return nil, &problem{Kind: kind, detail: "no instance of " + x.route.Release.Service + " takes the call on now", retryable: true}
 }
 
-// again reports whether a call that has failed may be sent to another instance, and takes that from the budget.
-func (x *Exchange) again(err error) bool {
-	if x.tries == maxTries || x.ctx.Err() != nil || !refused(err) && !(x.route.Idempotent && lost(err)) {
+// next is an instance that has not been tried, or nil. When the release has none, the newest snapshot is asked once: sessions
+// come and go, and one that is superseded has its successor there.
+func (e *Edge) next(x *Exchange) *routing.Instance {
+	in := x.route.Release.Pick(x.tried[:x.tries])
+	if in != nil {
+		return in
+	}
+	r := e.cfg.Registry.Snapshot().Again(x.route)
+	if r == nil || r == x.route {
+		return nil
+	}
+	x.route = r
+	return r.Release.Pick(x.tried[:x.tries])
+}
+
+// again reports whether a call that has failed may be sent to another instance, of which there is one, and takes that from
+// the budget.
+func (e *Edge) again(x *Exchange, err error) bool {
+	if x.tries == maxTries || x.ctx.Err() != nil || !refused(err) && !(x.route.Idempotent && lost(err)) || e.next(x) == nil {
 		return false
 	}
 	spent := !x.route.Release.Retries.Spend()

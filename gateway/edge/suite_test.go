@@ -154,6 +154,7 @@ func (t *tap) received(kind spec.FrameType) []spec.Header {
 // identity is who joins.
 type identity struct {
 	service, version, id, region string
+	supersedes                   string // the secret of the session that it replaces
 	lease                        int
 }
 
@@ -183,6 +184,7 @@ func (r *rig) join(who identity, serve func(*session.Incoming), endpoints ...spe
 	s, err := session.Open(ctx, tapped, session.ServiceConfig{
 		Hello: spec.Hello{
 			Instance: spec.Instance{Service: who.service, Version: who.version, ID: who.id, Region: who.region}, Lease: who.lease,
+			Supersedes: who.supersedes,
 		},
 		Manifest: manifest, Serve: serve,
 	})

@@ -1,0 +1,224 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gbytes"
+
+	"github.com/stella-ops/router/gateway"
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+	"github.com/stella-ops/router/transports/session"
+)
+
+const (
+	token = "a-token-of-this-spec"
+	other = "another-token-of-this-spec"
+)
+
+// registers opens a session as a service does, and returns its end or why it was refused.
+func (r *running) registers(change func(*session.ServiceConfig)) (*session.Service, error) {
+	GinkgoHelper()
+	m := &spec.Manifest{Service: "test", Version: "1.0.0", Endpoints: []spec.Endpoint{{
+		Method: http.MethodGet, Path: "/x", Handler: "X", Kind: spec.KindRaw, Status: 200, Stream: spec.StreamNone, Public: "a test",
+		Limits: spec.DefaultLimits,
+	}}}
+	manifest, err := m.Encode()
+	Expect(err).NotTo(HaveOccurred())
+	cfg := session.ServiceConfig{
+		Hello:    spec.Hello{Instance: spec.Instance{Service: "test", Version: "1.0.0", ID: fmt.Sprintf("i%d", ids.Add(1))}, Lease: 8},
+		Manifest: manifest,
+		Serve: func(in *session.Incoming) {
+			_ = in.Respond(&spec.Response{Status: 200, ContentLength: -1}, []byte("served"))
+		},
+	}
+	change(&cfg)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	link, err := transports.Dial(ctx, r.ListenAddrs()[0])
+	Expect(err).NotTo(HaveOccurred())
+	s, err := session.Open(ctx, link, cfg)
+	if err == nil {
+		DeferCleanup(s.Close)
+	}
+	return s, err
+}
+
+var ids atomic.Int64
+
+func withToken(token string) func(*session.ServiceConfig) {
+	return func(c *session.ServiceConfig) { c.Token = token }
+}
+
+func tokenFile(text string) string {
+	GinkgoHelper()
+	name := filepath.Join(GinkgoT().TempDir(), "tokens")
+	Expect(os.WriteFile(name, []byte(text), 0o600)).To(Succeed())
+	return name
+}
+
+func refusedWith(code spec.Code) func(error) bool {
+	return func(err error) bool {
+		var e *session.Error
+		return errors.As(err, &e) && e.Code == code
+	}
+}
+
+var _ = Describe("a gateway with tokens", func() {
+	It("takes on who knows one that is good for its name, and nobody else", func() {
+		log := gbytes.NewBuffer()
+		cfg := config(log)
+		cfg.Tokens = gateway.Tokens{File: tokenFile("# services\ntest " + token + "\n\nelse " + other + "\n"), Any: []string{"good-for-every-service"}}
+		r := run(cfg)
+		_, err := r.registers(withToken(token))
+		Expect(err).NotTo(HaveOccurred())
+		_, err = r.registers(withToken("good-for-every-service"))
+		Expect(err).NotTo(HaveOccurred())
+		_, err = r.registers(withToken(other))
+		Expect(err).To(Satisfy(refusedWith(spec.CodeUnauthorized)), "it is another service's")
+		_, err = r.registers(withToken(""))
+		Expect(err).To(Satisfy(refusedWith(spec.CodeUnauthorized)))
+		Expect(err).To(MatchError(ContainSubstring("STELLA_TOKEN")))
+		Eventually(log).WithTimeout(patience).Should(gbytes.Say("UNAUTHORIZED"))
+		Expect(string(log.Contents())).NotTo(ContainSubstring(token))
+		_, metrics := get("http://" + r.AdminAddr() + "/metrics")
+		Expect(metrics).To(ContainSubstring(`stella_gateway_registrations_refused_total{reason="unauthorized"} 2`))
+	})
+
+	It("reads them again when the file has changed, so that they can be replaced, and keeps the last good ones", func() {
+		log := gbytes.NewBuffer()
+		cfg := config(log)
+		file := tokenFile("* " + token + "\n")
+		cfg.Tokens.File = file
+		r := run(cfg)
+		_, err := r.registers(withToken(other))
+		Expect(err).To(HaveOccurred())
+		Expect(os.WriteFile(file, []byte("* "+token+"\n* "+other+"\n"), 0o600)).To(Succeed())
+		for _, good := range []string{token, other} {
+			_, err := r.registers(withToken(good))
+			Expect(err).NotTo(HaveOccurred())
+		}
+		Expect(os.WriteFile(file, []byte("nonsense\n"), 0o600)).To(Succeed())
+		_, err = r.registers(withToken(token))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(string(log.Contents())).To(ContainSubstring("tokens:1: expected SERVICE TOKEN"))
+		Expect(os.WriteFile(file, []byte("* "+other+"\n"), 0o600)).To(Succeed())
+		_, err = r.registers(withToken(token))
+		Expect(err).To(Satisfy(refusedWith(spec.CodeUnauthorized)))
+	})
+
+	It("is refused by a service with a token where it has none: it may be anybody", func() {
+		r := run(config(GinkgoWriter))
+		_, err := r.registers(withToken(token))
+		Expect(err).To(Satisfy(refusedWith(spec.CodeUnauthorized)))
+		Expect(err).To(MatchError(ContainSubstring("does not prove that it knows the token")))
+	})
+
+	It("may listen beyond loopback, and says that nothing is encrypted", func() {
+		log := gbytes.NewBuffer()
+		cfg := config(log)
+		cfg.Listen = []string{"tcp://0.0.0.0:0"}
+		cfg.Tokens.Any = []string{token}
+		g, err := gateway.New(cfg)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(g.Close()).To(Succeed())
+		Expect(string(log.Contents())).To(ContainSubstring("not encrypted"))
+	})
+
+	DescribeTable("is not made of", func(text, why string) {
+		cfg := config(GinkgoWriter)
+		cfg.Tokens.File = tokenFile(text)
+		_, err := gateway.New(cfg)
+		Expect(err).To(MatchError(gateway.ErrConfig))
+		Expect(err).To(MatchError(ContainSubstring(why)))
+	},
+		Entry("a file without any", "# none\n", "holds no token"),
+		Entry("a short one", "* short\n", "tokens:1: expected at least 16"),
+		Entry("a name that is none", "a/b "+token+"\n", "tokens:1: spec: service"),
+		Entry("more words", "\n* "+token+" x\n", "tokens:2: expected SERVICE TOKEN"),
+		Entry("a file that is too long", strings.Repeat("#\n", 40_000), "over 65536 bytes"),
+	)
+})
+
+var _ = Describe("a service that comes back", func() {
+	It("need not send a manifest that the gateway knows", func() {
+		r := run(config(GinkgoWriter))
+		slim := func(c *session.ServiceConfig) { c.Slim = true }
+		_, err := r.registers(slim)
+		Expect(err).NotTo(HaveOccurred())
+		Eventually(func() int { code, _ := get("http://" + r.HTTPAddr() + "/x"); return code }).WithTimeout(patience).Should(Equal(200))
+		for range 3 {
+			_, err := r.registers(slim)
+			Expect(err).NotTo(HaveOccurred())
+		}
+		Eventually(func() int { return len(r.Registry().Services()[0].Instances) }).WithTimeout(patience).Should(Equal(4))
+		_, err = r.registers(func(c *session.ServiceConfig) {
+			slim(c)
+			c.Hello.Instance.Service = "thief"
+		})
+		Expect(err).To(Satisfy(refusedWith(spec.CodeProtocol)))
+		Expect(err).To(MatchError(ContainSubstring("HELLO says thief")))
+	})
+
+	It("hears of the gateway's peers", func() {
+		cfg := config(GinkgoWriter)
+		cfg.Peers = []string{"tcp://127.0.0.1:5999"}
+		r := run(cfg)
+		s, err := r.registers(func(*session.ServiceConfig) {})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(s.Welcome().Gateways).To(Equal(cfg.Peers))
+	})
+})
+
+var _ = Describe("many services at once", func() {
+	It("are taken on at a limited rate, and those whose turn is far off are sent away and come back", func() {
+		const services, rate = 60, 20
+		cfg := config(GinkgoWriter)
+		cfg.AcceptRate = rate
+		r := run(cfg)
+		var mu sync.Mutex
+		var at []time.Time
+		var sentAway atomic.Int64
+		var wg sync.WaitGroup
+		for range services {
+			wg.Go(func() {
+				defer GinkgoRecover()
+				for {
+					_, err := r.registers(func(*session.ServiceConfig) {})
+					if err == nil {
+						mu.Lock()
+						at = append(at, time.Now())
+						mu.Unlock()
+						return
+					}
+					Expect(err).To(Satisfy(refusedWith(spec.CodeRefused)))
+					sentAway.Add(1)
+					<-time.After(300 * time.Millisecond)
+				}
+			})
+		}
+		wg.Wait()
+		slices.SortFunc(at, time.Time.Compare)
+		for i := range at {
+			within := slices.IndexFunc(at, func(t time.Time) bool { return t.Sub(at[i]) >= time.Second })
+			if within >= 0 {
+				Expect(within-i).To(BeNumerically("<=", rate+rate/10+2), "in the second from the %dth on", i)
+			}
+		}
+		Expect(sentAway.Load()).To(BeNumerically(">", 0))
+		_, metrics := get("http://" + r.AdminAddr() + "/metrics")
+		Expect(metrics).To(ContainSubstring(fmt.Sprintf(`stella_gateway_registrations_refused_total{reason="rate"} %d`, sentAway.Load())))
+	})
+})
