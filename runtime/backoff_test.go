@@ -64,15 +64,18 @@ func dials(t *testing.T, d time.Duration, answer func(transports.Link)) int {
 			t.Fatal(err)
 		}
 		r := &running{
-			settings:   &settings{instance: spec.Instance{Service: "test", Version: "1.0.0", ID: "x"}, log: slog.New(slog.DiscardHandler)},
+			settings: &settings{
+				instance: spec.Instance{Service: "test", Version: "1.0.0", ID: "x"}, maxAge: DefaultMaxAge, log: slog.New(slog.DiscardHandler),
+			},
 			dispatcher: newDispatcher(nil, slog.New(slog.DiscardHandler)), cut: t.Context(),
+			leases: &leases{total: 1}, peers: newPeers(nil, nil),
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), d)
 		defer cancel()
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			newConnection(r, gatewayURLs{u.String()}, 1).run(ctx)
+			newConnection(r, gatewayURLs{u.String()}, false).run(ctx)
 		}()
 		for {
 			link, err := accept(ctx, ln)
@@ -109,6 +112,15 @@ func TestConnectionWaitsLongestForAGatewayThatRefuses(t *testing.T) {
 		gomega.NewWithT(t).Expect(err).To(gomega.HaveOccurred())
 	})
 	gomega.NewWithT(t).Expect(n).To(gomega.And(gomega.BeNumerically(">", 20), gomega.BeNumerically("<", 90)))
+}
+
+func TestConnectionComesBackSoonToAGatewayThatTakesNoMoreOnForNow(t *testing.T) {
+	busy := session.GatewayConfig{Admit: func(*spec.Hello, []byte) error { return &session.Error{Code: spec.CodeRefused, Reason: "in a moment"} }}
+	n := dials(t, 10*time.Minute, func(link transports.Link) {
+		_, err := session.Accept(context.Background(), link, busy)
+		gomega.NewWithT(t).Expect(err).To(gomega.HaveOccurred())
+	})
+	gomega.NewWithT(t).Expect(n).To(gomega.And(gomega.BeNumerically(">", 150), gomega.BeNumerically("<", 400)))
 }
 
 func TestConnectionForgetsFailuresOnceASessionHasLived(t *testing.T) {

@@ -23,6 +23,9 @@ const (
 	EnvRegion     = "STELLA_REGION"      // the region the service runs in
 	EnvInstanceID = "STELLA_INSTANCE_ID" // this process among those of its service; random unless set
 	EnvLease      = "STELLA_LEASE"       // calls taken on at once, over all gateways
+	EnvToken      = "STELLA_TOKEN"       // proves the right to the service's name; of several, separated by commas, the first
+	EnvMaxAge     = "STELLA_MAX_AGE"     // how old a session gets before it is replaced, such as 1h
+	EnvMemory     = "STELLA_MEMORY"      // bytes of request bodies that are held at most, such as 256MiB
 	EnvGrace      = "STELLA_GRACE"       // how long open calls may go on while the service drains, such as 25s
 )
 
@@ -31,7 +34,15 @@ const (
 	DefaultGateway = "tcp://127.0.0.1:5100"
 	DefaultLease   = 1024
 	DefaultGrace   = 25 * time.Second
+	DefaultMaxAge  = time.Hour
+	DefaultMemory  = "256MiB"
 )
+
+// minMaxAge is the least time between two sessions with one gateway: more often, and a service would do little else.
+const minMaxAge = 100 * time.Millisecond
+
+// minToken is the least length of a token, in bytes; the gateway has the same.
+const minToken = 16
 
 // config is what New was given.
 type config struct {
@@ -46,8 +57,12 @@ type settings struct {
 	gateways []gatewayURLs
 	instance spec.Instance
 	lease    int
-	grace    time.Duration
-	log      *slog.Logger
+	token    string
+	maxAge   time.Duration
+
+	maxMemory int64
+	grace     time.Duration
+	log       *slog.Logger
 }
 
 // gatewayURLs are the ways to one gateway, in the order to try them.
@@ -102,6 +117,26 @@ func (c *config) settings(service, version string) (*settings, error) {
 		}
 		return nil
 	})
+	resolve(EnvToken, "", func(v string) error {
+		s.token, _, _ = strings.Cut(v, ",")
+		for i, token := range strings.Split(v, ",") { // never part of an error: it is a secret
+			if v != "" && (len(token) < minToken || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })) {
+				return fmt.Errorf("token %d: expected at least %d printable characters without spaces", i+1, minToken)
+			}
+		}
+		return nil
+	})
+	resolve(EnvMaxAge, DefaultMaxAge.String(), func(v string) (err error) {
+		s.maxAge, err = time.ParseDuration(v)
+		if err != nil || s.maxAge < minMaxAge {
+			return fmt.Errorf("%q, expected a duration of at least %v, such as %v", v, minMaxAge, DefaultMaxAge)
+		}
+		return nil
+	})
+	resolve(EnvMemory, DefaultMemory, func(v string) (err error) {
+		s.maxMemory, err = spec.ParseSize(v)
+		return err
+	})
 	if s.lease < len(s.gateways) && len(errs) == 0 {
 		errs = append(errs, fmt.Errorf("stella: %s: %d calls are not one for each of %d gateways", EnvLease, s.lease, len(s.gateways)))
 	}
@@ -139,13 +174,3 @@ func checkInstance(i spec.Instance) error {
 }
 
 func formatInt(n int) string { return strconv.Itoa(n) }
-
-// share is the part of the lease that the gateway of this index gets: the shares add up to the lease.
-func (s *settings) share(gateway int) int {
-	n := len(s.gateways)
-	share := s.lease / n
-	if gateway < s.lease%n {
-		share++
-	}
-	return share
-}

@@ -14,25 +14,35 @@ import (
 	"github.com/stella-ops/router/transports/session"
 )
 
-// dialTimeout bounds one attempt to reach a gateway by one of its URLs.
-const dialTimeout = 10 * time.Second
+const (
+	// dialTimeout bounds one attempt to reach a gateway by one of its URLs.
+	dialTimeout = 10 * time.Second
+	// takeover bounds the wait for a gateway to say that a session has been superseded, which is when its successor is
+	// called. The old one goes on until then.
+	takeover = 5 * time.Second
+	// Bounds of the wait before a better way to a gateway is tried again.
+	betterAfter, betterAtMost = 5 * time.Second, 60 * time.Second
+)
 
-// connection keeps one session with one gateway. A gateway that says it goes away keeps the calls that are open; the
-// connection looks for its successor meanwhile.
+// connection keeps one session with one gateway, and its share of the lease while it has one. It replaces a session
+// before that gets too old or runs out of stream ids, and when a better way to the gateway is there again: the new one
+// is open before the old one takes its leave, so that no call is lost. A gateway that says it goes away keeps the calls
+// that are open; the connection looks for its successor meanwhile.
 type connection struct {
 	*running
 
 	gateway gatewayURLs
-	lease   int
+	learned bool // from another gateway, and forgotten when none names it any more
 	log     *slog.Logger
 
 	backoff  backoff
 	reported string         // the last failure that was logged as a warning
-	leaving  sync.WaitGroup // sessions whose gateway drains
+	taken    bool           // the gateway has taken the manifest: it may know it still
+	leaving  sync.WaitGroup // sessions that drain
 }
 
-func newConnection(r *running, gateway gatewayURLs, lease int) *connection {
-	return &connection{running: r, gateway: gateway, lease: lease, log: r.log.With("gateway", gateway.String())}
+func newConnection(r *running, gateway gatewayURLs, learned bool) *connection {
+	return &connection{running: r, gateway: gateway, learned: learned, log: r.log.With("gateway", gateway.String())}
 }
 
 // run dials, serves and dials again until ctx ends. Then it drains, and returns when no session is left.
@@ -40,44 +50,124 @@ func (c *connection) run(ctx context.Context) {
 	defer c.leaving.Wait()
 	for ctx.Err() == nil {
 		wait := c.backoff.next(c.attempt(ctx))
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
+		if c.learned && c.peers.forget(c.gateway[0]) {
+			c.log.Info("stella: gateway forgotten, since no other names it any more")
+			return
 		}
-		timer.Stop()
+		pause(ctx, wait)
 	}
 }
 
-// attempt opens a session and serves it to its end. It reports whether the gateway refused it.
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// attempt opens a session and serves it, and those that replace it, to the end. It reports whether the gateway refused.
 func (c *connection) attempt(ctx context.Context) (refused bool) {
-	s, err := c.open(ctx)
+	s, err := c.open(ctx, c.gateway, nil, "")
 	if err != nil {
 		if ctx.Err() == nil {
 			c.report("stella: gateway not connected", err)
 		}
-		var e *session.Error
-		return errors.As(err, &e) && e.Remote
+		return refuses(err)
 	}
 	c.reported = ""
-	w := s.Welcome()
-	c.log.Info("stella: connected", "node", w.Node, "remote", s.Remote(), "instance", c.instance.ID, "endpoints", len(c.dispatcher.routes))
+	s.lease.bind(s.SetLease)
 	since := time.Now()
-	select {
-	case <-ctx.Done():
-		c.drain(s)
-		return false
-	case <-s.leaving:
-		c.log.Info("stella: gateway drains")
-		c.leaving.Go(func() { c.drain(s) })
-	case <-s.Done():
-		c.report("stella: connection lost", s.Err())
-		_ = s.Close() // waits for the session's goroutines
-	}
+	refused = c.serve(ctx, s)
+	c.peers.unname(c)
 	if time.Since(since) >= lived {
 		c.backoff.reset()
+		return false
 	}
-	return false
+	return refused
+}
+
+// refuses reports whether it takes a person to change what a gateway has refused for.
+func refuses(err error) bool {
+	var e *session.Error
+	if !errors.As(err, &e) || !e.Remote {
+		return errors.As(err, &e) && e.Code == spec.CodeUnauthorized // it does not know our token
+	}
+	return e.Code != spec.CodeRefused && e.Code != spec.CodeShutdown && e.Code != spec.CodeNoError
+}
+
+// serve serves a session, and those that replace it, until there is none or ctx ends.
+func (c *connection) serve(ctx context.Context, s *served) (refused bool) {
+	r := newRenewal(c, s)
+	defer r.stop()
+	for {
+		select {
+		case <-ctx.Done():
+			s.lease.free()
+			c.part(r.next)
+			c.drain(s)
+			return false
+		case <-s.leaving:
+			if r.next == nil {
+				c.log.Info("stella: gateway drains")
+				s.lease.free()
+				c.part(s)
+				return false
+			}
+			s = c.takeOver(s, r)
+		case <-s.Done():
+			if r.next == nil {
+				s.lease.free()
+				c.report("stella: connection lost", s.Err())
+				_ = s.Close() // waits for the session's goroutines
+				return refuses(s.Err())
+			}
+			s = c.takeOver(s, r)
+		case <-r.confirm.C: // the gateway does not say so
+			s = c.takeOver(s, r)
+		case <-r.next.ended():
+			c.log.Debug("stella: the session that was to replace another was refused", "error", r.next.Err())
+			c.part(r.next)
+			r.failed()
+		case <-s.renew:
+			r.due()
+		case <-r.age.C:
+			r.begin(c.successor(ctx, s, c.gateway, "its age, or the end of its stream ids"))
+		case <-r.better.C:
+			r.begin(c.successor(ctx, s, c.gateway[:s.way], "a better way to the gateway"))
+		}
+	}
+}
+
+// successor opens a session by one of the ways that is to supersede another, which goes on meanwhile. It is nil if there
+// is none to be had.
+func (c *connection) successor(ctx context.Context, old *served, ways gatewayURLs, why string) *served {
+	next, err := c.open(ctx, ways, old.lease, old.Welcome().Secret)
+	if err != nil {
+		c.log.Debug("stella: session not replaced", "because of", why, "error", err)
+		return nil
+	}
+	c.log.Debug("stella: session to be replaced", "because of", why)
+	return next
+}
+
+// takeOver lets the successor take the place of a session, which drains: the gateway has made the successor known.
+func (c *connection) takeOver(old *served, r *renewal) *served {
+	next := r.next
+	next.lease.bind(next.SetLease)
+	r.renewed(next)
+	c.log.Info("stella: session replaced", "remote", next.Remote())
+	c.part(old)
+	return next
+}
+
+// part drains a session, if there is one, while the connection goes on.
+func (c *connection) part(s *served) {
+	if s != nil {
+		c.leaving.Go(func() { c.drain(s) })
+	}
 }
 
 // report logs a failure: as a warning when it is news.
@@ -103,15 +193,29 @@ func (c *connection) drain(s *served) {
 type served struct {
 	*session.Service
 
-	leaving chan struct{} // closed when the gateway drains
+	lease   *lease
+	way     int           // by which of the gateway's URLs
+	leaving chan struct{} // closed when the gateway drains, or another session has taken this one's place
+	renew   chan struct{} // one: its stream ids come to their end
 }
 
-// open tries the ways to the gateway in their order. Its error tells what was wrong with each.
-func (c *connection) open(ctx context.Context) (*served, error) {
+// ended is closed when a session is dead; that of none is never.
+func (s *served) ended() <-chan struct{} {
+	if s == nil {
+		return nil
+	}
+	return s.Done()
+}
+
+// open tries ways to the gateway in their order. The session takes over a lease, if there is one, and the place of the
+// session whose secret is given. Its error tells what was wrong with each way.
+func (c *connection) open(ctx context.Context, ways gatewayURLs, l *lease, supersedes string) (*served, error) {
 	var errs []error
-	for _, raw := range c.gateway {
-		s, err := c.openOne(ctx, raw)
+	for i, raw := range ways {
+		s, err := c.openOne(ctx, raw, l, supersedes)
 		if err == nil {
+			s.way = i
+			c.welcomed(s, raw)
 			return s, nil
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", raw, err))
@@ -122,33 +226,55 @@ func (c *connection) open(ctx context.Context) (*served, error) {
 	return nil, errors.Join(errs...)
 }
 
-func (c *connection) openOne(ctx context.Context, raw string) (*served, error) {
+// welcomed notes that a session is open.
+func (c *connection) welcomed(s *served, way string) {
+	w := s.Welcome()
+	c.taken = true
+	c.peers.name(c, way, w.Gateways)
+	c.log.Info("stella: connected", "node", w.Node, "remote", s.Remote(), "instance", c.instance.ID, "endpoints", len(c.dispatcher.routes))
+}
+
+func (c *connection) openOne(ctx context.Context, raw string, l *lease, supersedes string) (*served, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	link, err := transports.Dial(ctx, raw)
 	if err != nil {
 		return nil, err
 	}
-	var once sync.Once
-	leaving := make(chan struct{})
+	own := l == nil
+	if own { // only now, so that a gateway that cannot be reached takes nothing from the others
+		l = c.leases.take()
+	}
+	s := &served{lease: l, leaving: make(chan struct{}), renew: make(chan struct{}, 1)}
+	leave := sync.OnceFunc(func() { close(s.leaving) })
 	counts := new(tally)
 	var opened atomic.Pointer[session.Service] // the first heartbeat may come before Open returns
-	s, err := session.Open(ctx, link, session.ServiceConfig{
-		Hello:    spec.Hello{Instance: c.instance, Lease: c.lease},
-		Manifest: c.manifest,
-		Serve:    func(in *session.Incoming) { c.dispatcher.serve(in, counts) },
+	s.Service, err = session.Open(ctx, link, session.ServiceConfig{
+		Hello:    spec.Hello{Instance: c.instance, Lease: max(l.calls(), 1), Supersedes: supersedes},
+		Manifest: c.manifest, Slim: c.taken, Token: c.token,
+		Limits: session.Limits{Shared: c.memory},
+		Serve:  func(in *session.Incoming) { c.dispatcher.serve(in, counts) },
 		Heartbeat: func() spec.Heartbeat {
-			hb := spec.Heartbeat{Status: spec.StatusReady, Lease: c.lease, ErrorPermille: counts.permille()}
+			hb := spec.Heartbeat{Status: spec.StatusReady, ErrorPermille: counts.permille()}
 			if s := opened.Load(); s != nil {
 				hb.InFlight = s.InFlight()
 			}
 			return hb
 		},
-		GoAway: func(spec.Code, string) { once.Do(func() { close(leaving) }) },
+		GoAway: func(spec.Code, string) { leave() },
+		Renew: func() {
+			select {
+			case s.renew <- struct{}{}:
+			default:
+			}
+		},
 	})
 	if err != nil {
+		if own {
+			l.free()
+		}
 		return nil, err
 	}
-	opened.Store(s)
-	return &served{Service: s, leaving: leaving}, nil
+	opened.Store(s.Service)
+	return s, nil
 }

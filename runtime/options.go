@@ -2,6 +2,7 @@ package stella
 
 import (
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -36,6 +37,24 @@ func WithInstanceID(id string) Part {
 // WithLease bounds the calls that the service takes on at once, over all its gateways. STELLA_LEASE goes before it.
 func WithLease(calls int) Part {
 	return option(func(c *config) { c.defaults[EnvLease] = formatInt(calls) })
+}
+
+// WithToken proves the right to the service's name to gateways that ask. A gateway that does not prove in turn that it
+// knows the token is refused. STELLA_TOKEN goes before it, and is the better place for a secret.
+func WithToken(token string) Part {
+	return option(func(c *config) { c.defaults[EnvToken] = token })
+}
+
+// WithMaxAge bounds the age of a session: it is replaced before, without a gap, give or take a fifth. STELLA_MAX_AGE goes
+// before it.
+func WithMaxAge(d time.Duration) Part {
+	return option(func(c *config) { c.defaults[EnvMaxAge] = d.String() })
+}
+
+// WithMemory bounds the bytes of request bodies that have come and not been read yet, over all sessions. When they are
+// spent, the call whose handler has stalled for longest is ended. STELLA_MEMORY goes before it.
+func WithMemory(bytes int64) Part {
+	return option(func(c *config) { c.defaults[EnvMemory] = strconv.FormatInt(bytes, 10) + "B" })
 }
 
 // WithGrace bounds how long open calls may go on once the service drains. STELLA_GRACE goes before it.

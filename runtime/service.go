@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports/session"
 	_ "github.com/stella-ops/router/transports/tcp" // the default gateway's transport
 )
 
@@ -71,6 +72,9 @@ type running struct {
 
 	manifest   []byte
 	dispatcher *dispatcher
+	leases     *leases
+	peers      *peers
+	memory     *session.Memory
 	cut        context.Context //nolint:containedctx // ends when open calls get no more time
 }
 
@@ -83,8 +87,12 @@ func (r *running) run(ctx context.Context, signals <-chan os.Signal) error {
 	r.cut = cut
 
 	var wg sync.WaitGroup
-	for i, urls := range r.gateways {
-		wg.Go(func() { newConnection(r, urls, r.share(i)).run(serving) })
+	r.leases, r.memory = &leases{total: r.lease}, session.NewMemory(r.maxMemory)
+	r.peers = newPeers(r.gateways, func(way string) { // called by a connection, which is one that is waited for
+		wg.Go(func() { newConnection(r, gatewayURLs{way}, true).run(serving) })
+	})
+	for _, urls := range r.gateways {
+		wg.Go(func() { newConnection(r, urls, false).run(serving) })
 	}
 	closed := make(chan struct{})
 	go func() {

@@ -142,7 +142,7 @@ var _ = Describe("Run", func() {
 		m, e := service(public("GET", "/a", nothing))
 		run(m, e, stella.WithGateways(one.url, two.url), stella.WithLease(9))
 		a, b := one.connected(), two.connected()
-		Expect([]int{a.Hello().Lease, b.Hello().Lease}).To(ConsistOf(5, 4))
+		Eventually(func() []int { return []int{a.Lease(), b.Lease()} }).WithTimeout(patience).Should(ConsistOf(5, 4))
 		Expect(a.Hello().Instance).To(Equal(b.Hello().Instance))
 		Expect(send(a, request{}).Status).To(Equal(200))
 		Expect(send(b, request{}).Status).To(Equal(200))

@@ -91,6 +91,9 @@ type gateway struct {
 	goaways  chan spec.Code
 	interval time.Duration // between heartbeats
 	refuse   func(*spec.Hello) error
+	known    func(digest string) bool
+	tokens   func(service string) []string
+	gateways []string // that WELCOME names
 }
 
 // listen starts a gateway that ends with the spec.
@@ -122,7 +125,8 @@ func (g *gateway) accept(ln transports.Listener) {
 			return
 		}
 		s, err := session.Accept(context.Background(), link, session.GatewayConfig{
-			Welcome: spec.Welcome{Node: "node", HeartbeatMS: g.interval.Milliseconds()},
+			Welcome: spec.Welcome{Node: "node", HeartbeatMS: g.interval.Milliseconds(), Gateways: g.gateways},
+			Known:   g.known, Tokens: g.tokens,
 			Admit: func(h *spec.Hello, _ []byte) error {
 				if g.refuse == nil {
 					return nil

@@ -11,13 +11,14 @@ import (
 const prefix = "STELLA_"
 
 // variables are those that a service reads.
-var variables = []string{EnvGateways, EnvRegion, EnvInstanceID, EnvLease, EnvGrace}
+var variables = []string{EnvGateways, EnvRegion, EnvInstanceID, EnvLease, EnvToken, EnvMaxAge, EnvMemory, EnvGrace}
 
 // gatewayVariables are those that only a gateway reads (gateway/cmd/stella-gateway has them): services and gateways
 // often share an environment.
 var gatewayVariables = []string{
 	"STELLA_HTTP", "STELLA_LISTEN", "STELLA_ADMIN", "STELLA_NODE", "STELLA_RETAIN", "STELLA_LOG_LEVEL",
 	"STELLA_DEV", "STELLA_DEV_TOKEN_FILE", "STELLA_DEV_KEY",
+	"STELLA_TOKEN_FILE", "STELLA_OWNERS", "STELLA_PEERS", "STELLA_ACCEPT_RATE", "STELLA_DRAIN_DELAY",
 }
 
 // warnOfUnknown logs every variable of the environment that looks like Stella's and is not: it is most often a known
