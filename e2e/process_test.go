@@ -102,6 +102,9 @@ func gatewayProcess(s *stack) program {
 	if s.settings.retain != 0 {
 		args = append(args, "--retain", s.settings.retain.String())
 	}
+	if s.settings.drainDelay != 0 {
+		args = append(args, "--drain-delay", s.settings.drainDelay.String())
+	}
 	s.settings.stall = edge.DefaultStall
 	p := start("gateway", nil, binary("stella-gateway"), args...)
 	p.goroutines = func() int {

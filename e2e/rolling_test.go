@@ -52,13 +52,13 @@ func startFleet(gateways int) *fleet {
 }
 
 // instance starts one instance, and waits until every gateway that is ready routes to it.
-func (f *fleet) instance(id string) *process {
+func (f *fleet) instance(id string, env ...string) *process {
 	GinkgoHelper()
 	urls := make([]string, len(f.gateways))
 	for i, s := range f.gateways {
 		urls[i] = s.listen
 	}
-	p := start(id, []string{"STELLA_GATEWAYS=" + strings.Join(urls, ","), "STELLA_INSTANCE_ID=" + id, fixture.EnvLedger + "=" + f.ledger},
+	p := start(id, append(env, "STELLA_GATEWAYS="+strings.Join(urls, ","), "STELLA_INSTANCE_ID="+id, fixture.EnvLedger+"="+f.ledger),
 		filepath.Join(scratch, "fixture"))
 	for _, s := range f.gateways {
 		if !s.gateway.ended() {
@@ -194,6 +194,15 @@ var _ = Describe("a fleet under load", func() {
 					instances[i] = f.instance(fmt.Sprintf("i%d-%d", i, round+1))
 				}
 			}
+		})
+		f.settled()
+	})
+
+	It("loses no call while its only instance renews its session several times a second", func() {
+		f := startFleet(1)
+		p := f.instance("i0", "STELLA_MAX_AGE=150ms")
+		f.under(func() {
+			Eventually(func() int { return strings.Count(p.log(), "session replaced") }).Should(BeNumerically(">", 15))
 		})
 		f.settled()
 	})
