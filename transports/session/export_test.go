@@ -34,13 +34,13 @@ func (g *Gateway) Books() Books { return g.books(g.cfg.Welcome.SessionWindow) }
 // Books tells what the service's accounts say.
 func (s *Service) Books() Books { return s.books(s.cfg.Hello.SessionWindow) }
 
-// Leave makes n bytes what the service may still send before it overruns the session.
-func (g *Gateway) Leave(n int64) { g.account.leave(n) }
+// Spare makes n bytes what the service may still send before it overruns the session.
+func (g *Gateway) Spare(n int64) { g.account.spare(n) }
 
-// Leave makes n bytes what the gateway may still send before it overruns the session.
-func (s *Service) Leave(n int64) { s.account.leave(n) }
+// Spare makes n bytes what the gateway may still send before it overruns the session.
+func (s *Service) Spare(n int64) { s.account.spare(n) }
 
-func (a *account) leave(n int64) {
+func (a *account) spare(n int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.credit = n

@@ -38,13 +38,17 @@ func rawService(lease int, change ...func(*session.GatewayConfig)) (*session.Gat
 }
 
 // rawGateway plays a gateway by hand.
-func rawGateway(serve func(*session.Incoming)) (*session.Service, transports.Link) {
+func rawGateway(serve func(*session.Incoming), change ...func(*session.ServiceConfig)) (*session.Service, transports.Link) {
 	GinkgoHelper()
 	link, slink := inmemory.Pipe()
 	welcome, err := spec.Canonical(plainWelcome())
 	Expect(err).NotTo(HaveOccurred())
 	write(link, transports.NewControl(spec.TypeWelcome, 0, 0, welcome))
-	s, err := session.Open(context.Background(), slink, session.ServiceConfig{Hello: plainHello(), Manifest: []byte("m"), Serve: serve})
+	cfg := session.ServiceConfig{Hello: plainHello(), Manifest: []byte("m"), Serve: serve}
+	for _, f := range change {
+		f(&cfg)
+	}
+	s, err := session.Open(context.Background(), slink, cfg)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(read(link).Header().Type).To(Equal(spec.TypeHello))
 	DeferCleanup(func() {
