@@ -48,3 +48,6 @@ func (a *account) spare(n int64) {
 
 // Slots is how much of the lease the service takes for taken.
 func (s *Service) Slots() int64 { return s.slots.Load() }
+
+// Events is how many answers or failures wait for Head.
+func (c *Call) Events() int { return len(c.head) }

@@ -41,6 +41,12 @@ func rawService(lease int, change ...func(*session.GatewayConfig)) (*session.Gat
 func rawGateway(serve func(*session.Incoming), change ...func(*session.ServiceConfig)) (*session.Service, transports.Link) {
 	GinkgoHelper()
 	link, slink := inmemory.Pipe()
+	return rawGatewayOn(link, slink, serve, change...), link
+}
+
+// rawGatewayOn does so on a given link.
+func rawGatewayOn(link, slink transports.Link, serve func(*session.Incoming), change ...func(*session.ServiceConfig)) *session.Service {
+	GinkgoHelper()
 	welcome, err := spec.Canonical(plainWelcome())
 	Expect(err).NotTo(HaveOccurred())
 	write(link, transports.NewControl(spec.TypeWelcome, 0, 0, welcome))
@@ -55,7 +61,7 @@ func rawGateway(serve func(*session.Incoming), change ...func(*session.ServiceCo
 		Expect(s.Close()).To(Succeed())
 		Expect(link.Close()).To(Succeed())
 	})
-	return s, link
+	return s
 }
 
 // nonce is the one of sessions that are opened by hand.
