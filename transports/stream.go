@@ -143,33 +143,40 @@ func (l *streamLink) WriteFrames(batch []*Frame) error {
 	return l.writeVec(l.vec)
 }
 
-// write writes b whole. Each deadline that passes with some progress is extended.
+// write writes b whole.
 func (l *streamLink) write(b []byte) error {
-	for {
-		if err := l.conn.SetWriteDeadline(time.Now().Add(spec.WriteStall)); err != nil {
-			return err
-		}
+	return l.patiently(func() (int64, error) {
 		n, err := l.conn.Write(b)
-		if err == nil {
-			return nil
-		}
-		if n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return err
-		}
 		b = b[n:]
-	}
+		return int64(n), err
+	})
 }
 
 func (l *streamLink) writeVec(vec net.Buffers) error {
-	for {
-		if err := l.conn.SetWriteDeadline(time.Now().Add(spec.WriteStall)); err != nil {
+	return l.patiently(func() (int64, error) {
+		return vec.WriteTo(l.conn) // consumes what it has written
+	})
+}
+
+// writeStep is how often a write that waits is looked at for progress.
+const writeStep = spec.WriteStall / 10
+
+// patiently calls write, which goes on where it was, until all is written, or nothing was for [spec.WriteStall]. A write
+// that stalls half way is found out a step later at most.
+func (l *streamLink) patiently(write func() (int64, error)) error {
+	progress := time.Now()
+	for now := progress; ; now = time.Now() {
+		if err := l.conn.SetWriteDeadline(now.Add(writeStep)); err != nil {
 			return err
 		}
-		n, err := vec.WriteTo(l.conn) // consumes what it has written
-		if err == nil {
-			return nil
+		n, err := write()
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
 		}
-		if n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if now = time.Now(); n > 0 {
+			progress = now
+		}
+		if now.Sub(progress) >= spec.WriteStall {
 			return err
 		}
 	}

@@ -131,3 +131,35 @@ func TestWriteStall(t *testing.T) {
 		})
 	}
 }
+
+// TestWriteStallHalfWay holds that what a write has moved before it stalled gives it little more time.
+func TestWriteStallHalfWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		done := openStream(near)
+		if _, err := io.ReadFull(far, make([]byte, 12)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := far.Write(preamble(1, 1)); err != nil {
+			t.Fatal(err)
+		}
+		o := <-done
+		if o.err != nil {
+			t.Fatal(o.err)
+		}
+		begin := time.Now()
+		go func() {
+			time.Sleep(spec.WriteStall / 4)
+			_, _ = far.Read(make([]byte, 1000))
+		}()
+		err := o.link.WriteFrames([]*transports.Frame{newFrame(spec.TypeRequestStreamData, 0, 2, 0, "", string(make([]byte, 5000)))})
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("error is %v, expected a deadline", err)
+		}
+		if took, least := time.Since(begin)-spec.WriteStall/4, spec.WriteStall; took < least || took > least+spec.WriteStall/10 {
+			t.Errorf("took %v from the last progress, expected %v, and no more than a tenth beyond", took, least)
+		}
+		_ = o.link.Close()
+		_ = far.Close()
+	})
+}

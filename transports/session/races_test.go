@@ -140,11 +140,12 @@ func (t *tap) verdict(calls int64) (overtaken int, err error) {
 }
 
 // unordered is a link that keeps no order. Its gateway writes CANCEL first, and holds some requests back until it writes
-// the next time.
+// the next time, or a millisecond has passed.
 type unordered struct {
 	transports.Link
 
 	random *rand.Rand // nil at the service
+	mu     sync.Mutex
 	held   []*transports.Frame
 	out    []*transports.Frame
 }
@@ -159,6 +160,8 @@ func (u *unordered) WriteFrames(batch []*transports.Frame) error {
 	if u.random == nil {
 		return u.Link.WriteFrames(batch)
 	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	var held []*transports.Frame
 	u.out = u.out[:0]
 	for _, f := range batch {
@@ -176,8 +179,17 @@ func (u *unordered) WriteFrames(batch []*transports.Frame) error {
 			u.out = append(u.out, f)
 		}
 	}
-	u.held = held
+	if u.held = held; len(held) > 0 {
+		time.AfterFunc(time.Millisecond, u.flush)
+	}
 	return u.Link.WriteFrames(u.out)
+}
+
+func (u *unordered) flush() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	_ = u.Link.WriteFrames(u.held)
+	u.held = nil
 }
 
 // The ways in which a call and its end can cross.
@@ -252,6 +264,8 @@ func (r *racers) call(i int, random *rand.Rand) error {
 	}
 	r.begun.Add(1)
 	defer c.Close()
+	var others sync.WaitGroup // who cancel it, too
+	defer others.Wait()
 	if kind == crossUpload || kind == crossEarly {
 		for range random.IntN(4) {
 			n, err := c.Acquire(300)
@@ -271,7 +285,7 @@ func (r *racers) call(i int, random *rand.Rand) error {
 	case 0:
 		c.Cancel(spec.CodeClientGone)
 	case 1:
-		go c.Cancel(spec.CodeClientGone)
+		others.Go(func() { c.Cancel(spec.CodeClientGone) })
 	case 2:
 		cancel()
 	default:
@@ -297,7 +311,7 @@ func (r *racers) call(i int, random *rand.Rand) error {
 			f.Release()
 			c.Consumed(n)
 			if random.IntN(3) == 0 {
-				go c.Cancel(spec.CodeClientGone)
+				others.Go(func() { c.Cancel(spec.CodeClientGone) })
 			}
 		}
 	}
