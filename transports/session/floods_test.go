@@ -212,7 +212,7 @@ var _ = Describe("Traffic that is heavy and legitimate", func() {
 				got := 0
 				for {
 					f, err := c.Next(context.Background(), patience)
-					if err == io.EOF && got == size {
+					if errors.Is(err, io.EOF) && got == size {
 						return
 					}
 					if err != nil {

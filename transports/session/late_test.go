@@ -1,10 +1,13 @@
 package session_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,22 +20,30 @@ import (
 	"github.com/stella-ops/router/transports/session"
 )
 
-// pattern is what a body has at an offset.
-func pattern(offset int) byte { return byte(uint32(offset) * 2654435761 >> 13) }
+// pattern is what bodies have at every offset that is a multiple of its length, which is a prime.
+var pattern = func() []byte {
+	b := make([]byte, 524_287)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(b)
+	return b
+}()
 
 // fill writes the body from offset on into b.
 func fill(b []byte, offset int) {
-	for i := range b {
-		b[i] = pattern(offset + i)
+	for len(b) > 0 {
+		n := copy(b, pattern[offset%len(pattern):])
+		b, offset = b[n:], offset+n
 	}
 }
 
-// check says where b is not the body from offset on.
+// check says whether b is the body from offset on.
 func check(b []byte, offset int) error {
-	for i := range b {
-		if b[i] != pattern(offset+i) {
-			return fmt.Errorf("byte %d is another than was sent", offset+i)
+	for len(b) > 0 {
+		want := pattern[offset%len(pattern):]
+		want = want[:min(len(want), len(b))]
+		if !bytes.Equal(b[:len(want)], want) {
+			return fmt.Errorf("the bytes from %d on are others than were sent", offset)
 		}
+		b, offset = b[len(want):], offset+len(want)
 	}
 	return nil
 }
@@ -55,7 +66,7 @@ func exchange(size int, later time.Duration, glink, slink transports.Link) (err 
 				if bad := check(buf[:n], got); bad != nil {
 					err = bad
 				}
-				if got += n; err == io.EOF && got == size {
+				if got += n; errors.Is(err, io.EOF) && got == size {
 					err = nil
 				} else if err == nil {
 					continue
@@ -84,7 +95,7 @@ func exchange(size int, later time.Duration, glink, slink transports.Link) (err 
 		errs := make(chan error, 3*calls)
 		for range calls {
 			size := size / calls
-			f, meta := request(fmt.Sprint(size), -1)
+			f, meta := request(strconv.Itoa(size), -1)
 			c, err := g.Start(f, meta, spec.FlagInlineBody, 0)
 			if err != nil {
 				return err
@@ -114,7 +125,7 @@ func exchange(size int, later time.Duration, glink, slink transports.Link) (err 
 				got := 0
 				for {
 					f, err := c.Next(context.Background(), time.Minute)
-					if err == io.EOF && got == size {
+					if errors.Is(err, io.EOF) && got == size {
 						return
 					}
 					if err != nil {
@@ -224,7 +235,7 @@ var _ = Describe("A session whose stream ids come to their end", func() {
 // callSomewhere makes a call on the session that is there, and again where it was refused, until it is answered.
 func callSomewhere(current *atomic.Pointer[session.Gateway], n int) error {
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		c, err := tryStart(current.Load(), fmt.Sprint(n), patience)
+		c, err := tryStart(current.Load(), strconv.Itoa(n), patience)
 		if errors.Is(err, session.ErrRefused) {
 			<-time.After(time.Millisecond)
 			continue
@@ -234,7 +245,7 @@ func callSomewhere(current *atomic.Pointer[session.Gateway], n int) error {
 		}
 		f, err := c.Head(context.Background())
 		if err == nil {
-			if got := string(f.Body()); got != fmt.Sprint(n) {
+			if got := string(f.Body()); got != strconv.Itoa(n) {
 				err = fmt.Errorf("call %d was answered %q", n, got)
 			}
 			f.Release()

@@ -60,7 +60,7 @@ func (n *narrow) of(beyond, last int) map[uint32]int64 {
 }
 
 // measured is the time in which streams are measured, and the one before that in which windows are filled.
-const measured = 4 * time.Second
+const measured = 2 * time.Second
 
 // share is what each of the active streams of a crowd moves, in order, once those that have stalled have filled
 // their windows. Afterwards it cancels those, and then all, and looks at the books.

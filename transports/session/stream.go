@@ -199,6 +199,7 @@ func (st *stream) room(p pressure) int64 {
 		target = r.start
 	case scarce:
 		target = max(r.start/4, 1)
+	default:
 	}
 	give := target - r.credit - r.held
 	if give <= 0 || give < target/4 {
