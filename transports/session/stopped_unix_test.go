@@ -116,9 +116,7 @@ func TestStoppedPeer(t *testing.T) {
 			c.Close()
 			if took := time.Since(began); !haveCode(spec.CodeDeadline)(err) || took > stoppedTimeout+stoppedSlack {
 				late.Add(1)
-				if !errors.Is(err, session.ErrClosed) {
-					t.Errorf("a call ended after %v with %v", took, err)
-				}
+				t.Logf("a call ended after %v with %v", took, err)
 			}
 		})
 		return nil
@@ -135,7 +133,7 @@ func TestStoppedPeer(t *testing.T) {
 			}
 		})
 	}
-	for range cap(refusals) - 1 { // one of them may be writing
+	for range cap(refusals) {
 		if err := <-refusals; !errors.Is(err, session.ErrRefused) || g.Err() != nil {
 			t.Fatalf("refused with %v, the session's end is %v", err, g.Err())
 		}
@@ -161,7 +159,7 @@ func TestStoppedPeer(t *testing.T) {
 	}
 	callers.Wait()
 	wg.Wait()
-	if n := late.Load(); n > 1 { // the one whose caller was writing ends with the session
+	if n := late.Load(); n > 0 {
 		t.Errorf("%d calls did not end at their deadline", n)
 	}
 	if _, err := tryStart(g, "", stoppedTimeout); !errors.Is(err, session.ErrRefused) {
