@@ -98,6 +98,10 @@ bench: ## run the benchmarks with allocations (BENCH=regexp, PKGS=./...)
 fuzz: ## run every fuzz target for FUZZTIME each (30s)
 	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh $(PKGS)
 
+.PHONY: soak
+soak: ## run the tests that take long, with the race detector
+	env CGO_ENABLED=1 $(GO) test -race -tags soak -timeout 60m -count=1 -v -run '^TestSoak' $(PKGS)
+
 .PHONY: clean
 clean: ## remove what the other targets made
 	rm -rf bin .run tools/bin

@@ -50,6 +50,8 @@ type streamLink struct {
 
 	small []byte      // small frames of the batch that is being written
 	vec   net.Buffers // the batch as it is written
+	rest  net.Buffers // what is left of it
+	left  []*Frame    // whose bytes rest has
 	close sync.Once
 	err   error
 }
@@ -104,13 +106,58 @@ func (l *streamLink) ReadFrame() (*Frame, error) {
 }
 
 func (l *streamLink) WriteFrames(batch []*Frame) error {
-	defer func() {
-		for _, f := range batch {
-			f.Release()
+	err := l.flush()
+	if err == nil && len(batch) > 0 {
+		l.gather(batch)
+		err = l.patiently()
+	}
+	releaseAll(batch)
+	return err
+}
+
+// WriteSome implements [Patient].
+func (l *streamLink) WriteSome(batch []*Frame) (left bool, err error) {
+	if err := l.flush(); err != nil {
+		releaseAll(batch)
+		return false, err
+	}
+	l.gather(batch)
+	err = l.conn.SetWriteDeadline(time.Now().Add(Moment))
+	if err == nil {
+		if err = l.write(); errors.Is(err, os.ErrDeadlineExceeded) {
+			l.left = append(l.left, batch...)
+			return true, nil
 		}
-	}()
+	}
+	releaseAll(batch)
+	return false, err
+}
+
+// flush writes what WriteSome has left.
+func (l *streamLink) flush() error {
+	if len(l.left) == 0 {
+		return nil
+	}
+	err := l.patiently()
+	releaseAll(l.left)
+	clear(l.left)
+	l.left = l.left[:0]
+	return err
+}
+
+func releaseAll(batch []*Frame) {
+	for _, f := range batch {
+		f.Release()
+	}
+}
+
+// gather makes the frames what is to be written: small ones are copied together.
+func (l *streamLink) gather(batch []*Frame) {
+	l.vec = l.vec[:0]
 	if len(batch) == 1 {
-		return l.write(batch[0].b)
+		l.vec = append(l.vec, batch[0].b)
+		l.rest = l.vec
+		return
 	}
 	total := 0
 	for _, f := range batch {
@@ -121,7 +168,7 @@ func (l *streamLink) WriteFrames(batch []*Frame) error {
 	if cap(l.small) < total { // grown before the appends, which must not move what vec refers to
 		l.small = make([]byte, 0, max(total, writeBuffer))
 	}
-	l.small, l.vec = l.small[:0], l.vec[:0]
+	l.small = l.small[:0]
 	start := 0
 	for _, f := range batch {
 		if len(f.b) <= smallFrame {
@@ -137,42 +184,51 @@ func (l *streamLink) WriteFrames(batch []*Frame) error {
 	if len(l.small) > start {
 		l.vec = append(l.vec, l.small[start:])
 	}
-	if len(l.vec) == 1 {
-		return l.write(l.vec[0])
-	}
-	return l.writeVec(l.vec)
+	l.rest = l.vec
 }
 
-// write writes b whole. Each deadline that passes with some progress is extended.
-func (l *streamLink) write(b []byte) error {
-	for {
-		if err := l.conn.SetWriteDeadline(time.Now().Add(spec.WriteStall)); err != nil {
+// write writes the rest until the deadline of writes, and keeps what is left then.
+func (l *streamLink) write() error {
+	if len(l.rest) != 1 {
+		_, err := l.rest.WriteTo(l.conn) // consumes what it has written
+		return err
+	}
+	n, err := l.conn.Write(l.rest[0])
+	l.rest[0] = l.rest[0][n:]
+	return err
+}
+
+// writeStep is how often a write that waits is looked at for progress.
+const writeStep = spec.WriteStall / 10
+
+// patiently writes the rest, until all is written or nothing was for [spec.WriteStall]. A write that stalls half way is
+// found out a step later at most.
+func (l *streamLink) patiently() error {
+	progress := time.Now()
+	for now, left := progress, l.size(); ; now = time.Now() {
+		if err := l.conn.SetWriteDeadline(now.Add(writeStep)); err != nil {
 			return err
 		}
-		n, err := l.conn.Write(b)
-		if err == nil {
-			return nil
-		}
-		if n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		err := l.write()
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
-		b = b[n:]
+		now = time.Now()
+		if n := l.size(); n < left {
+			left, progress = n, now
+		}
+		if now.Sub(progress) >= spec.WriteStall {
+			return err
+		}
 	}
 }
 
-func (l *streamLink) writeVec(vec net.Buffers) error {
-	for {
-		if err := l.conn.SetWriteDeadline(time.Now().Add(spec.WriteStall)); err != nil {
-			return err
-		}
-		n, err := vec.WriteTo(l.conn) // consumes what it has written
-		if err == nil {
-			return nil
-		}
-		if n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return err
-		}
+// size is how many bytes are left.
+func (l *streamLink) size() (n int) {
+	for _, b := range l.rest {
+		n += len(b)
 	}
+	return n
 }
 
 func (l *streamLink) SetMaxPayload(n uint32) { l.max = n }

@@ -2,6 +2,7 @@ package transports_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
+	"github.com/stella-ops/router/transports/inmemory"
 )
 
 // TestSilentPeerIsTurnedAway holds that opening a stream ends after spec.HelloTimeout, whether the peer says nothing
@@ -129,5 +131,122 @@ func TestWriteStall(t *testing.T) {
 				_ = far.Close()
 			})
 		})
+	}
+}
+
+// TestWriteStallHalfWay holds that what a write has moved before it stalled gives it little more time.
+func TestWriteStallHalfWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		done := openStream(near)
+		if _, err := io.ReadFull(far, make([]byte, 12)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := far.Write(preamble(1, 1)); err != nil {
+			t.Fatal(err)
+		}
+		o := <-done
+		if o.err != nil {
+			t.Fatal(o.err)
+		}
+		begin := time.Now()
+		go func() {
+			time.Sleep(spec.WriteStall / 4)
+			_, _ = far.Read(make([]byte, 1000))
+		}()
+		err := o.link.WriteFrames([]*transports.Frame{newFrame(spec.TypeRequestStreamData, 0, 2, 0, "", string(make([]byte, 5000)))})
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("error is %v, expected a deadline", err)
+		}
+		if took, least := time.Since(begin)-spec.WriteStall/4, spec.WriteStall; took < least || took > least+spec.WriteStall/10 {
+			t.Errorf("took %v from the last progress, expected %v, and no more than a tenth beyond", took, least)
+		}
+		_ = o.link.Close()
+		_ = far.Close()
+	})
+}
+
+// TestWriteSomeLeavesAndGoesOn holds that a write for which the peer has no room is left after a moment, and that nothing
+// of it is lost, doubled or out of its order when the next one goes on.
+func TestWriteSomeLeavesAndGoesOn(t *testing.T) {
+	type header = func() (spec.Header, error) // of the next frame that comes out, without its bytes
+	for name, pipe := range map[string]func() (transports.Link, header){
+		"a stream": func() (transports.Link, header) {
+			near, far := net.Pipe()
+			done := openStream(near)
+			_, _ = io.ReadFull(far, make([]byte, 12))
+			_, _ = far.Write(preamble(1, 1))
+			return (<-done).link, func() (spec.Header, error) {
+				head := make([]byte, spec.HeaderSize)
+				if _, err := io.ReadFull(far, head); err != nil {
+					return spec.Header{}, err
+				}
+				h := spec.GetHeader(head)
+				_, err := io.CopyN(io.Discard, far, int64(h.Length))
+				return h, err
+			}
+		},
+		"inmemory": func() (transports.Link, header) {
+			near, far := inmemory.Pipe()
+			return near, func() (spec.Header, error) {
+				f, err := far.ReadFrame()
+				if err != nil {
+					return spec.Header{}, err
+				}
+				defer f.Release()
+				return f.Header(), nil
+			}
+		},
+	} {
+		for _, count := range []int{1, 300} {
+			t.Run(fmt.Sprintf("%s, %d frames at once", name, count), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					near, next := pipe()
+					patient, ok := near.(transports.Patient)
+					if !ok {
+						t.Fatal("it is not patient")
+					}
+					sequence := uint32(0)
+					batch := func() (frames []*transports.Frame) {
+						for range count {
+							size := int(sequence%3) * 3000 // some that are gathered, and some that are not
+							frames = append(frames, newFrame(spec.TypeRequestStreamData, 0, 2, sequence, "", string(make([]byte, size))))
+							sequence++
+						}
+						return frames
+					}
+					left := false
+					for !left {
+						begin := time.Now()
+						var err error
+						if left, err = patient.WriteSome(batch()); err != nil {
+							t.Fatal(err)
+						}
+						if took := time.Since(begin); left && took != transports.Moment {
+							t.Errorf("left after %v, expected %v", took, transports.Moment)
+						}
+					}
+					last := batch()
+					go func() {
+						if err := near.WriteFrames(last); err != nil {
+							t.Error(err)
+						}
+						if err := near.WriteFrames(nil); err != nil {
+							t.Error(err)
+						}
+						_ = near.Close()
+					}()
+					for want := range sequence {
+						h, err := next()
+						if err != nil || h.Aux != want || h.Length != want%3*3000 {
+							t.Fatalf("frame %d has %d bytes, expected frame %d: %v", h.Aux, h.Length, want, err)
+						}
+					}
+					if _, err := next(); !errors.Is(err, io.EOF) {
+						t.Errorf("after the last frame: %v", err)
+					}
+				})
+			})
+		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Link is one connection that moves whole frames. Every Link is reliable. ReadFrame is called by one goroutine and
@@ -35,6 +36,17 @@ type Link interface {
 	// Traits says what the link can do.
 	Traits() Traits
 }
+
+// Patient is a Link that can leave a write half way whose peer makes it wait, for callers with other things to do.
+type Patient interface {
+	Link
+	// WriteSome is WriteFrames, but waits for the peer for a [Moment] only. left tells that the rest is still to be
+	// written: the next WriteFrames, which may be one of no frames, begins with it.
+	WriteSome([]*Frame) (left bool, err error)
+}
+
+// Moment is how long a caller waits that writes for others, too.
+const Moment = 20 * time.Millisecond
 
 // Traits are a link's properties that a session must respect.
 type Traits struct {

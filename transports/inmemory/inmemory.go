@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -126,6 +127,7 @@ type direction struct {
 
 type link struct {
 	in, out *direction
+	left    []*transports.Frame // of a batch, still to be written
 	max     uint32
 	once    sync.Once
 }
@@ -167,18 +169,47 @@ func (l *link) check(f *transports.Frame) (*transports.Frame, error) {
 }
 
 func (l *link) WriteFrames(batch []*transports.Frame) error {
+	if len(l.left) > 0 {
+		batch = append(l.left, batch...)
+		l.left = nil
+	}
 	for i, f := range batch {
-		if err := l.write(f); err != nil {
-			for _, f := range batch[i:] {
-				f.Release()
-			}
+		if err := l.write(f, spec.WriteStall); err != nil {
+			release(batch[i:])
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *link) write(f *transports.Frame) error {
+// WriteSome implements [transports.Patient].
+func (l *link) WriteSome(batch []*transports.Frame) (left bool, err error) {
+	if len(l.left) > 0 {
+		return false, l.WriteFrames(batch)
+	}
+	for i, f := range batch {
+		err := l.write(f, transports.Moment)
+		switch {
+		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			l.left = slices.Clone(batch[i:])
+			return true, nil
+		default:
+			release(batch[i:])
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+func release(frames []*transports.Frame) {
+	for _, f := range frames {
+		f.Release()
+	}
+}
+
+// write hands f over, for which it waits as long as patience says.
+func (l *link) write(f *transports.Frame, patience time.Duration) error {
 	select {
 	case <-l.out.ended:
 		return net.ErrClosed
@@ -191,7 +222,7 @@ func (l *link) write(f *transports.Frame) error {
 		return nil
 	default:
 	}
-	stall := time.NewTimer(spec.WriteStall)
+	stall := time.NewTimer(patience)
 	defer stall.Stop()
 	select {
 	case l.out.frames <- f:
@@ -201,7 +232,7 @@ func (l *link) write(f *transports.Frame) error {
 	case <-l.in.ended:
 		return io.ErrClosedPipe
 	case <-stall.C:
-		return fmt.Errorf("inmemory: write without progress for %v: %w", spec.WriteStall, os.ErrDeadlineExceeded)
+		return fmt.Errorf("inmemory: write without progress for %v: %w", patience, os.ErrDeadlineExceeded)
 	}
 }
 

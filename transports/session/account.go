@@ -43,6 +43,7 @@ type account struct {
 	held        int64
 	grown       int64
 	first, last *stream // those that hold bytes, the longest stalled first
+	closed      bool    // the session is dead: nothing more comes
 }
 
 // holding is a stream's place in the list of those that hold bytes. Guarded by the account's lock.
@@ -55,6 +56,22 @@ type holding struct {
 func (a *account) init(window, limit int64, shared *Memory, wake func()) {
 	a.credit, a.limit, a.shared, a.wake = window, limit, shared, wake
 	shared.enter(a)
+}
+
+// close notes that the session is dead. Answers that had ended before may be read on, and until the last of them has been
+// their bytes count.
+func (a *account) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	a.leave()
+}
+
+// leave ends the share in what several sessions hold, if the session is dead and holds nothing. The caller holds mu.
+func (a *account) leave() {
+	if a.closed && a.held == 0 {
+		a.shared.leave(a)
+	}
 }
 
 // receive notes that n bytes have come for st and are held; over tells that the memory is spent: see relieve.
@@ -97,6 +114,7 @@ func (a *account) consumed(st *stream, n, left int64) pressure {
 	if left > 0 {
 		a.push(st)
 	}
+	a.leave()
 	a.owe(n, false)
 	return max(pressureOf(a.held, a.limit), a.shared.pressure())
 }
@@ -110,6 +128,7 @@ func (a *account) dropped(st *stream, n int64) {
 	if st.holding.in {
 		a.remove(st)
 	}
+	a.leave()
 	a.owe(n, true)
 }
 

@@ -61,8 +61,9 @@ func useful(h spec.Header) bool {
 		return true
 	case spec.TypeRequestStreamData, spec.TypeResponseStreamData:
 		return h.Length > 0 || h.Flags&spec.FlagEnd != 0
+	default:
+		return false
 	}
-	return false
 }
 
 // cancels is a budget of so many a minute, which fills up steadily. It may be used concurrently.

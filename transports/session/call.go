@@ -188,13 +188,16 @@ func (c *Call) slow() {
 		c.settle()
 		return
 	}
-	c.mu.Lock() // the answer has come whole, and waits for a client that does not read it
+	c.mu.Lock() // all of the answer that will come has come, and waits for a client that does not read it
 	defer c.mu.Unlock()
+	if c.recv.held == 0 {
+		return
+	}
 	if c.err == nil {
 		c.err = errSlow
-		c.drop()
-		c.wakeAll()
 	}
+	c.drop()
+	c.wakeAll()
 }
 
 // settle frees the slot once both halves have ended.

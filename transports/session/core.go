@@ -160,8 +160,8 @@ func (c *core) fail(err error) {
 		c.err = fmt.Errorf("%w: %w", ErrClosed, err)
 		c.w.close()
 		_ = c.link.Close()
-		c.account.shared.leave(&c.account)
 		c.lost(c.err)
+		c.account.close()
 		close(c.done)
 	})
 }

@@ -38,20 +38,30 @@ func rawService(lease int, change ...func(*session.GatewayConfig)) (*session.Gat
 }
 
 // rawGateway plays a gateway by hand.
-func rawGateway(serve func(*session.Incoming)) (*session.Service, transports.Link) {
+func rawGateway(serve func(*session.Incoming), change ...func(*session.ServiceConfig)) (*session.Service, transports.Link) {
 	GinkgoHelper()
 	link, slink := inmemory.Pipe()
+	return rawGatewayOn(link, slink, serve, change...), link
+}
+
+// rawGatewayOn does so on a given link.
+func rawGatewayOn(link, slink transports.Link, serve func(*session.Incoming), change ...func(*session.ServiceConfig)) *session.Service {
+	GinkgoHelper()
 	welcome, err := spec.Canonical(plainWelcome())
 	Expect(err).NotTo(HaveOccurred())
 	write(link, transports.NewControl(spec.TypeWelcome, 0, 0, welcome))
-	s, err := session.Open(context.Background(), slink, session.ServiceConfig{Hello: plainHello(), Manifest: []byte("m"), Serve: serve})
+	cfg := session.ServiceConfig{Hello: plainHello(), Manifest: []byte("m"), Serve: serve}
+	for _, f := range change {
+		f(&cfg)
+	}
+	s, err := session.Open(context.Background(), slink, cfg)
 	Expect(err).NotTo(HaveOccurred())
 	Expect(read(link).Header().Type).To(Equal(spec.TypeHello))
 	DeferCleanup(func() {
 		Expect(s.Close()).To(Succeed())
 		Expect(link.Close()).To(Succeed())
 	})
-	return s, link
+	return s
 }
 
 // nonce is the one of sessions that are opened by hand.
@@ -117,10 +127,14 @@ func readAny(link transports.Link) *transports.Frame {
 		f, err := link.ReadFrame()
 		got <- result{f, err}
 	}()
-	var r result
-	Eventually(got).WithTimeout(patience).Should(Receive(&r))
-	Expect(r.err).NotTo(HaveOccurred())
-	return r.f
+	select { // many frames are read: Eventually, which looks every 10 ms, would take most of the suite's time
+	case r := <-got:
+		Expect(r.err).NotTo(HaveOccurred())
+		return r.f
+	case <-time.After(patience):
+		Fail("no frame has come")
+		return nil
+	}
 }
 
 // expectCancel reads a CANCEL of the given stream.

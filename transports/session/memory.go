@@ -1,6 +1,8 @@
 package session
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,10 +67,11 @@ func (m *Memory) leave(a *account) {
 // longest is the account whose longest-stalled stream has stalled for longest. It is asked for under pressure only.
 func (m *Memory) longest() *account {
 	m.mu.Lock()
-	defer m.mu.Unlock()
+	accounts := slices.Collect(maps.Keys(m.accounts)) // whose locks are taken before m's
+	m.mu.Unlock()
 	var found *account
 	var oldest time.Time
-	for a := range m.accounts {
+	for _, a := range accounts {
 		if since, ok := a.stalledSince(); ok && (found == nil || since.Before(oldest)) {
 			found, oldest = a, since
 		}

@@ -233,6 +233,7 @@ func (s *Service) missed(h spec.Header) error {
 		return s.account.crossing(int64(h.Length))
 	case spec.TypeCancel:
 		s.tombs.add(h.Stream)
+	default:
 	}
 	return nil
 }

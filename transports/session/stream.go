@@ -199,6 +199,7 @@ func (st *stream) room(p pressure) int64 {
 		target = r.start
 	case scarce:
 		target = max(r.start/4, 1)
+	default:
 	}
 	give := target - r.credit - r.held
 	if give <= 0 || give < target/4 {
@@ -208,10 +209,13 @@ func (st *stream) room(p pressure) int64 {
 	return give
 }
 
-// widen doubles the window, as far as the session's windows may grow. The caller holds mu.
+// widen doubles the window, as far as the session's windows may grow, unless nothing comes any more: what has grown is
+// given back when the stream is dropped, which may have been. The caller holds mu.
 func (st *stream) widen() {
 	r := &st.recv
-	r.blocked = false
+	if r.blocked = false; r.ended || st.err != nil {
+		return
+	}
 	if more := min(r.window, maxWindow-r.window); more > 0 && st.core.account.grow(more) {
 		r.window += more
 	}

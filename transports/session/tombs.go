@@ -14,6 +14,8 @@ const maxTombs = 4096
 // life". The reader's alone.
 type tombs struct {
 	stands map[uint32]time.Time // nil on links that keep the order of all frames
+	ids    []uint32             // in the order in which they came, around next
+	next   int
 }
 
 func (t *tombs) init(order transports.Order) {
@@ -22,25 +24,23 @@ func (t *tombs) init(order transports.Order) {
 	}
 }
 
-// add remembers a CANCEL whose call is not open. Most have crossed their call's end, which nobody can tell.
+// add remembers a CANCEL whose call is not open. Most have crossed their call's end, which nobody can tell, and the
+// older one is, the more likely that is: when there are too many, the oldest makes room.
 func (t *tombs) add(id uint32) {
 	if t.stands == nil {
 		return
 	}
-	if len(t.stands) >= maxTombs {
-		t.sweep()
+	if _, again := t.stands[id]; again {
+		return
 	}
-	if len(t.stands) < maxTombs {
-		t.stands[id] = time.Now()
+	if len(t.ids) < maxTombs {
+		t.ids = append(t.ids, id)
+	} else {
+		delete(t.stands, t.ids[t.next])
+		t.ids[t.next] = id
+		t.next = (t.next + 1) % maxTombs
 	}
-}
-
-func (t *tombs) sweep() {
-	for id, since := range t.stands {
-		if time.Since(since) > spec.CancelHold {
-			delete(t.stands, id)
-		}
-	}
+	t.stands[id] = time.Now()
 }
 
 // take reports whether the call was cancelled before it came.

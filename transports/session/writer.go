@@ -21,7 +21,8 @@ var errOwed = &Error{
 	Code: spec.CodeFlow, Reason: fmt.Sprintf("the peer asks for more than it takes: over %d frames wait to be written", maxWaiting),
 }
 
-// turns is how many batches a sender writes before it hands over, so that its own deadline holds.
+// turns is how many batches a sender writes before it hands over, so that its own deadline holds. It also hands over
+// when the peer makes it wait, where the link can leave a write.
 const turns = 4
 
 // writer gathers the frames of many senders into few writes. A sender that finds nobody writing writes for all who
@@ -32,9 +33,10 @@ const turns = 4
 // The reading goroutine never writes: it enqueues, and the writer's own goroutine, run, takes it from there.
 type writer struct {
 	link transports.Link
-	fail func(error)   // told of write errors, and of a peer that is owed too much
-	due  *atomic.Int64 // session credit to grant with the next write
-	cap  int           // bytes that may be pending
+	some transports.Patient // the same, where it can leave a write; or nil
+	fail func(error)        // told of write errors, and of a peer that is owed too much
+	due  *atomic.Int64      // session credit to grant with the next write
+	cap  int                // bytes that may be pending
 
 	data   atomic.Int32  // data frames that wait, or are being written
 	useful atomic.Uint64 // frames of calls that were written or are about to be
@@ -46,6 +48,7 @@ type writer struct {
 	pending int  // bytes waiting, without data: of that a stream has one frame at most, which must not keep others out
 	busy    bool // somebody writes
 	handed  bool // busy, and run is to go on
+	left    bool // handed, and the link has a rest to write
 	closed  bool
 	idle    chan struct{} // closed when nothing waits any more, once somebody asks
 	kick    chan struct{} // wakes run
@@ -63,7 +66,8 @@ func (q *queue) push(f *transports.Frame, owner *stream) {
 }
 
 func newWriter(link transports.Link, fail func(error), due *atomic.Int64) *writer {
-	return &writer{link: link, fail: fail, due: due, cap: maxPending, kick: make(chan struct{}, 1)}
+	some, _ := link.(transports.Patient)
+	return &writer{link: link, some: some, fail: fail, due: due, cap: maxPending, kick: make(chan struct{}, 1)}
 }
 
 // Bytes of a data frame, alone and while other streams have some to send.
@@ -176,16 +180,18 @@ func (w *writer) run(done <-chan struct{}) {
 // caller has set busy.
 func (w *writer) write(n int) {
 	w.mu.Lock()
-	for ; w.waiting(); n-- {
-		if n == 0 {
+	for ; w.left || w.waiting(); n-- {
+		if n == 0 || w.left && n > 0 {
 			w.handed = true
 			w.mu.Unlock()
 			w.wake()
 			return
 		}
 		batch := w.take()
+		w.left = false
 		w.mu.Unlock()
-		if err := w.link.WriteFrames(batch.frames); err != nil {
+		left, err := w.put(batch.frames, n > 0)
+		if err != nil {
 			w.fail(err)
 		}
 		for _, st := range batch.owners {
@@ -197,11 +203,20 @@ func (w *writer) write(n int) {
 		clear(batch.frames)
 		clear(batch.owners)
 		w.mu.Lock()
+		w.left = left
 		w.spare = queue{batch.frames[:0], batch.owners[:0]}
 	}
 	w.busy = false
 	w.tellIdle()
 	w.mu.Unlock()
+}
+
+// put writes a batch. What it leaves, for a sender that must not wait long, is written with the next one.
+func (w *writer) put(batch []*transports.Frame, sender bool) (left bool, err error) {
+	if sender && w.some != nil {
+		return w.some.WriteSome(batch)
+	}
+	return false, w.link.WriteFrames(batch)
 }
 
 func (w *writer) waiting() bool {
