@@ -9,8 +9,14 @@ import (
 	"time"
 )
 
-// dialTimeout bounds connecting to the target.
-const dialTimeout = 5 * time.Second
+const (
+	// dialTimeout bounds connecting to the target.
+	dialTimeout = 5 * time.Second
+	// waiting is how long bytes wait for their bandwidth: no more are read before.
+	waiting = 20 * time.Millisecond
+	// socketBuffer is the kernel's, in bytes, so that what is sent waits at its sender and not here.
+	socketBuffer = 64 << 10
+)
 
 // TCP is a proxy for TCP connections. Its methods may be called concurrently.
 type TCP struct {
@@ -116,6 +122,9 @@ func (p *TCP) connect(client *net.TCPConn) {
 		_ = client.Close()
 		return
 	}
+	for _, end := range []*net.TCPConn{client, target} {
+		_ = end.SetReadBuffer(socketBuffer) // else it is larger
+	}
 	c := &connection{client: client, target: target, gone: make(chan struct{})}
 	c.pipes[ToTarget] = newPipe(p, c, ToTarget, client, target)
 	c.pipes[ToClient] = newPipe(p, c, ToClient, target, client)
@@ -211,7 +220,8 @@ func (p *pipe) read() {
 		}
 		if n > 0 && f.Blackhole != Swallow && !p.ended() {
 			may, cut := lane.pass(n)
-			due := time.Now().Add(f.Delay + p.proxy.dice.upTo(f.Jitter))
+			passed := p.pace.after(time.Now(), may, f.Bandwidth)
+			due := passed.Add(f.Delay + p.proxy.dice.upTo(f.Jitter))
 			if due.Before(last) {
 				due = last
 			}
@@ -225,10 +235,24 @@ func (p *pipe) read() {
 				p.chunks <- chunk{due: due}
 				return
 			}
+			if early := time.Until(passed) - waiting; early > 0 { // little waits for the bandwidth, as at a real bottleneck
+				p.rest(early)
+			}
 		}
 		if err != nil {
 			return
 		}
+	}
+}
+
+// rest lets time pass.
+func (p *pipe) rest(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-p.shut:
+	case <-p.conn.gone:
 	}
 }
 
@@ -241,7 +265,7 @@ func (p *pipe) ended() bool {
 	}
 }
 
-// write writes each chunk when it is due, as fast as the bandwidth allows.
+// write writes each chunk when it is due.
 func (p *pipe) write() {
 	defer func() { // the reader must not wait for a writer that is gone
 		for range p.chunks { //nolint:revive // drains it
@@ -274,7 +298,7 @@ func (p *pipe) write() {
 
 func (p *pipe) deliver(c chunk, timer *time.Timer) bool {
 	f, _ := p.proxy.lanes[p.dir].get()
-	if !p.wait(timer, p.pace.after(c.due, len(c.data), f.Bandwidth)) {
+	if !p.wait(timer, c.due) {
 		return true // shut or gone: see write
 	}
 	if c.data == nil { // cut

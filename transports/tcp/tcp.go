@@ -73,6 +73,7 @@ func (dialer) Dial(ctx context.Context, u *url.URL) (transports.Link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tcp: %w", err)
 	}
+	keepQueueShort(conn)
 	return transports.OpenStream(conn, Scheme)
 }
 
@@ -177,6 +178,7 @@ func (l *listener) open(conn net.Conn) {
 		case <-opened:
 		}
 	})
+	keepQueueShort(conn)
 	link, err := transports.OpenStream(conn, Scheme)
 	close(opened)
 	if err != nil {
