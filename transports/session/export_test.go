@@ -1,5 +1,7 @@
 package session
 
+import "github.com/stella-ops/router/transports"
+
 // SkipTo makes id the stream id of the next call, as after a thousand million of them.
 func (g *Gateway) SkipTo(id uint32) {
 	g.mu.Lock()
@@ -51,3 +53,6 @@ func (s *Service) Slots() int64 { return s.slots.Load() }
 
 // Events is how many answers or failures wait for Head.
 func (c *Call) Events() int { return len(c.head) }
+
+// SendForTest queues a frame as the session's own.
+func (s *Service) SendForTest(f *transports.Frame) { s.w.enqueue(f) }
