@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/stella-ops/router/spec"
@@ -28,14 +27,14 @@ type Call struct {
 	hold     *time.Timer // frees the slot of a cancelled call that nobody confirms
 }
 
-var callPool = sync.Pool{New: func() any {
-	t := time.NewTimer(time.Hour)
-	t.Stop()
-	return &Call{head: make(chan *transports.Frame, 1), timer: t}
-}}
-
+// newCall returns a call that nobody uses, of those that the session has had.
 func newCall(g *Gateway) *Call {
-	c, _ := callPool.Get().(*Call)
+	c, _ := g.spare.Get().(*Call)
+	if c == nil {
+		t := time.NewTimer(time.Hour)
+		t.Stop()
+		c = &Call{head: make(chan *transports.Frame, 1), timer: t}
+	}
 	c.g = g
 	return c
 }
@@ -222,8 +221,9 @@ func (c *Call) Close() {
 	reuse := c.plain && len(c.head) == 0
 	c.mu.Unlock()
 	if reuse {
+		spare := &c.g.spare
 		c.g, c.w = nil, nil
-		callPool.Put(c)
+		spare.Put(c)
 	}
 }
 

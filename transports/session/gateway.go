@@ -53,6 +53,8 @@ type Gateway struct {
 	most       int64   // the largest lease so far; the reader's alone
 	generation uint32  // of the newest manifest; the reader's alone
 
+	spare sync.Pool // of calls that nobody uses any more
+
 	mu       sync.Mutex
 	appended assembly         // of the manifest that is on its way
 	calls    map[uint32]*Call // those that hold a slot
