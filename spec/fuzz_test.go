@@ -286,3 +286,56 @@ func FuzzParseVersion(f *testing.F) {
 		}
 	})
 }
+
+// payload is one of the session's JSON payloads.
+type payload interface{ Check() error }
+
+// helloPayload is HELLO, which knows no features here.
+type helloPayload struct{ spec.Hello }
+
+func (h *helloPayload) Check() error { return h.Hello.Check() }
+
+// FuzzSessionJSON holds that what HELLO, WELCOME, HEARTBEAT and CHALLENGE take is within its limits, and means the same
+// when it is written again; PROOF and RESYNC are text that whoever asked compares.
+func FuzzSessionJSON(f *testing.F) {
+	for _, v := range []any{goldenHello, goldenWelcome, goldenHeartbeat, goldenChallenge, goldenResync, spec.Proof{Proof: goldenProof}} {
+		b, err := spec.Canonical(v)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte(`{"lease":1e400,"streamWindow":-1,"features":[{"critical":true}],"nonce":null}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, pair := range [][2]payload{
+			{new(helloPayload), new(helloPayload)}, {new(spec.Welcome), new(spec.Welcome)}, {new(spec.Heartbeat), new(spec.Heartbeat)},
+			{new(spec.Challenge), new(spec.Challenge)},
+		} {
+			v, again := pair[0], pair[1]
+			if spec.DecodeJSON(b, v) != nil || v.Check() != nil {
+				continue
+			}
+			written, err := spec.Canonical(v)
+			if err != nil {
+				t.Fatalf("%+v was taken, and cannot be written: %v", v, err)
+			}
+			if err := spec.DecodeJSON(written, again); err != nil || again.Check() != nil {
+				t.Fatalf("%s was taken, and written again as %s, which is not: %v, %v", b, written, err, again.Check())
+			}
+			if twice, err := spec.Canonical(again); err != nil || !bytes.Equal(twice, written) {
+				t.Fatalf("%s is written as %s, and that as %s: %v", b, written, twice, err)
+			}
+			switch v := v.(type) {
+			case *helloPayload:
+				if v.Lease < 1 || v.Lease > spec.MaxLease || v.SessionWindow < v.StreamWindow || len(v.Features) > spec.MaxFeatures {
+					t.Fatalf("%+v was taken", v)
+				}
+			case *spec.Welcome:
+				if v.MaxFrame > spec.MaxFrameHard || v.HeartbeatMS < 10 || len(v.Gateways) > spec.MaxFeatures {
+					t.Fatalf("%+v was taken", v)
+				}
+			}
+		}
+		_, _ = spec.DecodeJSON(b, new(spec.Proof)), spec.DecodeJSON(b, new(spec.Resync))
+	})
+}

@@ -50,7 +50,9 @@ func newGatewaySystem(near, far transports.Link) (system, error) {
 	if err := far.WriteFrames([]*transports.Frame{frame(spec.TypeHello, spec.FlagInlineBody, 0, 0, meta, manifest)}); err != nil {
 		return nil, err
 	}
-	g, err := session.Accept(context.Background(), near, session.GatewayConfig{Welcome: spec.Welcome{StreamWindow: modelWindow}})
+	g, err := session.Accept(context.Background(), near, session.GatewayConfig{
+		Welcome: spec.Welcome{StreamWindow: modelWindow}, Limits: session.Limits{Memory: fuzzMemory},
+	})
 	if err != nil {
 		return nil, err
 	}
