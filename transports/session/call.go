@@ -28,11 +28,15 @@ type Call struct {
 	hold     *time.Timer // frees the slot of a cancelled call that nobody confirms
 }
 
-var callPool = sync.Pool{New: func() any {
-	t := time.NewTimer(time.Hour)
-	t.Stop()
-	return &Call{head: make(chan *transports.Frame, 1), timer: t}
-}}
+var callPool = newCallPool()
+
+func newCallPool() *sync.Pool {
+	return &sync.Pool{New: func() any {
+		t := time.NewTimer(time.Hour)
+		t.Stop()
+		return &Call{head: make(chan *transports.Frame, 1), timer: t}
+	}}
+}
 
 func newCall(g *Gateway) *Call {
 	c, _ := callPool.Get().(*Call)

@@ -51,3 +51,7 @@ func (s *Service) Slots() int64 { return s.slots.Load() }
 
 // Events is how many answers or failures wait for Head.
 func (c *Call) Events() int { return len(c.head) }
+
+// ForgetCalls empties the pool of calls. Their channels and timers belong to the bubble of testing/synctest in which they
+// were made, or to none, and must not be used in another.
+func ForgetCalls() { callPool = newCallPool() }

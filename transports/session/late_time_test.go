@@ -11,7 +11,7 @@ import (
 )
 
 func TestBothEndsSendAtOnceAndReadLate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		glink, slink := inmemory.Pipe()
 		if err := exchange(50<<20, time.Second, glink, slink); err != nil {
 			t.Error(err)
@@ -21,7 +21,7 @@ func TestBothEndsSendAtOnceAndReadLate(t *testing.T) {
 
 // The budget of cancels fills up steadily.
 func TestCancelsMayGoOnInTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		glink, slink := inmemory.Pipe()
 		g, s, err := connect(glink, slink, session.GatewayConfig{Limits: session.Limits{Cancels: 60}}, session.ServiceConfig{Serve: block(
 			make(chan struct{}, 100), make(chan error, 100))})

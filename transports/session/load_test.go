@@ -184,7 +184,7 @@ func (s *slow) WriteFrames(batch []*transports.Frame) error {
 }
 
 func TestDrainWaitsForAnswersToLeave(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		near, far := inmemory.Pipe()
 		welcome, err := spec.Canonical(plainWelcome())
 		if err != nil {

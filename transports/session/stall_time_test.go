@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stella-ops/router/spec"
@@ -66,7 +65,7 @@ const measured = 2 * time.Second
 // their windows. Afterwards it cancels those, and then all, and looks at the books.
 func share(t *testing.T, w way, stalled, active int) (moved []int64) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
+	virtual(t, func(t *testing.T) {
 		glink, slink := inmemory.Pipe()
 		link := &narrow{Link: slink, moved: map[uint32]int64{}}
 		if w == up {

@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -17,6 +18,14 @@ import (
 func TestSession(t *testing.T) {
 	RegisterFailHandler(Fail)
 	RunSpecs(t, "Session")
+}
+
+// virtual runs a test in virtual time.
+func virtual(t *testing.T, f func(*testing.T)) {
+	t.Helper()
+	session.ForgetCalls()
+	defer session.ForgetCalls()
+	synctest.Test(t, f)
 }
 
 // patience bounds what a spec waits for.
