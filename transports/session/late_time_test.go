@@ -11,7 +11,8 @@ import (
 )
 
 func TestBothEndsSendAtOnceAndReadLate(t *testing.T) {
-	virtual(t, func(t *testing.T) {
+	ownCalls(t)
+	synctest.Test(t, func(t *testing.T) {
 		glink, slink := inmemory.Pipe()
 		if err := exchange(50<<20, time.Second, glink, slink); err != nil {
 			t.Error(err)
@@ -21,7 +22,8 @@ func TestBothEndsSendAtOnceAndReadLate(t *testing.T) {
 
 // The budget of cancels fills up steadily.
 func TestCancelsMayGoOnInTime(t *testing.T) {
-	virtual(t, func(t *testing.T) {
+	ownCalls(t)
+	synctest.Test(t, func(t *testing.T) {
 		glink, slink := inmemory.Pipe()
 		g, s, err := connect(glink, slink, session.GatewayConfig{Limits: session.Limits{Cancels: 60}}, session.ServiceConfig{Serve: block(
 			make(chan struct{}, 100), make(chan error, 100))})

@@ -184,7 +184,8 @@ func (s *slow) WriteFrames(batch []*transports.Frame) error {
 }
 
 func TestDrainWaitsForAnswersToLeave(t *testing.T) {
-	virtual(t, func(t *testing.T) {
+	ownCalls(t)
+	synctest.Test(t, func(t *testing.T) {
 		near, far := inmemory.Pipe()
 		welcome, err := spec.Canonical(plainWelcome())
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stella-ops/router/spec"
@@ -65,7 +66,8 @@ const measured = 2 * time.Second
 // their windows. Afterwards it cancels those, and then all, and looks at the books.
 func share(t *testing.T, w way, stalled, active int) (moved []int64) {
 	t.Helper()
-	virtual(t, func(t *testing.T) {
+	ownCalls(t)
+	synctest.Test(t, func(t *testing.T) {
 		glink, slink := inmemory.Pipe()
 		link := &narrow{Link: slink, moved: map[uint32]int64{}}
 		if w == up {

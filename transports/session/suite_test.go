@@ -3,7 +3,6 @@ package session_test
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -20,12 +19,11 @@ func TestSession(t *testing.T) {
 	RunSpecs(t, "Session")
 }
 
-// virtual runs a test in virtual time.
-func virtual(t *testing.T, f func(*testing.T)) {
+// ownCalls is for tests that go on in virtual time: the calls of each are its own.
+func ownCalls(t *testing.T) {
 	t.Helper()
 	session.ForgetCalls()
-	defer session.ForgetCalls()
-	synctest.Test(t, f)
+	t.Cleanup(session.ForgetCalls)
 }
 
 // patience bounds what a spec waits for.

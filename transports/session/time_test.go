@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stella-ops/router/spec"
@@ -34,7 +35,8 @@ func openPair(t *testing.T, serve func(*session.Incoming)) (*session.Gateway, *s
 }
 
 func TestIdleSessionLives(t *testing.T) {
-	virtual(t, func(t *testing.T) {
+	ownCalls(t)
+	synctest.Test(t, func(t *testing.T) {
 		g, s, _ := openPair(t, echo)
 		time.Sleep(time.Hour)
 		if g.Err() != nil || s.Err() != nil {
@@ -64,7 +66,8 @@ func (m mute) WriteFrames(batch []*transports.Frame) error {
 }
 
 func TestSilentPeerIsDeadThoughThisSideSends(t *testing.T) {
-	virtual(t, func(t *testing.T) {
+	ownCalls(t)
+	synctest.Test(t, func(t *testing.T) {
 		glink, slink := inmemory.Pipe()
 		dropping := make(chan struct{})
 		opened := make(chan *session.Service, 1)
@@ -105,7 +108,8 @@ func TestSilentPeerIsDeadThoughThisSideSends(t *testing.T) {
 }
 
 func TestUnconfirmedCancelHoldsItsSlotFiveSeconds(t *testing.T) {
-	virtual(t, func(t *testing.T) {
+	ownCalls(t)
+	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		g, s, _ := openPair(t, func(*session.Incoming) { <-release }) // a handler that ignores its context
 		c, err := tryStart(g, "", 0)
@@ -128,7 +132,8 @@ func TestUnconfirmedCancelHoldsItsSlotFiveSeconds(t *testing.T) {
 }
 
 func TestHelloMustComeInTime(t *testing.T) {
-	virtual(t, func(t *testing.T) {
+	ownCalls(t)
+	synctest.Test(t, func(t *testing.T) {
 		glink, slink := inmemory.Pipe()
 		begin := time.Now()
 		_, err := session.Accept(t.Context(), glink, session.GatewayConfig{Welcome: spec.Welcome{Node: "test"}})
@@ -143,7 +148,8 @@ func TestHelloMustComeInTime(t *testing.T) {
 }
 
 func TestStalledLinkDies(t *testing.T) {
-	virtual(t, func(t *testing.T) {
+	ownCalls(t)
+	synctest.Test(t, func(t *testing.T) {
 		glink, link := inmemory.Pipe() // nobody reads link after the opening
 		b, err := spec.Canonical(spec.Hello{
 			Instance: hello().Instance, Nonce: nonce, StreamWindow: 1, SessionWindow: 1, Lease: 1 << 20, ManifestDigest: spec.Digest(nil),
