@@ -3,7 +3,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"regexp"
 	"slices"
@@ -73,7 +72,7 @@ var _ = Describe("a gateway that is killed", func() {
 		for i := range herd {
 			svc, err := fixture.Variant{Only: []string{"GET /items/{id}"}}.New(
 				stella.WithVariable(stella.EnvGateways, s.listen), stella.WithInstanceID(fmt.Sprintf("i%d", i)),
-				stella.WithVariable(stella.EnvGrace, "10ms"), stella.WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil))))
+				stella.WithVariable(stella.EnvGrace, "10ms"), stella.WithLogger(slog.New(slog.DiscardHandler)))
 			Expect(err).NotTo(HaveOccurred())
 			wg.Go(func() {
 				defer GinkgoRecover()

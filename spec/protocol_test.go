@@ -93,11 +93,14 @@ func typesTable() string {
 
 // codeMeanings says for every code what it means, who sends it, and what the HTTP client sees.
 var codeMeanings = map[Code][3]string{
-	CodeNoError:      {"no failure: stop sending, nothing more is needed; or confirms a CANCEL", "either", "the answer"},
-	CodeClientGone:   {"the HTTP client left", "gateway", "nothing: it is gone"},
-	CodeDeadline:     {"the call's time is up", "either", "504"},
-	CodeLimit:        {"a body over its limit", "either", "413"},
-	CodeRefused:      {"not taken on: lease spent, or draining; safe to retry. On stream 0, instead of WELCOME: too many register at once", "either", "the answer of another instance; else 503, retryable"},
+	CodeNoError:    {"no failure: stop sending, nothing more is needed; or confirms a CANCEL", "either", "the answer"},
+	CodeClientGone: {"the HTTP client left", "gateway", "nothing: it is gone"},
+	CodeDeadline:   {"the call's time is up", "either", "504"},
+	CodeLimit:      {"a body over its limit", "either", "413"},
+	CodeRefused: {
+		"not taken on: lease spent, or draining; safe to retry. On stream 0, instead of WELCOME: too many register at once", "either",
+		"the answer of another instance; else 503, retryable",
+	},
 	CodeStale:        {"unknown manifest generation or endpoint; safe to retry", "service", "the answer of another instance; else 503, retryable"},
 	CodeSlowConsumer: {"the reader stalled and the memory budget is spent", "either", "502"},
 	CodeShutdown:     {"the sender is going away: GOAWAY, or the grace is over", "either", "502"},
@@ -268,7 +271,10 @@ func TestRulesNameTheirTests(t *testing.T) {
 		t.Fatalf("%s has no section 13", protocolFile)
 	}
 	tests := testNames(t)
-	sections := map[string]bool{"2.1": false, "2.2": false, "2.3": false, "2.4": false, "3": false, "4": false, "5": false, "6": false, "7": false, "8": false, "9": false, "11": false}
+	sections := map[string]bool{}
+	for _, section := range []string{"2.1", "2.2", "2.3", "2.4", "3", "4", "5", "6", "7", "8", "9", "11"} {
+		sections[section] = false
+	}
 	for line := range strings.Lines(table) {
 		cells := strings.Split(strings.TrimSpace(line), " | ")
 		if len(cells) != 3 || !strings.HasPrefix(cells[0], "| ") || cells[0] == "| section" {

@@ -213,7 +213,8 @@ func (e *Edge) next(x *Exchange) *routing.Instance {
 // again reports whether a call that has failed may be sent to another instance, of which there is one, and takes that from
 // the budget.
 func (e *Edge) again(x *Exchange, err error) bool {
-	if x.tries == maxTries || x.ctx.Err() != nil || !refused(err) && !(x.route.Idempotent && lost(err)) || e.next(x) == nil {
+	safe := refused(err) || x.route.Idempotent && lost(err)
+	if !safe || x.tries == maxTries || x.ctx.Err() != nil || e.next(x) == nil {
 		return false
 	}
 	spent := !x.route.Release.Retries.Spend()
@@ -225,7 +226,8 @@ func (e *Edge) again(x *Exchange, err error) bool {
 // anything for it is not known.
 func lost(err error) bool {
 	var e *session.Error
-	return errors.Is(err, session.ErrClosed) && !(errors.As(err, &e) && !e.Remote && e.Code == spec.CodeShutdown)
+	own := errors.As(err, &e) && !e.Remote && e.Code == spec.CodeShutdown
+	return errors.Is(err, session.ErrClosed) && !own
 }
 
 // refused reports whether the service certainly did not take the call on.

@@ -3,6 +3,7 @@ package edge_test
 import (
 	"context"
 	"io"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -132,7 +133,7 @@ var _ = Describe("a request whose instance is superseded before it gets there", 
 					return
 				default:
 				}
-				if got := r.do("POST", "/a", "body"); got.StatusCode != 200 {
+				if got := r.do("POST", "/a", "body"); got.StatusCode != http.StatusOK {
 					failed <- got
 					return
 				}

@@ -38,14 +38,14 @@ func (o Owners) of(p spec.Pattern) (service, path string) {
 		return "", ""
 	}
 	service, path = o["/"], "/"
-	at := ""
+	var at strings.Builder
 	for _, s := range p.Segments {
 		if s.Rest || s.Param != "" { // what is below may be anybody's
 			break
 		}
-		at += "/" + s.Literal
-		if owner, ok := o[at]; ok {
-			service, path = owner, at
+		at.WriteString("/" + s.Literal)
+		if owner, ok := o[at.String()]; ok {
+			service, path = owner, at.String()
 		}
 	}
 	if service == "" {

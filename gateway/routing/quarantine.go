@@ -111,7 +111,8 @@ func (a *admission) predecessor(in *Instance) (old *Instance, reason string) {
 			continue
 		}
 		if subtle.ConstantTimeCompare([]byte(in.Session.Hello().Supersedes), []byte(other.Session.Secret())) != 1 {
-			return nil, fmt.Sprintf("instance %s of service %s has a live session already, from %s: instance ids have to differ", in.ID(), in.Service(), other.Session.Remote())
+			return nil, fmt.Sprintf("instance %s of service %s has a live session already, from %s: instance ids have to differ",
+				in.ID(), in.Service(), other.Session.Remote())
 		}
 		old = other
 	}
@@ -125,7 +126,7 @@ func (a *admission) supersede(old *Instance) {
 	old.release, old.superseded = nil, true
 	old.leaves.Store(true)
 	old.health = Draining
-	a.Registry.superseded = append(a.Registry.superseded, old)
+	a.replaced = append(a.replaced, old)
 	a.quarantined(old, "superseded by a newer session of the same instance: it drains")
 }
 

@@ -37,10 +37,10 @@ type Registry struct {
 	wake    chan struct{} // an instance's status has changed
 	waiting atomic.Int32  // changes that wait for mu: only the last of them builds a snapshot
 
-	mu         sync.Mutex
-	releases   []*release  // known ones, in the order of their first instance
-	instances  []*Instance // in the order of their arrival
-	superseded []*Instance // since the last snapshot
+	mu        sync.Mutex
+	releases  []*release  // known ones, in the order of their first instance
+	instances []*Instance // in the order of their arrival
+	replaced  []*Instance // superseded since the last snapshot
 }
 
 // release is a version of a service that is known: it has instances, or had some not long ago.
@@ -257,10 +257,10 @@ func (r *Registry) settle(now time.Time) {
 	})
 	(&admission{Registry: r, now: now}).run()
 	r.current.Store(build(r.releases, r.cfg.Region))
-	for _, in := range r.superseded { // from now on nobody begins a call on them
+	for _, in := range r.replaced { // from now on nobody begins a call on them
 		in.Session.Drain(spec.CodeNoError, "superseded by a newer session of the same instance")
 	}
-	r.superseded = nil
+	r.replaced = nil
 	if r.cfg.Changed != nil {
 		r.cfg.Changed()
 	}

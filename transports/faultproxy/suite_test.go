@@ -3,7 +3,6 @@ package faultproxy_test
 import (
 	"io"
 	"net"
-	"sync"
 	"testing"
 	"time"
 
@@ -46,7 +45,11 @@ func through() (p *faultproxy.TCP, client, server *net.TCPConn) {
 	for _, c := range []net.Conn{conn, accepted} {
 		Expect(c.SetDeadline(time.Now().Add(4 * patience))).To(Succeed())
 	}
-	return p, conn.(*net.TCPConn), accepted.(*net.TCPConn)
+	client, ok := conn.(*net.TCPConn)
+	Expect(ok).To(BeTrue())
+	server, ok = accepted.(*net.TCPConn)
+	Expect(ok).To(BeTrue())
+	return p, client, server
 }
 
 // pattern is n bytes that show when one is missing or in another's place.
@@ -96,27 +99,23 @@ func datagrams(seed uint64) (p *faultproxy.UDP, client *net.UDPConn, server *net
 	conn, err := net.Dial("udp", p.Addr())
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(conn.Close)
-	return p, conn.(*net.UDPConn), server
+	client, ok := conn.(*net.UDPConn)
+	Expect(ok).To(BeTrue())
+	return p, client, server
 }
 
-// collected is what a socket receives until nothing has come for a while.
-type collected struct {
-	mu   sync.Mutex
-	list []int
-}
-
-// collect notes the first byte, and the second as the thousands, of every datagram until the socket is quiet.
+// collect returns the numbers of the datagrams that come until the socket is quiet.
 func collect(c *net.UDPConn, quiet time.Duration) []int {
 	GinkgoHelper()
-	var got collected
+	got := []int{}
 	buf := make([]byte, 2048)
 	for {
 		Expect(c.SetReadDeadline(time.Now().Add(quiet))).To(Succeed())
 		n, _, err := c.ReadFromUDPAddrPort(buf)
 		if err != nil {
-			return got.list
+			return got
 		}
 		Expect(n).To(BeNumerically(">=", 2))
-		got.list = append(got.list, int(buf[0])|int(buf[1])<<8)
+		got = append(got, int(buf[0])|int(buf[1])<<8)
 	}
 }

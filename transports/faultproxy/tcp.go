@@ -268,21 +268,16 @@ func (p *pipe) ended() bool {
 // write writes each chunk when it is due.
 func (p *pipe) write() {
 	defer func() { // the reader must not wait for a writer that is gone
-		for range p.chunks { //nolint:revive // drains it
+		for range p.chunks {
+			continue
 		}
 	}()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	open := true
 	for {
 		select {
 		case <-p.shut:
-			if open {
-				_ = p.to.CloseWrite() // it may be closed
-				open = false
-			}
-			for range p.chunks { //nolint:revive // what is still sent vanishes
-			}
+			_ = p.to.CloseWrite() // it may be closed; what is still sent vanishes
 			return
 		case c, ok := <-p.chunks:
 			if !ok {

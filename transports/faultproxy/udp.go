@@ -302,14 +302,19 @@ func (q *queue) deliver() time.Duration {
 // packets is a heap, the next one first.
 type packets []*packet
 
-func (p packets) Len() int { return len(p) }
-func (p packets) Less(i, j int) bool {
-	if p[i].due.Equal(p[j].due) {
-		return p[i].nth < p[j].nth
+// packets implements [heap.Interface].
+
+func (p *packets) Len() int { return len(*p) }
+
+func (p *packets) Less(i, j int) bool {
+	a, b := (*p)[i], (*p)[j]
+	if a.due.Equal(b.due) {
+		return a.nth < b.nth
 	}
-	return p[i].due.Before(p[j].due)
+	return a.due.Before(b.due)
 }
-func (p packets) Swap(i, j int) { p[i], p[j] = p[j], p[i] }
+
+func (p *packets) Swap(i, j int) { (*p)[i], (*p)[j] = (*p)[j], (*p)[i] }
 
 // Push implements [heap.Interface].
 func (p *packets) Push(x any) {

@@ -145,7 +145,7 @@ func (s *gatewaySystem) start(st step) (o outcome, err error) {
 	if st.end {
 		flags = spec.FlagEnd
 	}
-	real, err := s.g.Start(f, meta, flags, time.Hour)
+	begun, err := s.g.Start(f, meta, flags, time.Hour)
 	if s.draining {
 		if !errors.Is(err, session.ErrRefused) {
 			return o, fmt.Errorf("a call begun while the service drains: %w", err)
@@ -155,7 +155,7 @@ func (s *gatewaySystem) start(st step) (o outcome, err error) {
 	if err != nil {
 		return o, err
 	}
-	c := &modelCall{real: real, id: uint32(2 * (len(s.calls) + 1)), recv: half{credit: modelWindow}, sendCredit: modelWindow, sendEnded: st.end}
+	c := &modelCall{real: begun, id: uint32(2 * (len(s.calls) + 1)), recv: half{credit: modelWindow}, sendCredit: modelWindow, sendEnded: st.end}
 	s.calls = append(s.calls, c)
 	o.send(spec.TypeRequest, flags, c.id, 0)
 	return o, nil
@@ -353,7 +353,7 @@ func (c *modelCall) send(st step, o *outcome) error {
 		if (err == nil) != may {
 			return fmt.Errorf("credit for call %d: %w, expected some: %v", c.id, err, may)
 		}
-		if err != nil {
+		if !may {
 			return nil
 		}
 		if acquired != st.n {
@@ -366,7 +366,7 @@ func (c *modelCall) send(st step, o *outcome) error {
 	if (err == nil) != may {
 		return fmt.Errorf("sending on call %d: %w, expected it to be possible: %v", c.id, err, may)
 	}
-	if err != nil {
+	if !may {
 		return nil
 	}
 	flags := spec.Flags(0)

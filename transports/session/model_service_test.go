@@ -361,13 +361,14 @@ func (s *serviceSystem) fromHandler(st step, c *modelIncoming, o *outcome) (err 
 
 func (c *modelIncoming) read(in *session.Incoming, n int, dead bool, o *outcome) error {
 	got, err := in.Read(make([]byte, n))
-	if (err == nil) != (!dead && c.recv.held > 0) {
+	some := !dead && c.recv.held > 0
+	if (err == nil) != some {
 		return fmt.Errorf("reading call %d, which has %d bytes: %d, %w", c.id, c.recv.held, got, err)
 	}
 	if int64(got) > c.recv.held {
 		return fmt.Errorf("call %d gave %d bytes, of %d that it had", c.id, got, c.recv.held)
 	}
-	if err != nil {
+	if !some {
 		return nil
 	}
 	if grant := c.recv.consume(int64(got), c.recv.ended); grant > 0 {

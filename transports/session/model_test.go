@@ -3,6 +3,7 @@ package session_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -90,7 +91,7 @@ func (o *outcome) broken() {
 
 // frameText is a frame as the model sees it: deadlines are not part of it.
 func frameText(h spec.Header) string {
-	aux := fmt.Sprint(h.Aux)
+	aux := strconv.FormatUint(uint64(h.Aux), 10)
 	switch h.Type {
 	case spec.TypeCancel, spec.TypeGoAway:
 		aux = spec.Code(h.Aux).String()

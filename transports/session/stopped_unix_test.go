@@ -53,7 +53,7 @@ func serveUntilTheEnd(gateway string) error {
 // The figures of a gateway whose service is stopped.
 const (
 	stoppedLease   = 100_000
-	stoppedPending = 16 << 20        // bytes that wait to be written, at most
+	stoppedPending = 24 << 20        // bytes that wait to be written, at most: the kernel takes next to none
 	stoppedCalls   = 10_000          // that wait for their answer, at least
 	stoppedTimeout = 4 * time.Second // theirs
 	stoppedSlack   = 3 * time.Second // of a machine that is busy

@@ -115,9 +115,9 @@ type runCmd struct {
 
 	Listen []string `default:"${listen}" env:"STELLA_LISTEN" help:"Where services dial in; beyond loopback only with tokens (${default})." placeholder:"URL[,URL]"`
 
-	TokenFile string `env:"STELLA_TOKEN_FILE" help:"Lines of SERVICE TOKEN (* is every service): what services have to know. Read again when it changes." placeholder:"FILE"`
+	TokenFile string `env:"STELLA_TOKEN_FILE" help:"Lines of SERVICE TOKEN, * being every service: what services have to know." placeholder:"FILE"`
 
-	Token []string `env:"STELLA_TOKEN" help:"Tokens that are good for every service; others see them in the list of processes, so better give the variable." placeholder:"TOKEN[,TOKEN]"`
+	Token []string `env:"STELLA_TOKEN" help:"Tokens that are good for every service. Better give the variable: processes are listed." placeholder:"TOKEN[,TOKEN]"`
 
 	Owner []string `env:"STELLA_OWNERS" help:"Which service owns a path and all below it, whoever comes first." placeholder:"PATH=SERVICE"`
 
