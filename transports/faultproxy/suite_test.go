@@ -42,6 +42,7 @@ func through() (p *faultproxy.TCP, client, server *net.TCPConn) {
 	accepted, err := ln.Accept()
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { _ = accepted.Close() })
+	Eventually(p.Connections).WithTimeout(patience).Should(Equal(1), "the proxy knows of it")
 	for _, c := range []net.Conn{conn, accepted} {
 		Expect(c.SetDeadline(time.Now().Add(4 * patience))).To(Succeed())
 	}
