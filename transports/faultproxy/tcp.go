@@ -3,6 +3,7 @@ package faultproxy
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -183,6 +184,7 @@ type pipe struct {
 	dir      Direction
 	from, to *net.TCPConn
 	chunks   chan chunk
+	whole    bool // the end was read; set before chunks is closed
 	shut     chan struct{} // closed when this direction is to end
 	once     sync.Once
 	pace     pace
@@ -240,6 +242,7 @@ func (p *pipe) read() {
 			}
 		}
 		if err != nil {
+			p.whole = errors.Is(err, io.EOF)
 			return
 		}
 	}
@@ -281,7 +284,9 @@ func (p *pipe) write() {
 			return
 		case c, ok := <-p.chunks:
 			if !ok {
-				_ = p.to.CloseWrite()
+				if p.whole { // else the connection is being broken off, which must not look like an end
+					_ = p.to.CloseWrite()
+				}
 				return
 			}
 			if !p.deliver(c, timer) {
