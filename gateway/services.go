@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,7 +22,11 @@ const maxOpening = 256
 // service is one session with a service.
 type service struct {
 	session  *session.Gateway
+	said     *spec.Hello                      // set before the session begins
 	instance atomic.Pointer[routing.Instance] // nil until the session has been made known
+
+	mu       sync.Mutex
+	appended *routing.Offer // what it has appended before that
 }
 
 // accept takes links until the listener is closed.
@@ -55,6 +60,7 @@ func (g *Gateway) serve(ctx context.Context, link transports.Link, slots <-chan 
 			return offer != nil
 		},
 		Admit: func(h *spec.Hello, manifest []byte) error {
+			s.said = h
 			var err error
 			if offer != nil { // it is known, and was not sent
 				err = offer.Of(h)
@@ -66,6 +72,7 @@ func (g *Gateway) serve(ctx context.Context, link transports.Link, slots <-chan 
 			}
 			return nil
 		},
+		Append: func(_ uint32, manifest []byte) error { return g.appended(s, manifest) },
 		Heartbeat: func(hb spec.Heartbeat) {
 			if in := s.instance.Load(); in != nil {
 				g.registry.Beat(in, hb, time.Now())
@@ -93,7 +100,9 @@ func (g *Gateway) serve(ctx context.Context, link transports.Link, slots <-chan 
 		return
 	}
 	in := g.registry.Add(opened, offer, time.Now())
-	s.instance.Store(in)
+	if err := s.known(g.registry, in); err != nil {
+		_ = opened.Close(spec.CodeProtocol, err.Error()) // ends either way
+	}
 	h := opened.Hello().Instance
 	log := g.log.With("service", h.Service, "version", h.Version, "instance", h.ID, "region", h.Region, "remote", remote)
 	log.Info("service connected", "manifest", opened.Hello().ManifestDigest)
@@ -106,6 +115,36 @@ func (g *Gateway) serve(ctx context.Context, link transports.Link, slots <-chan 
 		log.Info("service gone", "reason", err)
 	}
 	_ = opened.Close(spec.CodeNoError, "") // waits for its goroutines
+}
+
+// appended takes endpoints over that a service has come to offer.
+func (g *Gateway) appended(s *service, manifest []byte) error {
+	offer, err := routing.Prepare(s.said, manifest)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in := s.instance.Load()
+	if in == nil { // it is about to be made known
+		if s.appended != nil {
+			return errors.New("gateway: endpoints were appended twice before the session served")
+		}
+		s.appended = offer
+		return nil
+	}
+	return g.registry.Append(in, offer, time.Now())
+}
+
+// known notes under which instance the session is known.
+func (s *service) known(r *routing.Registry, in *routing.Instance) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.instance.Store(in)
+	if s.appended == nil {
+		return nil
+	}
+	return r.Append(in, s.appended, time.Now())
 }
 
 func (g *Gateway) enter(s *service) bool {

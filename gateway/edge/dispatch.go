@@ -41,7 +41,7 @@ func (e *Edge) dispatch(x *Exchange) *problem {
 		}
 	}
 	for {
-		call, p := e.begin(x, f, meta, flags)
+		call, p := e.begin(x, &f, &meta, flags)
 		if p != nil {
 			f.Release()
 			return p
@@ -67,7 +67,7 @@ func (e *Edge) dispatch(x *Exchange) *problem {
 // may have to be offered to another instance.
 func (e *Edge) dispatchStream(x *Exchange, f *transports.Frame, meta int, flags spec.Flags) *problem {
 	for {
-		call, p := e.begin(x, f, meta, flags)
+		call, p := e.begin(x, &f, &meta, flags)
 		if p != nil {
 			f.Release()
 			return p
@@ -163,8 +163,8 @@ func (x *Exchange) remaining() time.Duration {
 }
 
 // begin offers the call to one instance after the other until one takes it. The frame is held on success and on
-// failure, and nobody else holds it after a failure.
-func (e *Edge) begin(x *Exchange, f *transports.Frame, meta int, flags spec.Flags) (*session.Call, *problem) {
+// failure, and nobody else holds it after a failure. It is another one when the instance counts its endpoints otherwise.
+func (e *Edge) begin(x *Exchange, f **transports.Frame, meta *int, flags spec.Flags) (*session.Call, *problem) {
 	kind := kindOverloaded
 	for x.tries < maxTries {
 		in := e.next(x)
@@ -177,8 +177,11 @@ func (e *Edge) begin(x *Exchange, f *transports.Frame, meta int, flags spec.Flag
 		if left <= 0 {
 			return nil, &problem{Kind: kindTimeout, detail: "no instance took the call on within the endpoint's timeout", retryable: true}
 		}
-		f.Retain()
-		call, err := in.Session.Start(f, meta, flags, left)
+		if p := x.address(in, f, meta); p != nil {
+			return nil, p
+		}
+		(*f).Retain()
+		call, err := in.Session.Start(*f, *meta, flags, left)
 		if err == nil {
 			if flags&spec.FlagRetry == 0 {
 				x.route.Release.Retries.Earn()
@@ -193,6 +196,24 @@ func (e *Edge) begin(x *Exchange, f *transports.Frame, meta int, flags spec.Flag
 		kind = kindRefused
 	}
 	return nil, &problem{Kind: kind, detail: "no instance of " + x.route.Release.Service + " takes the call on now", retryable: true}
+}
+
+// address makes REQUEST name the endpoint as the instance counts it: one that has appended endpoints to its session may
+// count otherwise than its fellows.
+func (x *Exchange) address(in *routing.Instance, f **transports.Frame, meta *int) *problem {
+	generation, number := in.Address(x.route)
+	if generation == x.request.Generation && number == x.request.Endpoint {
+		return nil
+	}
+	x.request.Generation, x.request.Endpoint = generation, number
+	again, n, p := x.encode()
+	if p != nil {
+		return p
+	}
+	again.SetBytes(append(again.Bytes(), (*f).Payload()[*meta:]...))
+	(*f).Release()
+	*f, *meta = again, n
+	return nil
 }
 
 // next is an instance that has not been tried, or nil. When the release has none, the newest snapshot is asked once: sessions

@@ -30,7 +30,8 @@ type Instance struct {
 	Session *session.Gateway
 	since   time.Time
 	offer   *Offer
-	offered *release // what it came with; never changed
+	index   atomic.Pointer[spec.Index] // of its session's endpoints, once some were appended
+	offered *release                   // what it came with, and has appended since; guarded by the registry's mutex
 
 	// Written by the session's reader, which must not wait for a lock.
 	beat   atomic.Int64 // when HEARTBEAT came last, in Unix nanoseconds

@@ -133,6 +133,14 @@ func (o *Offer) Of(h *spec.Hello) error {
 	return nil
 }
 
+// release is what an instance offers, kept beside the known releases until it may stand.
+func (o *Offer) release() *release {
+	return &release{
+		service: o.manifest.Service, version: o.version, contract: o.manifest.ContractDigest,
+		manifest: o.manifest, digest: o.digest, offer: o, offers: o.offers,
+	}
+}
+
 // Prepare checks a manifest as it came, and that it is the manifest of the service and version that HELLO names.
 func Prepare(h *spec.Hello, manifest []byte) (*Offer, error) {
 	m, err := spec.ParseManifest(manifest)
@@ -164,11 +172,7 @@ func (r *Registry) Add(s *session.Gateway, o *Offer, now time.Time) *Instance {
 	in.beat.Store(now.UnixNano())
 	ready := spec.StatusReady
 	in.status.Store(&ready)
-	// What the newcomer offers is kept beside the known releases until it may stand.
-	in.offered = &release{
-		service: o.manifest.Service, version: o.version, contract: o.manifest.ContractDigest,
-		manifest: o.manifest, digest: o.digest, offer: o, offers: o.offers,
-	}
+	in.offered = o.release()
 	r.change(now, func() { r.instances = append(r.instances, in) })
 	return in
 }
@@ -255,7 +259,9 @@ func (r *Registry) settle(now time.Time) {
 		}
 		return gone
 	})
-	(&admission{Registry: r, now: now}).run()
+	a := &admission{Registry: r, now: now}
+	a.run()
+	a.extend()
 	r.current.Store(build(r.releases, r.cfg.Region))
 	for _, in := range r.replaced { // from now on nobody begins a call on them
 		in.Session.Drain(spec.CodeNoError, "superseded by a newer session of the same instance")

@@ -184,7 +184,7 @@ type pipe struct {
 	dir      Direction
 	from, to *net.TCPConn
 	chunks   chan chunk
-	whole    bool // the end was read; set before chunks is closed
+	whole    bool          // the end was read; set before chunks is closed
 	shut     chan struct{} // closed when this direction is to end
 	once     sync.Once
 	pace     pace
