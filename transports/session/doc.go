@@ -9,5 +9,13 @@
 // drains what the reader owes and what callers left behind; the pulse, which sends heartbeats and notices silence;
 // and, on a Service, one per call in progress. All have ended when Done is closed and the session has been waited for.
 //
+// Locks are taken in this order: a Gateway's or Service's own, a call's (stream.mu), then one of account, allowance and
+// writer, then Memory. Ending the session takes the first two, so nobody ends it with one of them held: what has to be
+// sent under a call's lock is noted (session credit that is due), or sent after it.
+//
+// Files: opening and manifest are what comes before the first call; gateway and call, service and incoming the two ends;
+// stream what both ends of a call share; account, memory and limits what bodies may cost; budget what a peer may send
+// that is of no use; writer and core the link.
+//
 // Time is package time's: testing/synctest makes that virtual, so there is no clock to pass in.
 package session
