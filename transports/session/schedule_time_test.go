@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -49,11 +50,11 @@ func draw(random *rand.Rand) schedule {
 }
 
 func (s schedule) String() string {
-	text := ""
+	var text strings.Builder
 	for _, f := range s {
-		text += fmt.Sprintf(" %s until %v", f.kind, f.until)
+		fmt.Fprintf(&text, " %s until %v", f.kind, f.until)
 	}
-	return text
+	return text.String()
 }
 
 // scheduled is an end of a link whose writes go as its schedule says.
@@ -195,7 +196,7 @@ func seededCall(g *session.Gateway, random *rand.Rand) (begun bool, err error) {
 	began := time.Now()
 	c, err := g.Start(f, meta, flags, timeout)
 	if err != nil {
-		return false, nil //nolint:nilerr // that it is refused is an outcome
+		return false, nil // that it is refused is an outcome
 	}
 	defer c.Close()
 	var pump sync.WaitGroup
@@ -210,7 +211,7 @@ func seededCall(g *session.Gateway, random *rand.Rand) (begun bool, err error) {
 		return true, fmt.Errorf("a call waited %v for its head: %w", took, err)
 	}
 	if err != nil {
-		return true, nil //nolint:nilerr // an outcome
+		return true, nil // an outcome
 	}
 	head.Release()
 	for range reads {
@@ -220,7 +221,7 @@ func seededCall(g *session.Gateway, random *rand.Rand) (begun bool, err error) {
 			return true, fmt.Errorf("a call waited %v for a part of its answer: %w", took, err)
 		}
 		if err != nil {
-			return true, nil //nolint:nilerr // an outcome
+			return true, nil // an outcome
 		}
 		c.Consumed(len(f.Body()))
 		f.Release()
