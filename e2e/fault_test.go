@@ -160,6 +160,8 @@ var _ = everyForm("a call that ends early", func(start func(settings) *stack) {
 		Entry("during the handler", "POST /wait?tag=TAG HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n", "abc"),
 		Entry("during the handler, without a body", "POST /wait?tag=TAG HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", ""),
 		Entry("during a handler that has not read its body", "POST /wait?tag=TAG HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n", strings.Repeat("x", 200000)),
+		Entry("during a handler that has not read its body, most of which waits for it",
+			"POST /hold?tag=TAG HTTP/1.1\r\nHost: x\r\nContent-Length: 360000\r\n\r\n", strings.Repeat("x", 360000)),
 		Entry("while its body of known length is read", "PUT /bulk?tag=TAG HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", strings.Repeat("x", 1000)),
 		Entry("while its chunked body is read", "PUT /bulk?tag=TAG HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "3\r\nabc\r\n"),
 		Entry("while its answer is written", "GET /drip?tag=TAG HTTP/1.1\r\nHost: x\r\n\r\n", ""),

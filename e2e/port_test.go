@@ -145,7 +145,7 @@ var _ = everyForm("a link for services", func(start func(settings) *stack) {
 			Expect(err).NotTo(HaveOccurred())
 			begin := time.Now()
 			if frame != nil {
-				Expect(link.WriteFrames([]*transports.Frame{frame()})).To(Succeed())
+				_ = link.WriteFrames([]*transports.Frame{frame()}) // fails where the gateway has seen enough before all of it is there
 			}
 			ended := make(chan time.Duration, 1)
 			go func() {

@@ -23,7 +23,9 @@ const (
 	// MaxReason bounds the text that goes with CANCEL and GOAWAY, in bytes of UTF-8.
 	MaxReason = 1 << 10
 	// StreamWindow is the credit, in bytes, that each half of a stream starts with, unless HELLO or WELCOME says otherwise.
-	StreamWindow = 64 << 10
+	// With less, more request bodies wait for their readers before their end has been read, and behind what waits a
+	// gateway cannot see that the client has left.
+	StreamWindow = 256 << 10
 	// MaxSessionWindow bounds the credit, in bytes, that a session may have at any time.
 	MaxSessionWindow = 1 << 48
 	// MaxStreamWindow bounds the credit, in bytes, that one half of a stream may have at any time.

@@ -43,6 +43,7 @@ type pump struct {
 	stall      time.Duration
 	limit      int64 // bytes that the body may have
 	idempotent bool
+	watch      *watch
 
 	mu      sync.Mutex        // held by whoever sends to the call
 	turn    *sync.Cond        // of mu: the body moves on, or is not wanted any more
@@ -75,6 +76,7 @@ func (x *Exchange) startPump(call *session.Call, stall time.Duration) {
 	x.duplex()
 	p := &pump{x: x, stall: stall, limit: x.route.MaxBody, idempotent: x.route.Idempotent, done: make(chan struct{})}
 	p.turn = sync.NewCond(&p.mu)
+	p.watch = newWatch(p)
 	p.call.Store(call)
 	if x.http1() {
 		// Any error of reading from its client ends a request's context, a deadline of ours as well. As long as the pump
@@ -241,7 +243,10 @@ func (p *pump) send(f *transports.Frame, end bool) error {
 		n := 0
 		if len(data) > 0 { // an END without data needs no credit
 			var err error
-			if n, err = p.call.Load().Acquire(len(data)); err != nil {
+			p.watch.begin()
+			n, err = p.call.Load().Acquire(len(data))
+			p.watch.end()
+			if err != nil {
 				f.Release()
 				return err
 			}

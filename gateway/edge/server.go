@@ -25,6 +25,6 @@ func (e *Edge) Server() *http.Server {
 		Handler: e, Protocols: protocols, DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout: min(readHeaderTimeout, e.cfg.Stall), ReadTimeout: e.cfg.Stall, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		HTTP2:    &http.HTTP2Config{WriteByteTimeout: e.cfg.Stall},
-		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelWarn),
+		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelWarn), ConnContext: withConn,
 	}
 }

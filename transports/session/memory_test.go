@@ -153,9 +153,16 @@ var _ = Describe("The memory for bodies, when it is spent,", func() {
 		Expect(err).To(MatchError(io.EOF))
 	})
 
+	// The streams of these begin with a chunk of credit, and eight chunks may be held.
+	const narrowWindow = spec.MaxChunk
+	narrow := func(c *session.GatewayConfig) {
+		c.Limits.Memory = 8 * spec.MaxChunk
+		c.Welcome.StreamWindow = narrowWindow
+	}
+
 	// A stream on which 64 KiB have been sent and consumed is granted its window again, whatever that is by then.
 	DescribeTable("shrinks windows before: what is granted again", func(parts int, granted uint32) {
-		g, link := rawService(16, func(c *session.GatewayConfig) { c.Limits.Memory = 8 * spec.MaxChunk })
+		g, link := rawService(16, narrow)
 		_ = answering(g, link, parts)
 		c := start(g, "", patience)
 		defer c.Close()
@@ -167,28 +174,28 @@ var _ = Describe("The memory for bodies, when it is spent,", func() {
 		Expect(h.Stream).To(Equal(id))
 		Expect(h.Aux).To(Equal(granted))
 	},
-		Entry("is twice the window where there is enough", 0, uint32(2*spec.StreamWindow)),
-		Entry("is twice the window up to a half", 4, uint32(2*spec.StreamWindow)),
-		Entry("is the first window beyond a half", 5, uint32(spec.StreamWindow)),
-		Entry("is a quarter of that beyond three quarters", 7, uint32(spec.StreamWindow/4)),
+		Entry("is twice the window where there is enough", 0, uint32(2*narrowWindow)),
+		Entry("is twice the window up to a half", 4, uint32(2*narrowWindow)),
+		Entry("is the first window beyond a half", 5, uint32(narrowWindow)),
+		Entry("is a quarter of that beyond three quarters", 7, uint32(narrowWindow/4)),
 	)
 
 	It("shrinks a window that has grown: less is granted than was consumed", func() {
-		g, link := rawService(16, func(c *session.GatewayConfig) { c.Limits.Memory = 8 * spec.MaxChunk })
+		g, link := rawService(16, narrow)
 		c := start(g, "", patience)
 		defer c.Close()
 		_ = read(link)
 		write(link, frame(spec.TypeResponse, 0, 2, 0, responseMeta(200), nil), part(spec.TypeResponseStreamData, spec.FlagBlocked, 2, 0))
 		takePart(c)
-		Expect(read(link).Header().Aux).To(BeEquivalentTo(2 * spec.StreamWindow))
-		Expect(g.Books().Grown).To(BeEquivalentTo(spec.StreamWindow))
+		Expect(read(link).Header().Aux).To(BeEquivalentTo(2 * narrowWindow))
+		Expect(g.Books().Grown).To(BeEquivalentTo(narrowWindow))
 		_ = answering(g, link, 5)
 		write(link, part(spec.TypeResponseStreamData, 0, 2, 1))
 		takePart(c) // with 64 KiB to send yet, the first window is open
 		ping(link)
 		write(link, part(spec.TypeResponseStreamData, 0, 2, 2))
 		takePart(c)
-		Expect(read(link).Header().Aux).To(BeEquivalentTo(spec.StreamWindow))
+		Expect(read(link).Header().Aux).To(BeEquivalentTo(narrowWindow))
 	})
 })
 

@@ -16,7 +16,7 @@ import (
 // A narrow link moves so many bytes of streams in a tick; everything else takes no time on it.
 const (
 	tick     = time.Millisecond
-	tickMove = 4 << 10
+	tickMove = 16 << 10
 )
 
 type narrow struct {

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package edge
+
+import "syscall"
+
+// hungUp cannot tell here: limits on time end the call.
+func hungUp(syscall.RawConn) bool { return false }

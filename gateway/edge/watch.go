@@ -1,0 +1,80 @@
+package edge
+
+import (
+	"context"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/stella-ops/router/spec"
+)
+
+// watchEvery is how often a client is looked at whose body waits for the service.
+const watchEvery = 50 * time.Millisecond
+
+// connKey finds a client's connection in its requests' contexts.
+type connKey struct{}
+
+// withConn is for [net/http.Server.ConnContext].
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
+// watch looks, while the pump waits for credit and so does not read, whether the client has left: nobody else can see it
+// then. What the client has sent before it left may stand in the way of reading its end, but not of knowing it.
+type watch struct {
+	p *pump
+
+	mu    sync.Mutex
+	on    bool
+	timer *time.Timer
+	conn  syscall.RawConn // nil where there is nothing to look at
+}
+
+func newWatch(p *pump) *watch {
+	w := &watch{p: p}
+	conn, _ := p.x.context().Value(connKey{}).(syscall.Conn)
+	if conn == nil || !p.x.http1() { // a client's HTTP/2 stream tells by itself
+		return w
+	}
+	if raw, err := conn.SyscallConn(); err == nil {
+		w.conn = raw
+		w.timer = time.AfterFunc(time.Hour, w.look)
+		w.timer.Stop()
+	}
+	return w
+}
+
+// begin is called before the pump waits, and end when it goes on.
+func (w *watch) begin() {
+	if w.conn == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.on = true
+	w.timer.Reset(watchEvery)
+}
+
+func (w *watch) end() {
+	if w.conn == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.on = false
+	w.timer.Stop()
+}
+
+func (w *watch) look() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case !w.on:
+	case hungUp(w.conn):
+		w.p.end(nil, spec.CodeClientGone)
+	default:
+		w.timer.Reset(watchEvery)
+	}
+}
