@@ -35,8 +35,8 @@ type schedule []fault
 
 // draw makes a schedule: most of the time things are fine, and not every schedule ends badly.
 func draw(random *rand.Rand) schedule {
-	var s schedule
-	at := time.Duration(0)
+	at := time.Millisecond
+	s := schedule{{until: at, kind: "fine"}} // the session opens
 	for range 1 + random.IntN(6) {
 		at += time.Duration(random.IntN(8_000)) * time.Millisecond
 		f := fault{until: at, kind: []string{"fine", "fine", "slow", "slow", "stalled", "silent", "closed"}[random.IntN(7)]}
@@ -68,8 +68,8 @@ type scheduled struct {
 	closed   chan struct{}
 }
 
-func newScheduled(l transports.Link) *scheduled {
-	return &scheduled{Link: l, begin: time.Now(), closed: make(chan struct{})}
+func newScheduled(l transports.Link, s schedule) *scheduled {
+	return &scheduled{Link: l, schedule: s, begin: time.Now(), closed: make(chan struct{})}
 }
 
 // wait lets time pass, or less if the link is closed.
@@ -234,7 +234,7 @@ func playSchedule(t *testing.T, seed uint64) (err error) {
 	t.Helper()
 	random := rand.New(rand.NewPCG(seed, 0))
 	a, b := inmemory.Pipe()
-	near, far := newScheduled(a), newScheduled(b)
+	near, far := newScheduled(a, draw(random)), newScheduled(b, draw(random))
 	opened := make(chan *session.Service, 1)
 	var mu sync.Mutex
 	go func() {
@@ -252,8 +252,6 @@ func playSchedule(t *testing.T, seed uint64) (err error) {
 		return err
 	}
 	s := <-opened
-	near.begin, far.begin = time.Now(), time.Now()
-	near.schedule, far.schedule = draw(random), draw(random)
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("seed %d, to the service:%v, to the gateway:%v: %w", seed, near.schedule, far.schedule, err)
