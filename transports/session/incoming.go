@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 	"time"
 
 	"github.com/stella-ops/router/spec"
@@ -321,13 +322,17 @@ func (c *Incoming) handle(f *transports.Frame, h spec.Header) error {
 			return errCancels
 		}
 		c.mu.Lock()
-		defer c.mu.Unlock()
 		c.recv.ended = true
-		if c.err == nil && !c.send.ended { // our final frame, which confirms, leaves when Serve has returned
+		open := c.err == nil && !c.send.ended
+		if open { // our final frame, which confirms, leaves when Serve has returned
 			c.err = e
 			c.drop()
 			c.wakeAll()
 			c.ctx.end(e)
+		}
+		c.mu.Unlock()
+		if open {
+			runtime.Gosched() // the handler runs now, and not when the link has been asked for more or another thread is awake
 		}
 		return nil
 	}

@@ -87,6 +87,7 @@ func (w *writer) turn() int64 {
 // send queues f, which it takes over, behind what streams have queued, and writes if nobody else does. It may
 // block for as long as the link does, and is not for the reading goroutine.
 func (w *writer) send(f *transports.Frame, owner *stream) error {
+	urgent := f.Header().Type == spec.TypeCancel // it mostly comes alone, and somebody is to stop working
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
@@ -106,7 +107,9 @@ func (w *writer) send(f *transports.Frame, owner *stream) error {
 	}
 	w.busy = true
 	w.mu.Unlock()
-	runtime.Gosched()
+	if !urgent {
+		runtime.Gosched()
+	}
 	w.write(turns)
 	return nil
 }
