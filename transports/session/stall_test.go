@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gleak"
 
+	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
 )
 
@@ -64,6 +65,8 @@ var _ = Describe("Streams whose readers have stalled", func() {
 			DeferCleanup(c.close)
 			DeferCleanup(sync.OnceFunc(c.pause.Unlock))
 			both[i] = c
+			held := func() int64 { return c.g.Books().Held + c.s.Books().Held }
+			Eventually(held).WithTimeout(patience).Should(BeNumerically(">", int64(n+active)*spec.StreamWindow*9/10), "windows are full")
 		}
 		return both[0], both[1]
 	}
