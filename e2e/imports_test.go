@@ -56,6 +56,19 @@ func TestImportRules(t *testing.T) {
 			of:   "generator", not: parts("runtime", "gateway", "transports", "examples", "e2e"),
 		},
 		{
+			name: "the fault proxy moves bytes, and knows nothing of frames",
+			of:   "transports/faultproxy",
+			only: func(dep listed) bool { return dep.Standard || below(dep.ImportPath, module+"/transports/faultproxy") },
+		},
+		{
+			name: "no service links the fault proxy",
+			of:   "runtime", not: parts("transports/faultproxy"),
+		},
+		{
+			name: "no gateway links the fault proxy",
+			of:   "gateway", not: parts("transports/faultproxy"),
+		},
+		{
 			name: "a service over tcp links no broker, no QUIC and no telemetry",
 			of:   "runtime", not: heavy,
 		},
