@@ -237,6 +237,19 @@ var _ = Describe("A gateway's end, with a peer that breaks the rules", func() {
 		}),
 	)
 
+	It("tells a call of the session's end that its own second RESPONSE has caused", func() {
+		g, link := rawService(8)
+		c := start(g, "", patience)
+		defer c.Close()
+		_ = read(link)
+		write(link, frame(spec.TypeResponse, 0, 2, 0, responseMeta(200), nil))
+		_, _ = answer(c)
+		write(link, frame(spec.TypeResponse, spec.FlagEnd, 2, 0, responseMeta(200), nil))
+		expectCancel(link, 0, spec.CodeProtocol)
+		_, err := c.Next(context.Background(), patience)
+		Expect(err).To(MatchError(session.ErrClosed))
+	})
+
 	It("ends the session on a gap in a stream's data", func() {
 		g, link := rawService(8)
 		c := start(g, "", patience)

@@ -239,7 +239,11 @@ func (g *Gateway) onCall(f *transports.Frame, h spec.Header) error {
 	g.mu.Unlock()
 	switch {
 	case c != nil:
-		return c.handle(f, h)
+		err := c.handle(f, h)
+		if err != nil { // ends the session, and the call may be out of the table of those that are told
+			c.lost(fmt.Errorf("%w: %w", ErrClosed, err))
+		}
+		return err
 	case !opened:
 		f.Release()
 		return protocolError("%s on stream %d, which was never opened", h.Type, h.Stream)
