@@ -123,6 +123,15 @@ func TestConnectionComesBackSoonToAGatewayThatTakesNoMoreOnForNow(t *testing.T) 
 	gomega.NewWithT(t).Expect(n).To(gomega.And(gomega.BeNumerically(">", 150), gomega.BeNumerically("<", 400)))
 }
 
+func TestRefusalCountsWhenEveryWayRefuses(t *testing.T) {
+	g := gomega.NewWithT(t)
+	refused := &session.Error{Code: spec.CodeUnauthorized, Remote: true}
+	busy := &session.Error{Code: spec.CodeRefused, Remote: true}
+	g.Expect(refusesAll(errors.Join(refused, refused))).To(gomega.BeTrue())
+	g.Expect(refusesAll(errors.Join(refused, busy))).To(gomega.BeFalse())
+	g.Expect(refusesAll(errors.Join(errors.New("nobody listens"), refused))).To(gomega.BeFalse())
+}
+
 func TestConnectionForgetsFailuresOnceASessionHasLived(t *testing.T) {
 	n := dials(t, 10*time.Minute, func(link transports.Link) {
 		s, err := session.Accept(context.Background(), link, session.GatewayConfig{})

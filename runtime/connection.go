@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,7 @@ type connection struct {
 	backoff  backoff
 	reported string         // the last failure that was logged as a warning
 	taken    bool           // the gateway has taken the manifest: it may know it still
+	secret   string         // of the last session: if it still lives for the gateway, the next one takes its place
 	leaving  sync.WaitGroup // sessions that drain
 }
 
@@ -70,14 +72,14 @@ func pause(ctx context.Context, d time.Duration) {
 
 // attempt opens a session and serves it, and those that replace it, to the end. It reports whether the gateway refused.
 func (c *connection) attempt(ctx context.Context) (refused bool) {
-	s, err := c.open(ctx, c.gateway, nil, "")
+	s, err := c.open(ctx, c.gateway, nil, c.secret)
 	if err != nil {
 		if ctx.Err() == nil {
 			c.report("stella: gateway not connected", err)
 		}
-		return refuses(err)
+		return refusesAll(err)
 	}
-	c.reported = ""
+	c.reported, c.secret = "", s.Welcome().Secret
 	s.lease.bind(s.SetLease)
 	since := time.Now()
 	refused = c.serve(ctx, s)
@@ -87,6 +89,15 @@ func (c *connection) attempt(ctx context.Context) (refused bool) {
 		return false
 	}
 	return refused
+}
+
+// refusesAll reports that of every way to a gateway: of an error that [errors.Join] has made of theirs.
+func refusesAll(err error) bool {
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // it is open's own
+	if !ok {
+		return refuses(err)
+	}
+	return !slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !refuses(err) })
 }
 
 // refuses reports whether it takes a person to change what a gateway has refused for.
@@ -101,7 +112,11 @@ func refuses(err error) bool {
 // serve serves a session, and those that replace it, until there is none or ctx ends.
 func (c *connection) serve(ctx context.Context, s *served) (refused bool) {
 	r := newRenewal(c, s)
-	defer r.stop()
+	dialling, stop := context.WithCancel(ctx)
+	defer func() {
+		stop()
+		c.part(r.stop())
+	}()
 	for {
 		select {
 		case <-ctx.Done():
@@ -134,9 +149,13 @@ func (c *connection) serve(ctx context.Context, s *served) (refused bool) {
 		case <-s.renew:
 			r.due()
 		case <-r.age.C:
-			r.begin(c.successor(ctx, s, c.gateway, "its age, or the end of its stream ids"))
+			old := s
+			r.dial(func() *served { return c.successor(dialling, old, c.gateway, "its age, or the end of its stream ids") })
 		case <-r.better.C:
-			r.begin(c.successor(ctx, s, c.gateway[:s.way], "a better way to the gateway"))
+			old := s
+			r.dial(func() *served { return c.successor(dialling, old, c.gateway[:old.way], "a better way to the gateway") })
+		case next := <-r.dialled:
+			r.begin(next)
 		}
 	}
 }
@@ -157,6 +176,7 @@ func (c *connection) successor(ctx context.Context, old *served, ways gatewayURL
 func (c *connection) takeOver(old *served, r *renewal) *served {
 	next := r.next
 	next.lease.bind(next.SetLease)
+	c.secret = next.Welcome().Secret
 	r.renewed(next)
 	c.log.Info("stella: session replaced", "remote", next.Remote())
 	c.part(old)

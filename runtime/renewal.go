@@ -16,10 +16,12 @@ type renewal struct {
 	wait    time.Duration // until a better way is tried next; 0: there is none
 	backoff backoff       // of attempts that failed
 	next    *served       // opened to replace the session, and not yet known to be called
+	waiting bool          // a successor is dialled
+	dialled chan *served  // one: it, or nil if there is none to be had
 }
 
 func newRenewal(c *connection, s *served) *renewal {
-	r := &renewal{maxAge: c.maxAge, age: time.NewTimer(0), better: time.NewTimer(0), confirm: time.NewTimer(0)}
+	r := &renewal{maxAge: c.maxAge, age: time.NewTimer(0), better: time.NewTimer(0), confirm: time.NewTimer(0), dialled: make(chan *served, 1)}
 	r.renewed(s)
 	return r
 }
@@ -42,19 +44,26 @@ func (r *renewal) renewed(s *served) {
 // due makes it time to replace the session now.
 func (r *renewal) due() {
 	r.aged = time.Now()
-	if r.next == nil {
+	if r.next == nil && !r.waiting {
 		r.age.Reset(0)
 	}
 }
 
+// dial opens a successor, beside whatever becomes of the session meanwhile.
+func (r *renewal) dial(open func() *served) {
+	r.age.Stop()
+	r.better.Stop()
+	r.waiting = true
+	go func() { r.dialled <- open() }()
+}
+
 // begin waits for the gateway to call the successor, if there is one.
 func (r *renewal) begin(next *served) {
+	r.waiting = false
 	if r.next = next; next == nil {
 		r.failed()
 		return
 	}
-	r.age.Stop()
-	r.better.Stop()
 	r.confirm.Reset(takeover)
 }
 
@@ -73,10 +82,15 @@ func (r *renewal) failed() {
 	}
 }
 
-func (r *renewal) stop() {
+// stop waits for a successor that is being dialled, whose context has ended, and returns it if it came all the same.
+func (r *renewal) stop() *served {
 	r.age.Stop()
 	r.better.Stop()
 	r.confirm.Stop()
+	if r.waiting {
+		return <-r.dialled
+	}
+	return nil
 }
 
 // spread is d, give or take a fifth.

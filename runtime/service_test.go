@@ -198,6 +198,7 @@ var _ = Describe("Run", func() {
 		Eventually(entered).WithTimeout(patience).Should(Receive())
 		old.Drain(spec.CodeShutdown, "going away")
 		fresh := g.connected()
+		Expect(fresh.Hello().Supersedes).To(Equal(old.Secret()), "the old one still lives, and must not keep its successor out")
 		close(letGo)
 		r, err := finish(c)
 		Expect(err).NotTo(HaveOccurred())

@@ -36,7 +36,7 @@ type Service struct {
 }
 
 // Start runs a service of a manifest and what else [stella.New] takes. Its context bounds the starting, not the
-// service. The environment's STELLA_GATEWAYS does not matter.
+// service. The environment's STELLA_GATEWAYS and STELLA_TOKEN do not matter.
 func Start(ctx context.Context, m stella.Manifest, parts ...stella.Part) (*Service, error) {
 	ln, err := transports.Listen(ctx, inmemory.Scheme+"://stellatest-"+strings.ToLower(rand.Text()), transports.ListenConfig{})
 	if err != nil {
@@ -44,13 +44,15 @@ func Start(ctx context.Context, m stella.Manifest, parts ...stella.Part) (*Servi
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Service{stop: stop, done: make(chan struct{})}
-	svc := stella.New(m, append(slices.Clip(parts), stella.WithVariable(stella.EnvGateways, ln.Addr()))...)
+	token := rand.Text() // whatever the service has been given for its real gateways
+	svc := stella.New(m, append(slices.Clip(parts),
+		stella.WithVariable(stella.EnvGateways, ln.Addr()), stella.WithVariable(stella.EnvToken, token))...)
 	go func() {
 		defer close(s.done)
 		s.err = svc.Run(running)
 		_ = ln.Close() // what waits for the service to connect need not wait any more
 	}()
-	s.gateway, err = accept(ctx, ln)
+	s.gateway, err = accept(ctx, ln, token)
 	if err == nil {
 		s.manifest, err = spec.ParseManifest(s.gateway.Manifest())
 	}
@@ -60,14 +62,16 @@ func Start(ctx context.Context, m stella.Manifest, parts ...stella.Part) (*Servi
 	return s, ln.Close()
 }
 
-func accept(ctx context.Context, ln transports.Listener) (*session.Gateway, error) {
+func accept(ctx context.Context, ln transports.Listener, token string) (*session.Gateway, error) {
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
 	defer stop()
 	link, err := ln.Accept()
 	if err != nil {
 		return nil, errors.Join(err, context.Cause(ctx))
 	}
-	return session.Accept(ctx, link, session.GatewayConfig{Welcome: spec.Welcome{Node: "stellatest"}})
+	return session.Accept(ctx, link, session.GatewayConfig{
+		Welcome: spec.Welcome{Node: "stellatest"}, Tokens: func(string) []string { return []string{token} },
+	})
 }
 
 // Close drains the service, waits for it, and returns what Run returned.
