@@ -93,7 +93,7 @@ func (c *connection) attempt(ctx context.Context) (refused bool) {
 
 // refusesAll reports that of every way to a gateway: of an error that [errors.Join] has made of theirs.
 func refusesAll(err error) bool {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // it is open's own
+	joined, ok := err.(interface{ Unwrap() []error }) // it is open's own
 	if !ok {
 		return refuses(err)
 	}
@@ -125,7 +125,7 @@ func (c *connection) serve(ctx context.Context, s *served) (refused bool) {
 			c.drain(s)
 			return false
 		case <-s.leaving:
-			if r.next == nil {
+			if r.settle() == nil {
 				c.log.Info("stella: gateway drains")
 				s.lease.free()
 				c.part(s)
@@ -133,7 +133,7 @@ func (c *connection) serve(ctx context.Context, s *served) (refused bool) {
 			}
 			s = c.takeOver(s, r)
 		case <-s.Done():
-			if r.next == nil {
+			if r.settle() == nil {
 				s.lease.free()
 				c.report("stella: connection lost", s.Err())
 				_ = s.Close() // waits for the session's goroutines

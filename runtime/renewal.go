@@ -67,6 +67,15 @@ func (r *renewal) begin(next *served) {
 	r.confirm.Reset(takeover)
 }
 
+// settle waits for a successor that is being dialled, since the session has ended or been superseded meanwhile, and returns
+// the one that there is. Dialling has its own time.
+func (r *renewal) settle() *served {
+	if r.waiting {
+		r.begin(<-r.dialled)
+	}
+	return r.next
+}
+
 // failed waits before the next attempt, longer each time.
 func (r *renewal) failed() {
 	r.next = nil
