@@ -109,8 +109,12 @@ type dice struct {
 	r  *rand.Rand
 }
 
-func newDice(seed uint64) *dice {
-	return &dice{r: rand.New(rand.NewPCG(seed, seed))} //nolint:gosec // faults have to be the same each time
+// newDicePair is one for each direction, so that what one draws does not change what becomes of the other.
+func newDicePair(seed uint64) (pair [directions]*dice) {
+	for dir := range pair {
+		pair[dir] = &dice{r: rand.New(rand.NewPCG(seed, uint64(dir)))} //nolint:gosec // faults have to be the same each time
+	}
+	return pair
 }
 
 // chance is true with a probability.

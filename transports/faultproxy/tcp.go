@@ -23,7 +23,7 @@ const (
 type TCP struct {
 	target    string
 	ln        *net.TCPListener
-	dice      *dice
+	dice      [directions]*dice
 	lanes     [directions]lane
 	forwarded [directions]atomic.Int64
 	done      chan struct{}
@@ -40,7 +40,7 @@ func ListenTCP(target string, seed uint64) (*TCP, error) {
 	if err != nil {
 		return nil, fmt.Errorf("faultproxy: %w", err)
 	}
-	p := &TCP{target: target, ln: ln, dice: newDice(seed), done: make(chan struct{}), conns: map[*connection]struct{}{}}
+	p := &TCP{target: target, ln: ln, dice: newDicePair(seed), done: make(chan struct{}), conns: map[*connection]struct{}{}}
 	p.wg.Go(p.accept)
 	return p, nil
 }
@@ -188,6 +188,7 @@ type pipe struct {
 	shut     chan struct{} // closed when this direction is to end
 	once     sync.Once
 	pace     pace
+	last     time.Time // when the last chunk is due
 }
 
 func newPipe(p *TCP, c *connection, dir Direction, from, to *net.TCPConn) *pipe {
@@ -200,7 +201,6 @@ func (p *pipe) halfClose() { p.once.Do(func() { close(p.shut) }) }
 func (p *pipe) read() {
 	defer close(p.chunks)
 	lane := &p.proxy.lanes[p.dir]
-	last := time.Time{}
 	for {
 		f, changed := lane.get()
 		if f.Blackhole == Stall {
@@ -220,40 +220,50 @@ func (p *pipe) read() {
 				return
 			}
 		}
-		if n > 0 && f.Blackhole != Swallow && !p.ended() {
-			may, cut := lane.pass(n)
-			passed := p.pace.after(time.Now(), may, f.Bandwidth)
-			due := passed.Add(f.Delay + p.proxy.dice.upTo(f.Jitter))
-			if due.Before(last) {
-				due = last
-			}
-			last = due
-			select {
-			case p.chunks <- chunk{buf[:may], due}:
-			case <-p.conn.gone:
-				return
-			}
-			if cut {
-				p.chunks <- chunk{due: due}
-				return
-			}
-			if early := time.Until(passed) - waiting; early > 0 { // little waits for the bandwidth, as at a real bottleneck
-				p.rest(early)
-			}
+		if n > 0 && f.Blackhole != Swallow && !p.ended() && !p.hand(buf[:n], f, changed) {
+			return
 		}
 		if err != nil {
-			p.whole = errors.Is(err, io.EOF)
+			if p.whole = errors.Is(err, io.EOF); !p.whole {
+				p.conn.reset() // the other side hears of it as this one did
+			}
 			return
 		}
 	}
 }
 
+// hand hands on what was read, as far as it may pass. It is false when nothing more may.
+func (p *pipe) hand(data []byte, f Faults, changed <-chan struct{}) bool {
+	may, cut := p.proxy.lanes[p.dir].pass(len(data))
+	passed := p.pace.after(time.Now(), may, f.Bandwidth)
+	due := passed.Add(f.Delay + p.proxy.dice[p.dir].upTo(f.Jitter))
+	if due.Before(p.last) {
+		due = p.last
+	}
+	p.last = due
+	select {
+	case p.chunks <- chunk{data[:may], due}:
+	case <-p.conn.gone:
+		return false
+	}
+	if cut {
+		p.chunks <- chunk{due: due}
+		return false
+	}
+	if early := time.Until(passed) - waiting; early > 0 { // little waits for the bandwidth, as at a real bottleneck
+		p.rest(early, changed)
+	}
+	return true
+}
+
 // rest lets time pass.
-func (p *pipe) rest(d time.Duration) {
+func (p *pipe) rest(d time.Duration, changed <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+	case <-changed:
+		p.pace = pace{} // what the old bandwidth has promised holds no more
 	case <-p.shut:
 	case <-p.conn.gone:
 	}
@@ -284,7 +294,7 @@ func (p *pipe) write() {
 			return
 		case c, ok := <-p.chunks:
 			if !ok {
-				if p.whole { // else the connection is being broken off, which must not look like an end
+				if f, _ := p.proxy.lanes[p.dir].get(); p.whole && f.Blackhole != Swallow { // else the connection is being broken off, which must not look like an end
 					_ = p.to.CloseWrite()
 				}
 				return

@@ -23,7 +23,7 @@ const (
 type UDP struct {
 	target    *net.UDPAddr
 	conn      *net.UDPConn
-	dice      *dice
+	dice      [directions]*dice
 	lanes     [directions]lane
 	queues    [directions]*queue
 	forwarded [directions]atomic.Int64
@@ -54,7 +54,7 @@ func ListenUDP(target string, seed uint64) (*UDP, error) {
 	if err != nil {
 		return nil, fmt.Errorf("faultproxy: %w", err)
 	}
-	p := &UDP{target: addr, conn: conn, dice: newDice(seed), done: make(chan struct{}), flows: map[netip.AddrPort]*flow{}}
+	p := &UDP{target: addr, conn: conn, dice: newDicePair(seed), done: make(chan struct{}), flows: map[netip.AddrPort]*flow{}}
 	for dir := range p.queues {
 		p.queues[dir] = newQueue()
 		p.wg.Go(func() { p.queues[dir].run(p.done) })
@@ -192,7 +192,7 @@ func (p *UDP) sweep() {
 // pass decides what becomes of a datagram.
 func (p *UDP) pass(dir Direction, b []byte, send func([]byte)) {
 	f, _ := p.lanes[dir].get()
-	if f.Blackhole != Pass || p.dice.chance(f.Loss) {
+	if f.Blackhole != Pass || p.dice[dir].chance(f.Loss) {
 		p.dropped[dir].Add(1)
 		return
 	}
@@ -200,12 +200,12 @@ func (p *UDP) pass(dir Direction, b []byte, send func([]byte)) {
 		b = b[:f.CutAfter]
 	}
 	copies := 1
-	if p.dice.chance(f.Duplicate) {
+	if p.dice[dir].chance(f.Duplicate) {
 		copies = 2
 	}
 	for range copies {
 		data := append([]byte(nil), b...)
-		ok := p.queues[dir].put(f, p.dice, len(data), func() {
+		ok := p.queues[dir].put(f, p.dice[dir], len(data), func() {
 			send(data)
 			p.forwarded[dir].Add(1)
 		})

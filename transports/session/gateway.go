@@ -85,7 +85,6 @@ func Accept(ctx context.Context, link transports.Link, cfg GatewayConfig) (*Gate
 		return nil, err
 	}
 	g.most = int64(g.hello.Lease)
-	g.allowance.credit.Store(g.hello.SessionWindow)
 	g.receives(g.cfg.Welcome.SessionWindow, cfg.Limits)
 	g.start(g.handle, g.look)
 	return g, nil

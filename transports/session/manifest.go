@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"time"
 
 	"github.com/stella-ops/router/spec"
@@ -52,15 +53,22 @@ func sendManifest(w *writer, manifest []byte) {
 	}
 }
 
+// errEarly is what Append says as long as the gateway may ask for the manifest that HELLO has named.
+var errEarly = errors.New("session: endpoints may be appended once the gateway has asked for the manifest, or called")
+
 // Append announces endpoints beyond those that the gateway knows: manifest is the whole new one. Endpoints that it
 // shares with the ones before keep their index, the others follow in the manifest's order, and calls to them come with
-// the returned generation. It may be called concurrently.
-func (s *Service) Append(manifest []byte) (generation uint32) {
+// the returned generation. It may be called concurrently. Where HELLO came without the manifest, it is an error until the
+// gateway has asked for that or made a call: what is appended must not be taken for it.
+func (s *Service) Append(manifest []byte) (generation uint32, err error) {
 	s.appending.Lock() // chunks of two manifests must not mix
 	defer s.appending.Unlock()
+	if s.slim && !s.settled.Load() {
+		return 0, errEarly
+	}
 	s.generation++
 	sendManifest(s.w, manifest)
-	return s.generation
+	return s.generation, nil
 }
 
 // onResync answers RESYNC, which a gateway may send once: the manifest that HELLO has named.
@@ -82,6 +90,7 @@ func (s *Service) onResync(f *transports.Frame) error {
 		return protocolError("RESYNC after endpoints were appended")
 	}
 	sendManifest(s.w, s.cfg.Manifest)
+	s.settled.Store(true)
 	return nil
 }
 
@@ -114,6 +123,6 @@ func (g *Gateway) look() {
 	g.mu.Unlock()
 	if late {
 		why := "ENDPOINTS have stopped half way"
-		g.fail(closed(spec.CodeProtocol, why))
+		g.leave(spec.CodeProtocol, why, closed(spec.CodeProtocol, why))
 	}
 }

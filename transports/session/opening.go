@@ -136,6 +136,7 @@ func (g *Gateway) learn(hello []byte) error {
 		return &Error{Code: code, Reason: err.Error()}
 	}
 	g.lease.Store(int64(g.hello.Lease))
+	g.allowance.credit.Store(g.hello.SessionWindow) // to which the service may add while its manifest is on its way
 	return nil
 }
 
@@ -190,7 +191,7 @@ func (g *Gateway) challenge(hello []byte, within func(time.Duration)) (proof str
 		return "", protocolError("%s", err)
 	}
 	for _, token := range g.cfg.Tokens(g.hello.Instance.Service) {
-		if spec.Proves(spec.ServiceProof(token, c.Challenge, hello), p.Proof) {
+		if token != "" && spec.Proves(spec.ServiceProof(token, c.Challenge, hello), p.Proof) {
 			return spec.GatewayProof(token, c.Challenge, hello), nil
 		}
 	}
@@ -213,7 +214,10 @@ func (g *Gateway) resync() error {
 		if err != nil {
 			return err
 		}
-		done, err := g.whileResync(f, &manifest)
+		var done bool
+		if err = g.budget.spend(f.Header(), g.w); err == nil {
+			done, err = g.whileResync(f, &manifest)
+		}
 		f.Release()
 		if err != nil {
 			return err
@@ -234,6 +238,8 @@ func (g *Gateway) whileResync(f *transports.Frame, manifest *assembly) (done boo
 		hb, err := heartbeat(f)
 		g.lease.Store(int64(hb.Lease))
 		return false, err
+	case h.Type == spec.TypeCredit && h.Stream == 0:
+		return false, g.allowance.give(int64(h.Aux))
 	case h.Type == spec.TypePing:
 		return false, put(g.link, transports.NewControl(spec.TypePong, 0, h.Aux, nil))
 	case h.Type == spec.TypeCancel && h.Stream == 0:
@@ -296,7 +302,7 @@ func (s *Service) open(link transports.Link, within func(time.Duration)) error {
 func (s *Service) helloFrame(hello []byte) *transports.Frame {
 	flags, manifest := spec.FlagInlineBody, s.cfg.Manifest
 	if s.cfg.Slim || len(hello)+len(manifest) > spec.MaxFrameHello {
-		flags, manifest = 0, nil
+		flags, manifest, s.slim = 0, nil, true
 	}
 	f := transports.NewFrame(len(hello) + len(manifest))
 	f.SetBytes(append(append(f.Bytes(), hello...), manifest...))

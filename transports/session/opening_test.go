@@ -287,6 +287,7 @@ var _ = Describe("A manifest", func() {
 		Expect(read(link).Header().Type).To(Equal(spec.TypeResync))
 		write(link, jsonFrame(spec.TypeHeartbeat, spec.Heartbeat{Status: spec.StatusReady, Lease: 7}),
 			frame(spec.TypeEndpoints, 0, 0, 0, nil, manifest[:spec.MaxChunk]),
+			transports.NewControl(spec.TypeCredit, 0, 77, nil), // its lease has grown
 			transports.NewControl(spec.TypePing, 0, 42, nil), frame(0x41, 0, 0, 0, nil, []byte("future")),
 			frame(spec.TypeEndpoints, spec.FlagEnd, 0, 1, nil, manifest[spec.MaxChunk:]))
 		pong := read(link)
@@ -332,6 +333,19 @@ var _ = Describe("A manifest", func() {
 			Eventually(s.Done()).WithTimeout(patience).Should(BeClosed())
 			Expect(s.Err()).To(MatchError(ContainSubstring("RESYNC")))
 		}
+	})
+
+	It("that appends endpoints waits until the one that was left out was asked for, or is not needed", func() {
+		o := tryOpen(func(g *session.GatewayConfig, s *session.ServiceConfig) {
+			s.Slim = true
+			g.Known = func(string) bool { return true }
+			g.Append = func(uint32, []byte) error { return nil }
+		})
+		Expect(errors.Join(o.refused, o.failed)).To(Succeed())
+		_, err := o.service.Append([]byte("more"))
+		Expect(err).To(MatchError(ContainSubstring("once the gateway has asked")))
+		_, _ = answer(start(o.gateway, "x", patience))
+		Expect(o.service.Append([]byte("more"))).To(BeEquivalentTo(1))
 	})
 
 	It("that appends endpoints begins a generation, chunks of two never mix, and the gateway may refuse it", func() {

@@ -46,9 +46,11 @@ type Service struct {
 	cfg     ServiceConfig
 	welcome spec.Welcome
 
-	received   cancels // that the gateway sends; twice as many as it allows itself
-	tombs      tombs   // the reader's alone
-	resynced   bool    // the same
+	received   cancels     // that the gateway sends; twice as many as it allows itself
+	tombs      tombs       // the reader's alone
+	resynced   bool        // the same
+	slim       bool        // HELLO came without the manifest
+	settled    atomic.Bool // the gateway has the manifest for certain
 	appending  sync.Mutex
 	generation uint32 // of the newest manifest; guarded by appending
 
@@ -248,6 +250,9 @@ func (s *Service) onRequest(f *transports.Frame, h spec.Header) error {
 		if s.cfg.Renew != nil {
 			s.cfg.Renew()
 		}
+	}
+	if s.slim && !s.settled.Load() {
+		s.settled.Store(true)
 	}
 	s.mu.Lock()
 	if s.dead { // it was read before the session died, and nobody waits for an answer
