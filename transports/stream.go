@@ -34,7 +34,10 @@ var ErrPreamble = errors.New("transports: peer does not open with the protocol's
 // OpenStream turns a byte stream into a Link: both sides send the preamble and the highest common version wins.
 // It takes at most [spec.HelloTimeout], and closes conn on errors.
 func OpenStream(conn net.Conn, scheme string) (Link, error) {
-	l := &streamLink{conn: conn, r: bufio.NewReaderSize(conn, readBuffer), max: spec.MaxFrameHello, scheme: scheme}
+	l := &streamLink{
+		conn: conn, r: bufio.NewReaderSize(conn, readBuffer), max: spec.MaxFrameHello, scheme: scheme,
+		attempt: newAttempt(conn),
+	}
 	if err := l.open(); err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -54,6 +57,9 @@ type streamLink struct {
 	left  []*Frame    // whose bytes rest has
 	close sync.Once
 	err   error
+
+	attempt func([]byte) (int, error) // writes what there is room for, where the connection can; or nil
+	limited bool                      // writes have a deadline
 }
 
 func (l *streamLink) open() error {
@@ -109,7 +115,10 @@ func (l *streamLink) WriteFrames(batch []*Frame) error {
 	err := l.flush()
 	if err == nil && len(batch) > 0 {
 		l.gather(batch)
-		err = l.patiently()
+		var done bool
+		if done, err = l.atOnce(); !done {
+			err = l.patiently()
+		}
 	}
 	releaseAll(batch)
 	return err
@@ -122,8 +131,11 @@ func (l *streamLink) WriteSome(batch []*Frame) (left bool, err error) {
 		return false, err
 	}
 	l.gather(batch)
-	err = l.conn.SetWriteDeadline(time.Now().Add(Moment))
-	if err == nil {
+	if done, err := l.atOnce(); done {
+		releaseAll(batch)
+		return false, err
+	}
+	if err = l.limit(Moment); err == nil {
 		if err = l.write(); errors.Is(err, os.ErrDeadlineExceeded) {
 			l.left = append(l.left, batch...)
 			return true, nil
@@ -131,6 +143,28 @@ func (l *streamLink) WriteSome(batch []*Frame) (left bool, err error) {
 	}
 	releaseAll(batch)
 	return false, err
+}
+
+// atOnce writes as much of a single piece as goes without waiting, and reports whether that was all or failed.
+func (l *streamLink) atOnce() (done bool, err error) {
+	if l.attempt == nil || len(l.rest) != 1 {
+		return false, nil
+	}
+	if l.limited { // a deadline that has passed would fail the attempt
+		l.limited = false
+		if err := l.conn.SetWriteDeadline(time.Time{}); err != nil {
+			return true, err
+		}
+	}
+	n, err := l.attempt(l.rest[0])
+	l.rest[0] = l.rest[0][n:]
+	return err != nil || len(l.rest[0]) == 0, err
+}
+
+// limit sets the deadline of writes.
+func (l *streamLink) limit(d time.Duration) error {
+	l.limited = true
+	return l.conn.SetWriteDeadline(time.Now().Add(d))
 }
 
 // flush writes what WriteSome has left.
@@ -205,15 +239,15 @@ const writeStep = spec.WriteStall / 10
 // found out a step later at most.
 func (l *streamLink) patiently() error {
 	progress := time.Now()
-	for now, left := progress, l.size(); ; now = time.Now() {
-		if err := l.conn.SetWriteDeadline(now.Add(writeStep)); err != nil {
+	for left := l.size(); ; {
+		if err := l.limit(writeStep); err != nil {
 			return err
 		}
 		err := l.write()
 		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
-		now = time.Now()
+		now := time.Now()
 		if n := l.size(); n < left {
 			left, progress = n, now
 		}

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"runtime"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -297,6 +299,42 @@ var _ = Describe("A stream link", func() {
 		t.Remote = ""
 		Expect(t).To(Equal(transports.Traits{Order: transports.OrderLink, MaxPayload: spec.MaxFrameHard, Streams: true, Scheme: "test"}))
 		Expect(b.Traits().Remote).NotTo(Equal(a.Traits().Remote))
+	})
+
+	It("goes on after a write that was left, whenever the peer reads again", func() {
+		a, b := tcpLinks()
+		b.SetMaxPayload(spec.MaxFrameHard)
+		patient := a.(transports.Patient) //nolint:forcetypeassert // fails the spec
+		sequence := uint32(0)
+		some := func(size int) []*transports.Frame {
+			sequence++
+			return []*transports.Frame{newFrame(spec.TypeRequestStreamData, 0, 2, sequence, "", string(make([]byte, size)))}
+		}
+		for left, err := false, error(nil); !left; {
+			left, err = patient.WriteSome(some(spec.MaxChunk - spec.HeaderSize))
+			Expect(err).NotTo(HaveOccurred())
+		}
+		time.Sleep(2 * transports.Moment) // the deadline of that write is long over
+		held := sequence
+		got := make(chan error, 1)
+		go func() {
+			for want := uint32(1); want <= held+2; want++ {
+				f, err := b.ReadFrame()
+				if err == nil && f.Header().Aux != want {
+					err = fmt.Errorf("frame %d, expected %d", f.Header().Aux, want)
+				}
+				if err != nil {
+					got <- err
+					return
+				}
+				f.Release()
+			}
+			got <- nil
+		}()
+		Expect(a.WriteFrames(some(10))).To(Succeed())
+		time.Sleep(2 * transports.Moment)
+		Expect(patient.WriteSome(some(10))).To(BeFalse())
+		Eventually(got).WithTimeout(patience).Should(Receive(Succeed()))
 	})
 
 	It("passes on why the connection cannot be used at all", func() {
