@@ -112,7 +112,7 @@ func (g *Gateway) listen() error {
 		return fmt.Errorf("gateway: admin: %w", err)
 	}
 	for _, raw := range g.cfg.Listen {
-		l, err := transports.Listen(context.Background(), raw, transports.ListenConfig{Rejected: g.rejected, Authenticated: g.tokens != nil})
+		l, err := transports.Listen(context.Background(), raw, transports.ListenConfig{Rejected: g.rejected, Authenticated: g.cfg.Tokens.asked()})
 		if err != nil {
 			return fmt.Errorf("gateway: listen: %w", err)
 		}

@@ -84,7 +84,7 @@ func (g *Gateway) serve(ctx context.Context, link transports.Link, slots <-chan 
 			}
 		},
 	}
-	if g.tokens != nil {
+	if g.cfg.Tokens.asked() {
 		cfg.Tokens = g.tokens.of
 	}
 	opened, err := session.Accept(ctx, link, cfg)

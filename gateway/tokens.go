@@ -45,11 +45,8 @@ type tokens struct {
 	broken string              // what was wrong with it at last
 }
 
-// newTokens checks the tokens, and reads the file for the first time. It is nil where nobody is asked.
+// newTokens checks the tokens, and reads the file for the first time.
 func newTokens(cfg Tokens, log *slog.Logger) (*tokens, error) {
-	if !cfg.asked() {
-		return nil, nil //nolint:nilnil // nobody is asked, which is no fault
-	}
 	for i, token := range cfg.Any {
 		if err := checkToken(token); err != nil {
 			return nil, fmt.Errorf("%w: token %d of %d: %w", ErrConfig, i+1, len(cfg.Any), err)

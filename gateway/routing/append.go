@@ -12,9 +12,7 @@ import (
 // anything back. Endpoints that all instances of a version have come to offer are routed, unless another service has them;
 // as long as only some offer them, they are not, and a warning says so.
 func (r *Registry) Append(in *Instance, o *Offer, now time.Time) error {
-	r.mu.Lock()
 	index := in.index.Load()
-	r.mu.Unlock()
 	if index == nil {
 		first, err := spec.NewIndex(in.offer.manifest)
 		if err != nil {

@@ -156,7 +156,8 @@ func (c *Call) cancel(code spec.Code, err error) {
 	}
 }
 
-// cancelFrameOnce ends the call on this side and returns the CANCEL to send, or nil if it has ended already.
+// cancelFrameOnce ends the call on this side and returns the CANCEL to send, or nil if it has ended already. The caller
+// settles it afterwards.
 func (c *Call) cancelFrameOnce(code spec.Code, err error) *transports.Frame {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -171,9 +172,6 @@ func (c *Call) cancelFrameOnce(code spec.Code, err error) *transports.Frame {
 	if !c.answered { // another goroutine may wait in Head
 		c.answered = true
 		c.head <- nil
-	}
-	if !c.recv.ended {
-		c.hold = time.AfterFunc(spec.CancelHold, func() { c.g.forget(c) })
 	}
 	c.wakeAll()
 	return c.cancelFrame(code, "")
@@ -199,12 +197,16 @@ func (c *Call) slow() {
 	c.wakeAll()
 }
 
-// settle frees the slot once both halves have ended.
+// settle frees the slot once both halves have ended. That of a cancelled call waits no longer than [spec.CancelHold] for
+// the service's confirmation.
 func (c *Call) settle() {
 	c.mu.Lock()
 	over := c.recv.ended && c.send.ended
-	if over && c.hold != nil {
+	switch {
+	case over && c.hold != nil:
 		c.hold.Stop()
+	case !over && c.canceled && c.hold == nil:
+		c.hold = time.AfterFunc(spec.CancelHold, func() { c.g.forget(c) })
 	}
 	c.mu.Unlock()
 	if over {
@@ -289,6 +291,7 @@ func (c *Call) onData(f *transports.Frame, h spec.Header) error {
 	if flow {
 		if f := c.cancelFrameOnce(spec.CodeFlow, &Error{Code: spec.CodeFlow, Reason: "the service overran its credit"}); f != nil {
 			c.w.enqueue(f)
+			c.settle()
 		}
 	}
 	if end {

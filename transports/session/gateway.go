@@ -86,6 +86,7 @@ func Accept(ctx context.Context, link transports.Link, cfg GatewayConfig) (*Gate
 	}
 	g.most = int64(g.hello.Lease)
 	g.receives(g.cfg.Welcome.SessionWindow, cfg.Limits)
+	g.widen(g.lease.Load()) // a HEARTBEAT may have raised it while the manifest was on its way
 	g.start(g.handle, g.look)
 	return g, nil
 }

@@ -74,10 +74,7 @@ func dialogue(change func(*session.GatewayConfig), hello *transports.Frame) (lin
 	done := make(chan error, 1)
 	write(link, hello)
 	go func() {
-		g, err := session.Accept(context.Background(), glink, cfg)
-		if err == nil {
-			err = g.Close(spec.CodeShutdown, "")
-		}
+		_, err := session.Accept(context.Background(), glink, cfg) // ends with the link
 		done <- err
 	}()
 	DeferCleanup(link.Close)
@@ -285,7 +282,7 @@ var _ = Describe("A manifest", func() {
 		link, accepted := dialogue(func(*session.GatewayConfig) {}, slimHello(manifest))
 		Expect(read(link).Header().Type).To(Equal(spec.TypeWelcome))
 		Expect(read(link).Header().Type).To(Equal(spec.TypeResync))
-		write(link, jsonFrame(spec.TypeHeartbeat, spec.Heartbeat{Status: spec.StatusReady, Lease: 7}),
+		write(link, jsonFrame(spec.TypeHeartbeat, spec.Heartbeat{Status: spec.StatusReady, Lease: hello().Lease + 7}),
 			frame(spec.TypeEndpoints, 0, 0, 0, nil, manifest[:spec.MaxChunk]),
 			transports.NewControl(spec.TypeCredit, 0, 77, nil), // its lease has grown
 			transports.NewControl(spec.TypePing, 0, 42, nil), frame(0x41, 0, 0, 0, nil, []byte("future")),
@@ -293,6 +290,9 @@ var _ = Describe("A manifest", func() {
 		pong := read(link)
 		Expect(pong.Header().Type).To(Equal(spec.TypePong))
 		Expect(pong.Header().Aux).To(BeEquivalentTo(42))
+		credit := readAny(link)
+		Expect(credit.Header().Type).To(Equal(spec.TypeCredit), "HEARTBEAT has raised the lease")
+		Expect(credit.Header().Aux).To(BeEquivalentTo(7 * spec.StreamWindow))
 		Eventually(accepted).WithTimeout(patience).Should(Receive(Succeed()))
 	})
 
