@@ -4,6 +4,7 @@ package transports
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"syscall"
 )
@@ -36,11 +37,11 @@ func newAttempt(conn net.Conn) func([]byte) (int, error) {
 		b = nil
 		switch {
 		case err != nil:
-			return 0, err
+			return 0, fmt.Errorf("transports: write: %w", err)
 		case errors.Is(bad, syscall.EAGAIN):
 			return 0, nil
 		case bad != nil:
-			return 0, bad
+			return 0, fmt.Errorf("transports: write: %w", bad)
 		}
 		return n, nil
 	}

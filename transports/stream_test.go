@@ -314,7 +314,7 @@ var _ = Describe("A stream link", func() {
 			left, err = patient.WriteSome(some(spec.MaxChunk - spec.HeaderSize))
 			Expect(err).NotTo(HaveOccurred())
 		}
-		time.Sleep(2 * transports.Moment) // the deadline of that write is long over
+		time.Sleep(2 * transports.Moment) //nolint:forbidigo // until the deadline of that write is long over
 		held := sequence
 		got := make(chan error, 1)
 		go func() {
@@ -332,7 +332,7 @@ var _ = Describe("A stream link", func() {
 			got <- nil
 		}()
 		Expect(a.WriteFrames(some(10))).To(Succeed())
-		time.Sleep(2 * transports.Moment)
+		time.Sleep(2 * transports.Moment) //nolint:forbidigo // as above
 		Expect(patient.WriteSome(some(10))).To(BeFalse())
 		Eventually(got).WithTimeout(patience).Should(Receive(Succeed()))
 	})
