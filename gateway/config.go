@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
 	"time"
 
@@ -132,14 +131,11 @@ func (c *Config) check() error {
 		if err != nil {
 			return fmt.Errorf("%w: listen: %w", ErrConfig, err)
 		}
-		if t.Scheme == inProcess || u.Host == "" { // no network: a name in this process, or a path
+		if c.Tokens.asked() || t.Guard == nil {
 			continue
 		}
-		if c.Tokens.asked() {
-			continue
-		}
-		if err := loopback("listen", hostPort(u), "nobody there would have to prove who it is: give services tokens (--token-file, STELLA_TOKEN)"); err != nil {
-			return err
+		if err := t.Guard(u); err != nil {
+			return fmt.Errorf("%w: listen: %w: give services tokens (--token-file, STELLA_TOKEN)", ErrConfig, err)
 		}
 	}
 	for _, raw := range c.Peers {
@@ -150,27 +146,16 @@ func (c *Config) check() error {
 	return nil
 }
 
-// exposed are the listeners that other machines reach.
+// exposed are the listeners that other machines reach, and where they can read along.
 func (c *Config) exposed() []string {
 	var urls []string
 	for _, raw := range c.Listen {
 		u, t, err := transports.Parse(raw)
-		if err == nil && t.Scheme != inProcess && u.Host != "" && loopback("listen", hostPort(u), "") != nil {
+		if err == nil && !t.Encrypted && t.Guard != nil && t.Guard(u) != nil {
 			urls = append(urls, raw)
 		}
 	}
 	return urls
-}
-
-// inProcess is the scheme whose hosts are names and not addresses.
-const inProcess = "inmemory"
-
-func hostPort(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = "0" // the transport has a default of its own
-	}
-	return net.JoinHostPort(u.Hostname(), port)
 }
 
 func resolve(what, address string) (*net.TCPAddr, error) {

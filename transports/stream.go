@@ -32,7 +32,8 @@ const (
 var ErrPreamble = errors.New("transports: peer does not open with the protocol's preamble")
 
 // OpenStream turns a byte stream into a Link: both sides send the preamble and the highest common version wins.
-// It takes at most [spec.HelloTimeout], and closes conn on errors.
+// It takes at most [spec.HelloTimeout], and closes conn on errors. A conn whose peer has proven its names, by a
+// certificate, tells them by a method Names() []string: see [Traits].
 func OpenStream(conn net.Conn, scheme string) (Link, error) {
 	l := &streamLink{
 		conn: conn, r: bufio.NewReaderSize(conn, readBuffer), max: spec.MaxFrameHello, scheme: scheme,
@@ -273,8 +274,12 @@ func (l *streamLink) Close() error {
 }
 
 func (l *streamLink) Traits() Traits {
-	return Traits{
+	t := Traits{
 		Order: OrderLink, MaxPayload: spec.MaxFrameHard, Streams: true,
 		Remote: l.conn.RemoteAddr().String(), Scheme: l.scheme,
 	}
+	if proven, ok := l.conn.(interface{ Names() []string }); ok {
+		t.Names = proven.Names()
+	}
+	return t
 }

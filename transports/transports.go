@@ -55,6 +55,8 @@ type Traits struct {
 	Streams    bool   // whether calls with streamed bodies may use it
 	Remote     string // the peer's address, for logs
 	Scheme     string // of the URL: tcp, inmemory, ...
+	// Names are what the peer's certificate proves it to be called. Empty where it has shown none.
+	Names []string
 }
 
 // Order is how much of the writing order a link keeps.
@@ -98,8 +100,13 @@ type Transport struct {
 	Scheme string
 	// Check says what is wrong with a URL of this scheme, without a look at the network. [Parse] calls it, so that
 	// whoever configures a service or gateway hears of it before anything is dialled. Nil takes every URL.
-	Check  func(u *url.URL) error
-	Dialer Dialer
+	Check func(u *url.URL) error
+	// Guard is an error where others than this machine's users could reach a listener on the URL and would not have to
+	// prove who they are. Nil says that nobody can.
+	Guard func(u *url.URL) error
+	// Encrypted says that nobody on the way can read or change frames.
+	Encrypted bool
+	Dialer    Dialer
 	Listen func(ctx context.Context, u *url.URL, cfg ListenConfig) (Listener, error)
 }
 
