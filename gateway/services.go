@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,13 +50,19 @@ func (g *Gateway) accept(ctx context.Context, l transports.Listener) error {
 
 // serve opens a session on a link and keeps it known for as long as it lives.
 func (g *Gateway) serve(ctx context.Context, link transports.Link, slots <-chan struct{}) {
-	remote := link.Traits().Remote
+	traits := link.Traits()
+	remote := traits.Remote
 	s := new(service)
 	var offer *routing.Offer
 	cfg := session.GatewayConfig{
 		Welcome: spec.Welcome{Node: g.cfg.Node, Region: g.cfg.Region, HeartbeatMS: g.cfg.Heartbeat.Milliseconds(), Gateways: g.cfg.Peers},
 		Limits:  session.Limits{Shared: g.memory},
-		Enter:   func(*spec.Hello) error { return g.door.enter(ctx) },
+		Enter: func(h *spec.Hello) error {
+			if err := mayBe(h.Instance.Service, traits.Names); err != nil {
+				return err
+			}
+			return g.door.enter(ctx)
+		},
 		Known: func(digest string) bool {
 			offer = g.registry.Offer(digest)
 			return offer != nil
@@ -84,7 +92,7 @@ func (g *Gateway) serve(ctx context.Context, link transports.Link, slots <-chan 
 			}
 		},
 	}
-	if g.cfg.Tokens.asked() {
+	if g.cfg.Tokens.asked() && len(traits.Names) == 0 { // else its certificate says who it is
 		cfg.Tokens = g.tokens.of
 	}
 	opened, err := session.Accept(ctx, link, cfg)
@@ -161,4 +169,14 @@ func (g *Gateway) leave(s *service) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.sessions, s)
+}
+
+// mayBe is an error if a certificate was shown which does not have the service's name.
+func mayBe(service string, names []string) error {
+	if len(names) == 0 || slices.Contains(names, service) {
+		return nil
+	}
+	return &session.Error{
+		Code: spec.CodeUnauthorized, Reason: fmt.Sprintf("the certificate is for %s, which does not have the service's name %s", strings.Join(names, ", "), service),
+	}
 }

@@ -13,7 +13,7 @@ import (
 const maxGateways = 64
 
 // peers know the gateways beside those that are configured: gateways name them in WELCOME. A URL is followed only over the
-// scheme by which it was learned, so that trust is the same: what proves the one gateway proves the other. It may be used
+// scheme by which it was learned and with the same parameters, so that trust is the same: what proves the one gateway proves the other. It may be used
 // concurrently.
 type peers struct {
 	connect func(way string) // starts a connection to a gateway that was learned
@@ -59,17 +59,23 @@ func (p *peers) name(c *connection, way string, urls []string) {
 		case t.Scheme != scheme:
 			p.skip(c, raw, "it was learned over "+scheme+", and trust may differ")
 			continue
+		case u.RawQuery != "":
+			p.skip(c, raw, "it has parameters, and this service's own say whom it trusts")
+			continue
 		}
-		url := normalise(u.String())
-		followed = append(followed, url)
+		if own, err := url.Parse(way); err == nil {
+			u.RawQuery = own.RawQuery
+		}
+		known := normalise(u.String())
+		followed = append(followed, known)
 		switch {
-		case p.known[url]:
+		case p.known[known]:
 		case len(p.known) >= maxGateways:
 			p.skip(c, raw, "there are too many gateways")
 		default:
-			p.known[url] = true
-			c.log.Info("stella: gateway learned", "peer", url)
-			p.connect(url)
+			p.known[known] = true
+			c.log.Info("stella: gateway learned", "peer", known)
+			p.connect(known)
 		}
 	}
 	p.namedBy[c] = followed

@@ -13,6 +13,7 @@ import (
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports/session"
 	_ "github.com/stella-ops/router/transports/tcp" // the default gateway's transport
+	_ "github.com/stella-ops/router/transports/tls" // costs no module, and no service should have to be built again for it
 )
 
 // farewell is how long handlers get to return once the drain has ended their calls.

@@ -77,6 +77,9 @@ func (l *streamLink) open() error {
 	var in [preambleSize]byte
 	for i := range in {
 		b, err := l.r.ReadByte()
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return fmt.Errorf("transports: reading the preamble: %w", err)
+		}
 		if err != nil {
 			return fmt.Errorf("%w: %d of %d bytes came: %w", ErrPreamble, i, preambleSize, err)
 		}

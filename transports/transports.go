@@ -107,7 +107,7 @@ type Transport struct {
 	// Encrypted says that nobody on the way can read or change frames.
 	Encrypted bool
 	Dialer    Dialer
-	Listen func(ctx context.Context, u *url.URL, cfg ListenConfig) (Listener, error)
+	Listen    func(ctx context.Context, u *url.URL, cfg ListenConfig) (Listener, error)
 }
 
 var registry struct {

@@ -291,7 +291,10 @@ func (s *Service) open(link transports.Link, within func(time.Duration)) error {
 		}
 	}
 	defer f.Release()
-	if err := s.welcomed(f, challenge, hello); err != nil {
+	if err := s.welcomed(f); err != nil {
+		return err
+	}
+	if err := s.trusts(link, challenge, hello); err != nil {
 		return err
 	}
 	link.SetMaxPayload(s.welcome.MaxFrame)
@@ -326,7 +329,7 @@ func (s *Service) prove(link transports.Link, f *transports.Frame, hello []byte)
 	return c.Challenge, putJSON(link, spec.TypeProof, p)
 }
 
-func (s *Service) welcomed(f *transports.Frame, challenge string, hello []byte) error {
+func (s *Service) welcomed(f *transports.Frame) error {
 	switch h := f.Header(); {
 	case h.Type == spec.TypeCancel && h.Stream == 0:
 		return &Error{Code: spec.Code(h.Aux), Reason: string(f.Meta()), Remote: true}
@@ -343,10 +346,16 @@ func (s *Service) welcomed(f *transports.Frame, challenge string, hello []byte) 
 	if w.Nonce != s.cfg.Hello.Nonce {
 		return protocolError("WELCOME is for the session %s, this one is %s", w.Nonce, s.cfg.Hello.Nonce)
 	}
-	if s.cfg.Token == "" {
+	return nil
+}
+
+// trusts is an error if this end has a token and the gateway does not prove that it knows it. A gateway that has shown a
+// certificate, and has not asked, has proven itself by that.
+func (s *Service) trusts(link transports.Link, challenge string, hello []byte) error {
+	if s.cfg.Token == "" || challenge == "" && len(link.Traits().Names) > 0 {
 		return nil
 	}
-	if challenge == "" || !spec.Proves(spec.GatewayProof(s.cfg.Token, challenge, hello), w.Proof) {
+	if challenge == "" || !spec.Proves(spec.GatewayProof(s.cfg.Token, challenge, hello), s.welcome.Proof) {
 		return &Error{
 			Code: spec.CodeUnauthorized, Reason: "the gateway does not prove that it knows the token: it is configured without, or it is not the gateway",
 		}

@@ -31,6 +31,7 @@ import (
 	"github.com/stella-ops/router/spec"
 
 	_ "github.com/stella-ops/router/transports/tcp"
+	_ "github.com/stella-ops/router/transports/tls"
 )
 
 // The exit codes.

@@ -1,0 +1,54 @@
+package trust
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// watched is what some files say, read again when one of them has changed. It may be used concurrently.
+type watched[T any] struct {
+	files  []string
+	read   func() (T, error)
+	broken func(error) // told, once each, why the files cannot be used any more
+
+	mu    sync.Mutex
+	value T
+	seen  []stamp // what the files were when they were read
+	said  string
+}
+
+// stamp tells one state of a file from another.
+type stamp struct {
+	size int64
+	at   time.Time
+}
+
+// get returns what the files say now, or said last. It fails only as long as nothing has been read.
+func (w *watched[T]) get() (T, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := make([]stamp, len(w.files))
+	same := len(w.seen) > 0
+	for i, name := range w.files {
+		if info, err := os.Stat(name); err == nil {
+			now[i] = stamp{info.Size(), info.ModTime()}
+		}
+		same = same && now[i] == w.seen[i]
+	}
+	if same {
+		return w.value, nil
+	}
+	value, err := w.read()
+	switch {
+	case err == nil:
+		w.value, w.seen, w.said = value, now, ""
+	case len(w.seen) == 0:
+		return w.value, err
+	case err.Error() != w.said:
+		w.said = err.Error()
+		w.broken(fmt.Errorf("%w; what was read before stays good", err))
+	}
+	return w.value, nil
+}
