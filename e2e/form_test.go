@@ -155,7 +155,8 @@ type stack struct {
 	form        form
 	settings    settings
 	http, admin string
-	listen      string // URL that services dial
+	listen      string // URL that the gateway listens on, and services dial
+	dial        string // URL that services dial, if it is another
 	tap         *tap
 	gateway     program
 	fixture     program

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -38,12 +39,22 @@ type fleet struct {
 
 func startFleet(gateways int) *fleet {
 	GinkgoHelper()
+	stacks := make([]*stack, gateways)
+	for i := range stacks {
+		stacks[i] = &stack{listen: "tcp://" + address()}
+	}
+	return startFleetOn(stacks...)
+}
+
+// startFleetOn starts gateways that listen where the stacks say.
+func startFleetOn(stacks ...*stack) *fleet {
+	GinkgoHelper()
 	f := &fleet{
 		ledger: filepath.Join(GinkgoT().TempDir(), "ledger"), answered: map[string]bool{}, large: map[int]int{},
-		ready: make([]atomic.Bool, gateways),
+		ready: make([]atomic.Bool, len(stacks)),
 	}
-	for range gateways {
-		s := &stack{form: processes(), http: address(), admin: address(), listen: "tcp://" + address(), rest: map[program]held{}}
+	for _, s := range stacks {
+		s.form, s.http, s.admin, s.rest = processes(), address(), address(), map[program]held{}
 		s.settings.drainDelay = time.Second
 		s.startGateway()
 		f.gateways = append(f.gateways, s)
@@ -56,7 +67,7 @@ func (f *fleet) instance(id string, env ...string) *process {
 	GinkgoHelper()
 	urls := make([]string, len(f.gateways))
 	for i, s := range f.gateways {
-		urls[i] = s.listen
+		urls[i] = cmp.Or(s.dial, s.listen)
 	}
 	p := start(id, append(env, "STELLA_GATEWAYS="+strings.Join(urls, ","), "STELLA_INSTANCE_ID="+id, fixture.EnvLedger+"="+f.ledger),
 		filepath.Join(scratch, "fixture"))

@@ -21,6 +21,8 @@ import (
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
 	"github.com/stella-ops/router/transports/session"
+	_ "github.com/stella-ops/router/transports/tls"
+	"github.com/stella-ops/router/transports/trust"
 )
 
 const (
@@ -30,6 +32,12 @@ const (
 
 // registers opens a session as a service does, and returns its end or why it was refused.
 func (r *running) registers(change func(*session.ServiceConfig)) (*session.Service, error) {
+	GinkgoHelper()
+	return r.registersWith("", change)
+}
+
+// registersWith is registers, with parameters of the URL that is dialled.
+func (r *running) registersWith(params string, change func(*session.ServiceConfig)) (*session.Service, error) {
 	GinkgoHelper()
 	m := &spec.Manifest{Service: "test", Version: "1.0.0", Endpoints: []spec.Endpoint{{
 		Method: http.MethodGet, Path: "/x", Handler: "X", Kind: spec.KindRaw, Status: 200, Stream: spec.StreamNone, Public: "a test",
@@ -47,7 +55,7 @@ func (r *running) registers(change func(*session.ServiceConfig)) (*session.Servi
 	change(&cfg)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	link, err := transports.Dial(ctx, r.ListenAddrs()[0])
+	link, err := transports.Dial(ctx, r.ListenAddrs()[0]+params)
 	Expect(err).NotTo(HaveOccurred())
 	s, err := session.Open(ctx, link, cfg)
 	if err == nil {
@@ -220,5 +228,46 @@ var _ = Describe("many services at once", func() {
 		Expect(sentAway.Load()).To(BeNumerically(">", 0))
 		_, metrics := get("http://" + r.AdminAddr() + "/metrics")
 		Expect(metrics).To(ContainSubstring(fmt.Sprintf(`stella_gateway_registrations_refused_total{reason="rate"} %d`, sentAway.Load())))
+	})
+})
+
+var _ = Describe("a gateway with certificates", func() {
+	It("asks a service for no token whose certificate has its name, and refuses one that has another", func() {
+		dir := GinkgoT().TempDir()
+		authority, err := trust.OpenAuthority(dir)
+		Expect(err).NotTo(HaveOccurred())
+		issue := func(name string) string {
+			cert, key, err := authority.IssueFiles(dir, name, name)
+			Expect(err).NotTo(HaveOccurred())
+			return "cert=" + cert + "&key=" + key
+		}
+		cfg := config(GinkgoWriter)
+		ca := filepath.Join(dir, "ca.pem")
+		cfg.Listen = []string{"tls://127.0.0.1:0?" + issue("127.0.0.1") + "&clients=" + ca}
+		cfg.Tokens.Any = []string{token}
+		r := run(cfg)
+		_, err = r.registersWith("?ca="+ca+"&"+issue("test"), withToken(""))
+		Expect(err).NotTo(HaveOccurred())
+		_, err = r.registersWith("?ca="+ca+"&"+issue("test"), withToken(other))
+		Expect(err).NotTo(HaveOccurred(), "the gateway's certificate proves it")
+		_, err = r.registersWith("?ca="+ca+"&"+issue("else"), withToken(token))
+		Expect(err).To(Satisfy(refusedWith(spec.CodeUnauthorized)))
+		Expect(err).To(MatchError(ContainSubstring("the certificate is for else")))
+	})
+
+	It("may listen beyond loopback where services have to show one", func() {
+		dir := GinkgoT().TempDir()
+		authority, err := trust.OpenAuthority(dir)
+		Expect(err).NotTo(HaveOccurred())
+		cert, key, err := authority.IssueFiles(dir, "gateway", "gw.example")
+		Expect(err).NotTo(HaveOccurred())
+		log := gbytes.NewBuffer()
+		cfg := config(log)
+		cfg.Listen = []string{"tls://0.0.0.0:0?cert=" + cert + "&key=" + key}
+		_, err = gateway.New(cfg)
+		Expect(err).To(MatchError(gateway.ErrConfig))
+		cfg.Listen[0] += "&clients=" + filepath.Join(dir, "ca.pem")
+		run(cfg)
+		Expect(string(log.Contents())).NotTo(ContainSubstring("not encrypted"))
 	})
 })

@@ -46,7 +46,7 @@ func Connect(ctx context.Context, addr string) (net.Conn, error) {
 	d := net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive}
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it names the address, and the caller the scheme
+		return nil, err // it names the address, and the caller the scheme
 	}
 	keepQueueShort(conn)
 	return conn, nil
@@ -57,7 +57,7 @@ func Connect(ctx context.Context, addr string) (net.Conn, error) {
 func Bind(ctx context.Context, u *url.URL, addr string, others bool) (net.Listener, error) {
 	bound, err := transports.Loopback(u, addr)
 	if err != nil && (bound == nil || !others) {
-		return nil, err //nolint:wrapcheck // it names the URL
+		return nil, err
 	}
 	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
 	ln, err := lc.Listen(ctx, "tcp", bound.String())

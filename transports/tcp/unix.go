@@ -79,7 +79,7 @@ func listenUnix(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (t
 	if err != nil {
 		return nil, fmt.Errorf("unix: listen %s: %w", u, err)
 	}
-	if err := os.Chmod(path, mode); err != nil {
+	if err := os.Chmod(path, mode); err != nil { //nolint:gosec // the path is configuration
 		return nil, fmt.Errorf("unix: listen %s: %w", u, errors.Join(err, ln.Close()))
 	}
 	bare := url.URL{Scheme: SchemeUnix, Path: path}
@@ -94,7 +94,7 @@ func bindUnix(ctx context.Context, path string) (net.Listener, error) {
 	if !errors.Is(err, syscall.EADDRINUSE) {
 		return ln, err
 	}
-	info, statErr := os.Lstat(path)
+	info, statErr := os.Lstat(path) //nolint:gosec // as above
 	if statErr != nil || info.Mode()&os.ModeSocket == 0 {
 		return nil, err
 	}
@@ -106,8 +106,8 @@ func bindUnix(ctx context.Context, path string) (net.Listener, error) {
 	if !errors.Is(dialErr, syscall.ECONNREFUSED) {
 		return nil, err
 	}
-	if err := os.Remove(path); err != nil {
-		return nil, err
+	if err := os.Remove(path); err != nil { //nolint:gosec // as above
+		return nil, fmt.Errorf("a socket that nobody listens on: %w", err)
 	}
 	return private(func() (net.Listener, error) { return lc.Listen(ctx, "unix", path) })
 }

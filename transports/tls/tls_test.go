@@ -146,7 +146,7 @@ var _ = Describe("A TLS link", func() {
 			Expect(err).NotTo(HaveOccurred())
 			roots.AppendCertsFromPEM(text)
 			conn, err := stdtls.Dial("tcp", strings.TrimPrefix(s.Addr(), "tls://"), &stdtls.Config{
-				RootCAs: roots, MaxVersion: stdtls.VersionTLS12, NextProtos: []string{trust.ALPN}, //nolint:gosec // what is to be refused
+				RootCAs: roots, MaxVersion: stdtls.VersionTLS12, NextProtos: []string{trust.ALPN},
 			})
 			if err == nil {
 				err = conn.Close()

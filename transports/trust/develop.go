@@ -60,7 +60,7 @@ func readDevelopmentCA() (*x509.Certificate, error) {
 	if err != nil {
 		return nil, nil //nolint:nilerr,nilnil // then there is none
 	}
-	text, err := os.ReadFile(filepath.Join(dir, fileCA))
+	text, err := os.ReadFile(filepath.Join(dir, fileCA)) //nolint:gosec // the folder is configuration
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil, nil //nolint:nilnil // there is none for this user
 	}
@@ -105,7 +105,7 @@ func OpenAuthority(dir string) (*Authority, error) {
 }
 
 func readAuthority(name string) (*Authority, error) {
-	text, err := os.ReadFile(name)
+	text, err := os.ReadFile(name) //nolint:gosec // as above
 	if err != nil {
 		return nil, fmt.Errorf("trust: %w", err)
 	}

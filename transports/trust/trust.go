@@ -147,7 +147,7 @@ func authorities(u *url.URL) (*x509.CertPool, error) {
 }
 
 func readPool(scheme, file string) (*x509.CertPool, error) {
-	text, err := os.ReadFile(file)
+	text, err := os.ReadFile(file) //nolint:gosec // the file is configuration
 	if err != nil {
 		return nil, fmt.Errorf("%s: authorities: %w", scheme, err)
 	}
@@ -262,7 +262,7 @@ func Explain(err error, cfg *tls.Config, asked string) error {
 	if !errors.As(err, &remote) || remote.Op != "remote error" {
 		return explainOwn(err)
 	}
-	what, hint := "gateway", "the gateway's log says more"
+	what, hint := "gateway", ""
 	switch {
 	case cfg.ServerName == "": // this is the gateway
 		what, hint = "service", "this gateway's certificate is "+describe(cfg, asked)

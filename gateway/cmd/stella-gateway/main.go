@@ -2,6 +2,7 @@
 //
 //	stella-gateway run       serve until SIGTERM or SIGINT, then drain; a second signal ends at once
 //	stella-gateway token     print a token for a gateway in development mode
+//	stella-gateway certs dev make an authority and certificates for development
 //	stella-gateway version   print what this binary is
 //
 // Every flag of run can be given as a variable STELLA_NAME, too; the flag wins. Exit codes: 0 after an orderly end, 1
@@ -44,6 +45,8 @@ type cli struct {
 	Run runCmd `cmd:"" help:"Serve until SIGTERM or SIGINT, then drain. A second signal ends at once."`
 
 	Token tokenCmd `cmd:"" help:"Print a token for a gateway in development mode."`
+
+	Certs certsCmd `cmd:"" help:"Certificates for gateways and services."`
 
 	Version versionCmd `cmd:"" help:"Print what this binary is."`
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 	"github.com/onsi/gomega/gbytes"
 
 	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/transports"
 )
 
 func TestCommand(t *testing.T) {
@@ -50,8 +52,31 @@ var _ = Describe("the command", func() {
 		Entry("no grace", "--grace 0s", "run", "--grace", "0s"),
 		Entry("no retention", "--retain 0s", "run", "--retain", "0s"),
 		Entry("a claim without a value", "expected TYPE=VALUE", "token", "--dev-key", "x", "--claim", "scope"),
+		Entry("a certificate that would be the gateway's", "would overwrite", "certs", "dev", "--dir", "x", "--service", "gateway"),
+		Entry("a certificate for a path", "no name for a certificate", "certs", "dev", "--dir", "x", "--service", "a/b"),
+		Entry("a listener with an unknown parameter", "unknown parameter", "run", "--listen", "tls://127.0.0.1:0?cacert=x"),
 		Entry("a missing key", "no such file", "token", "--dev-key", "/does/not/exist", "--claim", "a=b"),
 	)
+
+	It("makes certificates for development, with which a gateway and a service meet", func() {
+		dir := filepath.Join(GinkgoT().TempDir(), "certs")
+		out, _, _, code := start("certs", "dev", "--dir", dir, "--host", "127.0.0.1", "--service", "billing,echo")
+		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
+		urls := regexp.MustCompile(`tls://[^']+`).FindAllString(string(out.Contents()), -1)
+		Expect(urls).To(HaveLen(3))
+		l, err := transports.Listen(context.Background(), strings.Replace(urls[0], "127.0.0.1", "127.0.0.1:0", 1), transports.ListenConfig{})
+		Expect(err).NotTo(HaveOccurred())
+		defer func() { Expect(l.Close()).To(Succeed()) }()
+		for i, name := range []string{"billing", "echo"} {
+			near, err := transports.Dial(context.Background(), strings.Replace(urls[i+1], "tls://127.0.0.1", l.Addr(), 1))
+			Expect(err).NotTo(HaveOccurred())
+			far, err := l.Accept()
+			Expect(err).NotTo(HaveOccurred())
+			Expect(far.Traits().Names).To(Equal([]string{name}))
+			Expect(near.Close()).To(Succeed())
+			Expect(far.Close()).To(Succeed())
+		}
+	})
 
 	It("serves until it is told to end, and exits with 0", func() {
 		out, _, signals, code := start(anyPort...)
