@@ -35,10 +35,11 @@ var ErrPreamble = errors.New("transports: peer does not open with the protocol's
 // It takes at most [spec.HelloTimeout], and closes conn on errors. A conn whose peer has proven its names, by a
 // certificate, tells them by a method Names() []string: see [Traits].
 func OpenStream(conn net.Conn, scheme string) (Link, error) {
-	l := &streamLink{
-		conn: conn, r: bufio.NewReaderSize(conn, readBuffer), max: spec.MaxFrameHello, scheme: scheme,
-		attempt: newAttempt(conn),
+	l := &streamLink{conn: conn, out: conn, r: bufio.NewReaderSize(conn, readBuffer), max: spec.MaxFrameHello, scheme: scheme}
+	if s, ok := conn.(Sealed); ok {
+		l.seal, l.out = s.Seal, s.Raw()
 	}
+	l.attempt = newAttempt(l.out)
 	if err := l.open(); err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -46,8 +47,21 @@ func OpenStream(conn net.Conn, scheme string) (Link, error) {
 	return l, nil
 }
 
+// Sealed is a connection whose bytes are changed on the way out, as by TLS. TLS cannot go on after a write that was left half
+// way; so a link over such a connection has the bytes sealed first, and then writes them itself.
+type Sealed interface {
+	net.Conn
+	// Seal returns what to write to Raw for plain bytes. It is valid until the next Seal. Every byte of it has to be
+	// written before anything else.
+	Seal(plain net.Buffers) ([]byte, error)
+	// Raw is the connection below.
+	Raw() net.Conn
+}
+
 type streamLink struct {
-	conn   net.Conn
+	conn   net.Conn                          // what is read
+	out    net.Conn                          // what is written to
+	seal   func(net.Buffers) ([]byte, error) // or nil
 	r      *bufio.Reader
 	max    uint32
 	scheme string
@@ -69,7 +83,11 @@ func (l *streamLink) open() error {
 	}
 	out := binary.BigEndian.AppendUint16([]byte(magic), spec.ProtocolVersion)
 	out = binary.BigEndian.AppendUint16(out, spec.ProtocolVersion)
-	if _, err := l.conn.Write(out); err != nil {
+	l.rest = append(l.vec[:0], out)
+	if err := l.sealRest(); err != nil {
+		return err
+	}
+	if err := l.write(); err != nil {
 		return fmt.Errorf("transports: writing the preamble: %w", err)
 	}
 	// Compare as the bytes come, so that a peer that speaks something else is turned away by its first byte
@@ -118,10 +136,12 @@ func (l *streamLink) ReadFrame() (*Frame, error) {
 func (l *streamLink) WriteFrames(batch []*Frame) error {
 	err := l.flush()
 	if err == nil && len(batch) > 0 {
-		l.gather(batch)
+		err = l.gather(batch)
 		var done bool
-		if done, err = l.atOnce(); !done {
-			err = l.patiently()
+		if err == nil {
+			if done, err = l.atOnce(); !done {
+				err = l.patiently()
+			}
 		}
 	}
 	releaseAll(batch)
@@ -134,7 +154,10 @@ func (l *streamLink) WriteSome(batch []*Frame) (left bool, err error) {
 		releaseAll(batch)
 		return false, err
 	}
-	l.gather(batch)
+	if err := l.gather(batch); err != nil {
+		releaseAll(batch)
+		return false, err
+	}
 	if done, err := l.atOnce(); done {
 		releaseAll(batch)
 		return false, err
@@ -156,7 +179,7 @@ func (l *streamLink) atOnce() (done bool, err error) {
 	}
 	if l.limited { // a deadline that has passed would fail the attempt
 		l.limited = false
-		if err := l.conn.SetWriteDeadline(time.Time{}); err != nil {
+		if err := l.out.SetWriteDeadline(time.Time{}); err != nil {
 			return true, err
 		}
 	}
@@ -168,7 +191,7 @@ func (l *streamLink) atOnce() (done bool, err error) {
 // limit sets the deadline of writes.
 func (l *streamLink) limit(d time.Duration) error {
 	l.limited = true
-	return l.conn.SetWriteDeadline(time.Now().Add(d))
+	return l.out.SetWriteDeadline(time.Now().Add(d))
 }
 
 // flush writes what WriteSome has left.
@@ -189,14 +212,30 @@ func releaseAll(batch []*Frame) {
 	}
 }
 
-// gather makes the frames what is to be written: small ones are copied together.
-func (l *streamLink) gather(batch []*Frame) {
-	l.vec = l.vec[:0]
+// gather makes the frames what is to be written.
+func (l *streamLink) gather(batch []*Frame) error {
 	if len(batch) == 1 {
-		l.vec = append(l.vec, batch[0].b)
-		l.rest = l.vec
-		return
+		l.vec = append(l.vec[:0], batch[0].b)
+	} else {
+		l.join(batch)
 	}
+	l.rest = l.vec
+	return l.sealRest()
+}
+
+// sealRest seals the rest, where the connection has its bytes sealed.
+func (l *streamLink) sealRest() error {
+	if l.seal == nil {
+		return nil
+	}
+	sealed, err := l.seal(l.rest)
+	l.rest = append(l.vec[:0], sealed)
+	return err
+}
+
+// join copies small frames together.
+func (l *streamLink) join(batch []*Frame) {
+	l.vec = l.vec[:0]
 	total := 0
 	for _, f := range batch {
 		if len(f.b) <= smallFrame {
@@ -222,16 +261,15 @@ func (l *streamLink) gather(batch []*Frame) {
 	if len(l.small) > start {
 		l.vec = append(l.vec, l.small[start:])
 	}
-	l.rest = l.vec
 }
 
 // write writes the rest until the deadline of writes, and keeps what is left then.
 func (l *streamLink) write() error {
 	if len(l.rest) != 1 {
-		_, err := l.rest.WriteTo(l.conn) // consumes what it has written
+		_, err := l.rest.WriteTo(l.out) // consumes what it has written
 		return err
 	}
-	n, err := l.conn.Write(l.rest[0])
+	n, err := l.out.Write(l.rest[0])
 	l.rest[0] = l.rest[0][n:]
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"sync"
 
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
@@ -44,13 +45,31 @@ func guard(u *url.URL) error {
 	return err
 }
 
-// conn is a connection whose handshake is over.
+// conn is a connection whose handshake is over. It implements [transports.Sealed].
 type conn struct {
 	*tls.Conn
 
+	box   *box
 	cfg   *tls.Config
 	names []string
 }
+
+// Seal encrypts.
+func (c *conn) Seal(plain net.Buffers) ([]byte, error) {
+	for _, b := range plain {
+		if _, err := c.Conn.Write(b); err != nil {
+			return nil, fmt.Errorf("tls: %w", err)
+		}
+	}
+	return c.box.take(), nil
+}
+
+// Raw is the TCP connection.
+func (c *conn) Raw() net.Conn { return c.box.Conn }
+
+// Close ends the connection at once: the session's last frame has said that it ends, and an end that somebody on the way
+// brought about is no frame.
+func (c *conn) Close() error { return c.box.Close() }
 
 // Names are those that the peer's certificate has proven.
 func (c *conn) Names() []string { return c.names }
@@ -65,15 +84,60 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 // secure makes the handshake, and closes raw on errors.
-func secure(ctx context.Context, raw net.Conn, over *tls.Conn, cfg *tls.Config) (net.Conn, error) {
+func secure(ctx context.Context, raw net.Conn, side func(net.Conn, *tls.Config) *tls.Conn, cfg *tls.Config) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, spec.HelloTimeout)
 	defer cancel()
+	b := &box{Conn: raw}
+	over := side(b, cfg)
 	if err := trust.Handshake(ctx, over, cfg); err != nil {
 		_ = raw.Close()
 		return nil, fmt.Errorf("tls: %w", err)
 	}
+	b.shut()
 	state := over.ConnectionState()
-	return &conn{over, cfg, trust.Names(&state)}, nil
+	return &conn{over, b, cfg, trust.Names(&state)}, nil
+}
+
+// maxKept is the largest buffer that a box keeps from one batch to the next, in bytes.
+const maxKept = 128 << 10
+
+// box is the connection that TLS writes to. Once it is shut it keeps what is written, for the link to write: also what
+// TLS answers by itself while it reads, which leaves with the next batch.
+type box struct {
+	net.Conn
+
+	mu   sync.Mutex
+	kept bool
+	next []byte // what TLS has written
+	last []byte // what was taken last
+}
+
+func (b *box) shut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.kept = true
+}
+
+// Write implements [net.Conn].
+func (b *box) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.kept {
+		return b.Conn.Write(p) //nolint:wrapcheck // TLS's own
+	}
+	b.next = append(b.next, p...)
+	return len(p), nil
+}
+
+// take returns what has been written since the last time.
+func (b *box) take() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if cap(b.last) > maxKept {
+		b.last = nil
+	}
+	b.last, b.next = b.next, b.last[:0]
+	return b.last
 }
 
 type dialer struct{}
@@ -91,7 +155,7 @@ func (dialer) Dial(ctx context.Context, u *url.URL) (transports.Link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tls: %w", err)
 	}
-	secured, err := secure(ctx, raw, tls.Client(raw, cfg), cfg)
+	secured, err := secure(ctx, raw, tls.Client, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +186,7 @@ func listen(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (trans
 			if err != nil {
 				return nil, err
 			}
-			return secure(ctx, raw, tls.Server(raw, settings), settings)
+			return secure(ctx, raw, tls.Server, settings)
 		},
 	}), nil
 }

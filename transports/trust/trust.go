@@ -94,7 +94,7 @@ func Client(u *url.URL) (*tls.Config, error) {
 		return nil, err
 	}
 	q := u.Query()
-	cfg := &tls.Config{MinVersion: minVersion(u), NextProtos: []string{ALPN}, ServerName: u.Hostname()}
+	cfg := &tls.Config{MinVersion: minVersion(u), NextProtos: []string{ALPN}, DynamicRecordSizingDisabled: true, ServerName: u.Hostname()}
 	if q.Has("name") {
 		cfg.ServerName = q.Get("name")
 	}
@@ -176,7 +176,7 @@ func Server(u *url.URL, broken func(error)) (*tls.Config, error) {
 		broken = func(error) {}
 	}
 	q := u.Query()
-	cfg := &tls.Config{MinVersion: minVersion(u), NextProtos: []string{ALPN}}
+	cfg := &tls.Config{MinVersion: minVersion(u), NextProtos: []string{ALPN}, DynamicRecordSizingDisabled: true}
 	if err := serverCertificate(cfg, u, broken); err != nil {
 		return nil, err
 	}
@@ -262,7 +262,8 @@ func Explain(err error, cfg *tls.Config, asked string) error {
 	if !errors.As(err, &remote) || remote.Op != "remote error" {
 		return explainOwn(err)
 	}
-	what, hint := "gateway", ""
+	what := "gateway"
+	var hint string
 	switch {
 	case cfg.ServerName == "": // this is the gateway
 		what, hint = "service", "this gateway's certificate is "+describe(cfg, asked)

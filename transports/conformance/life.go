@@ -1,0 +1,223 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports/faultproxy"
+	"github.com/stella-ops/router/transports/session"
+)
+
+func draining(b *bench) string {
+	g := b.listen()
+	// The service drains: what is open ends well, and nothing new begins.
+	p := g.session(g.url())
+	c := p.open(&spec.Request{Query: "stream"})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	head, err := c.Head(ctx)
+	b.need(err, "the answer's head")
+	head.Release()
+	drained := make(chan error, 1)
+	go func() { drained <- p.service.Drain(ctx) }()
+	b.eventually("the gateway begins nothing new", func() bool { return p.gateway.Lease() == 0 })
+	if _, err := p.start(&spec.Request{Query: "echo"}, nil, patience); code(err) != "refused" {
+		b.Errorf("a call to a service that drains: %v, expected a refusal", err)
+	}
+	b.need(send(c, []byte("rest")), "sending the rest of a call that was open")
+	f, err := c.Next(ctx, patience)
+	if err != nil || string(f.Payload()) != "rest" {
+		b.Fatalf("the answer of a call that was open: %v", err)
+	}
+	f.Release()
+	if _, err := c.Next(ctx, patience); err == nil {
+		b.Error("the answer goes on")
+	}
+	c.Close()
+	select {
+	case err := <-drained:
+		b.need(err, "drain")
+	case <-ctx.Done():
+		b.Fatal("the drain does not end")
+	}
+	// The gateway drains.
+	told := make(chan spec.Code, 1)
+	p = g.session(g.url(), func(c *session.ServiceConfig) { c.GoAway = func(why spec.Code, _ string) { told <- why } })
+	p.gateway.Drain(spec.CodeShutdown, "the gateway goes")
+	select {
+	case why := <-told:
+		if why != spec.CodeShutdown {
+			b.Errorf("told %v, expected SHUTDOWN", why)
+		}
+	case <-ctx.Done():
+		b.Fatal("the service is not told that the gateway drains")
+	}
+	if _, err := p.start(&spec.Request{Query: "echo"}, nil, patience); code(err) != "refused" {
+		b.Errorf("a call by a gateway that drains: %v, expected a refusal", err)
+	}
+	return ""
+}
+
+func lost(b *bench) string {
+	for name, leave := range map[string]func(*pair){
+		"the service": func(p *pair) { _ = p.service.Close() },
+		"the gateway": func(p *pair) { _ = p.gateway.Close(spec.CodeShutdown, "gone") },
+	} {
+		p := b.connect()
+		c, err := p.start(&spec.Request{Query: "wait"}, nil, patience)
+		b.need(err, "start a call")
+		b.eventually("it is served", func() bool { return p.service.InFlight() == 1 })
+		began := time.Now()
+		leave(p)
+		if _, _, err := finish(c); err == nil {
+			b.Errorf("%s has gone, and the call is answered", name)
+		}
+		if took := time.Since(began); took > time.Second {
+			b.Errorf("%s has gone, and the call fails after %v", name, took)
+		}
+		c.Close()
+		for end, done := range map[string]<-chan struct{}{"gateway": p.gateway.Done(), "service": p.service.Done()} {
+			select {
+			case <-done:
+			case <-time.After(patience):
+				b.Errorf("%s has gone, and the %s's end does not notice", name, end)
+			}
+		}
+		b.eventually("handlers return", func() bool { return p.service.InFlight() == 0 })
+	}
+	return ""
+}
+
+func reconnect(b *bench) string {
+	g := b.listen()
+	nonces := map[string]bool{}
+	for i := range 5 {
+		p := g.session(g.url())
+		nonces[p.gateway.Hello().Nonce] = true
+		c, err := p.start(&spec.Request{Query: "wait"}, nil, patience) // in flight when the session ends
+		b.need(err, "start a call")
+		if _, got, err := p.call(&spec.Request{Query: "echo"}, fmt.Append(nil, i)); err != nil || string(got) != fmt.Sprint(i) {
+			b.Errorf("session %d: %q: %v", i, got, err)
+		}
+		b.need(p.service.Close(), "close")
+		if _, _, err := finish(c); err == nil {
+			b.Error("a call of a session that is over was answered")
+		}
+		c.Close()
+	}
+	if len(nonces) != 5 { //nolint:mnd // as many as sessions
+		b.Errorf("5 sessions had %d nonces", len(nonces))
+	}
+	return ""
+}
+
+func twoGateways(b *bench) string {
+	var pairs []*pair
+	for range 2 {
+		pairs = append(pairs, b.connect())
+	}
+	var wg sync.WaitGroup
+	for i, p := range pairs {
+		for j := range 8 {
+			wg.Go(func() {
+				body := fmt.Appendf(nil, "%d %d", i, j)
+				if _, got, err := p.call(&spec.Request{Query: "echo"}, body); err != nil || string(got) != string(body) {
+					b.Errorf("gateway %d: %q: %v", i, got, err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	b.need(pairs[0].gateway.Close(spec.CodeShutdown, "gone"), "close one")
+	if _, _, err := pairs[1].call(&spec.Request{Query: "echo"}, []byte("x")); err != nil {
+		b.Errorf("the other gateway after one has gone: %v", err)
+	}
+	return ""
+}
+
+// unproxied says that there is nothing to put faults on.
+const unproxied = "has no network of its own to put faults on"
+
+func rough(b *bench) string {
+	g := b.listen()
+	raw, set, _ := g.proxied()
+	if set == nil {
+		return unproxied
+	}
+	for _, d := range []faultproxy.Direction{faultproxy.ToTarget, faultproxy.ToClient} {
+		set(d, faultproxy.Faults{Delay: 10 * time.Millisecond, Jitter: 20 * time.Millisecond, Bandwidth: 2 << 20})
+	}
+	p := g.session(raw)
+	var wg sync.WaitGroup
+	for i := range 32 {
+		wg.Go(func() {
+			body := pattern(100 + i*500)
+			path := fmt.Sprintf("/rough/%d", i)
+			if _, got, err := p.call(&spec.Request{Query: "echo", Path: path}, body); err != nil || string(got) != string(body) {
+				b.Errorf("%s: %d bytes of %d: %v", path, len(got), len(body), err)
+			}
+			if n := b.times(path); n != 1 {
+				b.Errorf("%s was served %d times", path, n)
+			}
+		})
+	}
+	wg.Wait()
+	return ""
+}
+
+func breaking(b *bench) string {
+	g := b.listen()
+	raw, _, reset := g.proxied()
+	if reset == nil {
+		return unproxied
+	}
+	const rounds, calls = 5, 20
+	answered := 0
+	for round := range rounds {
+		p := g.session(raw)
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		begun := make(chan struct{}, calls)
+		for i := range calls {
+			wg.Go(func() {
+				path := fmt.Sprintf("/break/%d/%d", round, i)
+				query := "echo"
+				if i%2 == 0 {
+					query = "wait"
+				}
+				begun <- struct{}{}
+				_, _, err := p.call(&spec.Request{Query: query, Path: path}, []byte("x"))
+				if n := b.times(path); n > 1 || err == nil && n != 1 {
+					b.Errorf("%s was served %d times: %v", path, n, err)
+				}
+				if err != nil && !errors.Is(err, session.ErrClosed) && code(err) != "refused" {
+					b.Errorf("%s: %v", path, err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					answered++
+				}
+			})
+		}
+		for range calls {
+			<-begun
+		}
+		b.eventually("calls are served", func() bool { return p.service.InFlight() > 0 })
+		reset()
+		wg.Wait()
+		for end, done := range map[string]<-chan struct{}{"gateway": p.gateway.Done(), "service": p.service.Done()} {
+			select {
+			case <-done:
+			case <-time.After(patience):
+				b.Errorf("the connection broke, and the %s's end does not notice", end)
+			}
+		}
+	}
+	b.Logf("%d of %d calls were answered", answered, rounds*calls)
+	return ""
+}

@@ -1,0 +1,163 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+	"github.com/stella-ops/router/transports/session"
+)
+
+func duplex(b *bench) string {
+	p := b.connect()
+	const streams, size = 4, 8 << 20
+	body := pattern(size)
+	var wg sync.WaitGroup
+	for range streams {
+		wg.Go(func() {
+			r, got, err := p.call(&spec.Request{Query: "stream"}, body)
+			if err != nil || r.Status != 200 || !bytes.Equal(got, body) {
+				b.Errorf("%d bytes came back as %d: %v", size, len(got), err)
+			}
+		})
+	}
+	wg.Wait()
+	b.eventually("the slots are free again", func() bool { return p.gateway.InFlight() == 0 })
+	return ""
+}
+
+func endings(b *bench) string {
+	p := b.connect()
+	// An answer before the body has ended: it stands, and the sender is told to stop.
+	c := p.open(&spec.Request{Query: "early"})
+	r, got, err := finish(c)
+	if err != nil || r.Status != 413 || string(got) != "enough" {
+		b.Errorf("an early answer: %+v %q: %v", r, got, err)
+	}
+	if err := pour(c); !errors.Is(err, session.ErrStopSending) {
+		b.Errorf("sending on after an early answer: %v, expected to be told to stop", err)
+	}
+	c.Cancel(spec.CodeNoError)
+	c.Close()
+	// A failure before the answer, and in the middle of it.
+	_, _, err = p.call(&spec.Request{Query: "fail"}, nil)
+	if code(err) != spec.CodeInternal.String() {
+		b.Errorf("a call that fails: %v, expected INTERNAL", err)
+	}
+	r, got, err = p.call(&spec.Request{Query: "break"}, nil)
+	if r == nil || r.Status != 200 || string(got) != "half" || code(err) != spec.CodeInternal.String() {
+		b.Errorf("an answer that breaks off: %+v %q: %v, expected half of it and INTERNAL", r, got, err)
+	}
+	// A body that ends with nothing in it.
+	c = p.open(&spec.Request{Query: "stream"})
+	b.need(send(c, nil), "an empty body")
+	r, got, err = finish(c)
+	if err != nil || r.Status != 200 || len(got) != 0 {
+		b.Errorf("an empty stream: %+v %q: %v", r, got, err)
+	}
+	c.Close()
+	b.eventually("the slots are free again", func() bool { return p.gateway.InFlight() == 0 })
+	if p.gateway.Err() != nil || p.service.Err() != nil {
+		b.Errorf("the session has ended: %v, %v", p.gateway.Err(), p.service.Err())
+	}
+	return ""
+}
+
+// pour sends without an end, until that fails.
+func pour(c *session.Call) error {
+	for {
+		n, err := c.Acquire(1 << 10)
+		if err != nil {
+			return err
+		}
+		f := transports.NewFrame(n)
+		f.SetBytes(append(f.Bytes(), make([]byte, n)...))
+		if err := c.Send(f, n, false); err != nil {
+			return err
+		}
+	}
+}
+
+func cancelling(b *bench) string {
+	p := b.connect()
+	phases := map[string]func(*session.Call){
+		"at once":        func(*session.Call) {},
+		"while it waits": func(*session.Call) { b.eventually("it is served", func() bool { return p.service.InFlight() > 0 }) },
+	}
+	for name, until := range phases {
+		c, err := p.start(&spec.Request{Query: "wait"}, nil, patience)
+		b.need(err, "start a call")
+		until(c)
+		c.Cancel(spec.CodeClientGone)
+		if _, _, err := finish(c); code(err) != spec.CodeClientGone.String() {
+			b.Errorf("cancelled %s: %v", name, err)
+		}
+		c.Close()
+	}
+	b.eventually("no call is served any more", func() bool { return p.service.InFlight() == 0 && p.gateway.InFlight() == 0 })
+	// While the body is sent, and while the answer comes.
+	c := p.open(&spec.Request{Query: "stream"})
+	sent := make(chan error, 1)
+	go func() { sent <- pour(c) }()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	head, err := c.Head(ctx)
+	b.need(err, "the answer's head")
+	head.Release()
+	f, err := c.Next(ctx, patience)
+	b.need(err, "a part of the answer")
+	f.Release()
+	c.Cancel(spec.CodeClientGone)
+	if err := <-sent; err == nil {
+		b.Error("the body went on after the cancel")
+	}
+	if _, err := c.Next(ctx, patience); errors.Is(err, io.EOF) || err == nil {
+		b.Errorf("the answer went on after the cancel: %v", err)
+	}
+	c.Close()
+	b.eventually("no call is served any more", func() bool { return p.service.InFlight() == 0 && p.gateway.InFlight() == 0 })
+	// After the end it does nothing.
+	c, err = p.start(&spec.Request{Query: "echo"}, nil, patience)
+	b.need(err, "start a call")
+	_, _, err = finish(c)
+	b.need(err, "finish it")
+	c.Cancel(spec.CodeClientGone)
+	c.Close()
+	if _, _, err := p.call(&spec.Request{Query: "echo"}, []byte("x")); err != nil {
+		b.Errorf("a call after all: %v", err)
+	}
+	return ""
+}
+
+func stalled(b *bench) string {
+	p := b.connect()
+	const others, size = 7, 4 << 20
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	stuck, err := p.start(&spec.Request{Query: "flood"}, nil, patience)
+	b.need(err, "start a stream")
+	defer stuck.Close()
+	head, err := stuck.Head(ctx) // and nothing of it is read
+	b.need(err, "the answer's head")
+	head.Release()
+	body := pattern(size)
+	began := time.Now()
+	var wg sync.WaitGroup
+	for range others {
+		wg.Go(func() {
+			if _, got, err := p.call(&spec.Request{Query: "stream"}, body); err != nil || !bytes.Equal(got, body) {
+				b.Errorf("a stream beside one that has stalled: %d bytes of %d: %v", len(got), size, err)
+			}
+		})
+	}
+	wg.Wait()
+	b.Logf("%d streams of %d bytes, both ways, beside one that has stalled: %v", others, size, time.Since(began))
+	stuck.Cancel(spec.CodeClientGone)
+	b.eventually("the slots are free again", func() bool { return p.gateway.InFlight() == 0 })
+	return ""
+}
