@@ -1,8 +1,12 @@
 package conformance_test
 
 import (
+	"flag"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -13,19 +17,91 @@ import (
 	"github.com/stella-ops/router/transports/trust"
 )
 
+var update = flag.Bool("update", false, "write the table of docs/reference/transports.md anew")
+
+const page = "../../docs/reference/transports.md"
+
 var names atomic.Int64
 
-// transports are those of this repository.
-var known = map[string]conformance.Transport{
-	"inmemory": {Listen: func(*testing.T) string { return "inmemory://conformance-" + strconv.FormatInt(names.Add(1), 10) }},
-	"tcp":      {Listen: func(*testing.T) string { return "tcp://127.0.0.1:0" }, Proxy: "tcp"},
-	"unix":     {Listen: func(t *testing.T) string { return "unix://" + filepath.Join(t.TempDir(), "s") }},
-	"tls":      {Listen: func(*testing.T) string { return "tls://127.0.0.1:0" }, Proxy: "tcp"},
+// known are the transports of this repository, in the order of the table.
+var known = []struct {
+	name string
+	conformance.Transport
+}{
+	{"inmemory", conformance.Transport{Listen: func(*testing.T) string { return "inmemory://conformance-" + strconv.FormatInt(names.Add(1), 10) }}},
+	{"unix", conformance.Transport{Listen: func(t *testing.T) string { return "unix://" + filepath.Join(t.TempDir(), "s") }}},
+	{"tcp", conformance.Transport{Listen: func(*testing.T) string { return "tcp://127.0.0.1:0" }, Proxy: "tcp"}},
+	{"tls", conformance.Transport{Listen: func(*testing.T) string { return "tls://127.0.0.1:0" }, Proxy: "tcp"}},
 }
 
+// TestConformance runs the suite on every transport, and holds the table of the documentation to what it has shown.
 func TestConformance(t *testing.T) {
 	t.Setenv(trust.EnvDevelopment, t.TempDir())
-	for name, transport := range known {
-		t.Run(name, func(t *testing.T) { conformance.Run(t, transport) })
+	results := make([][]conformance.Result, len(known))
+	for i, transport := range known {
+		t.Run(transport.name, func(t *testing.T) { results[i] = conformance.Run(t, transport.Transport) })
+	}
+	if t.Failed() {
+		return
+	}
+	rows := results[0]
+	for _, r := range results {
+		if len(r) == 0 || len(r) != len(rows) {
+			t.Skip("only a part of the suite was run: the table is not looked at")
+		}
+	}
+	check(t, table(results))
+}
+
+// table is the results, in Markdown. What a transport cannot do is told below it.
+func table(results [][]conformance.Result) string {
+	var b, notes strings.Builder
+	b.WriteString("| case |")
+	for _, k := range known {
+		b.WriteString(" " + k.name + " |")
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(known)) + "\n")
+	numbers := map[string]int{}
+	for row := range results[0] {
+		b.WriteString("| " + results[0][row].Case + " |")
+		for _, r := range results {
+			instead := r[row].Instead
+			if instead == "" {
+				b.WriteString(" yes |")
+				continue
+			}
+			if numbers[instead] == 0 {
+				numbers[instead] = len(numbers) + 1
+				fmt.Fprintf(&notes, "\n%d. %s\n", numbers[instead], instead)
+			}
+			fmt.Fprintf(&b, " (%d) |", numbers[instead])
+		}
+		b.WriteString("\n")
+	}
+	return b.String() + notes.String()
+}
+
+// check compares the table with the page's, or writes it there.
+func check(t *testing.T, table string) {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const begin, end = "<!-- begin: support (go test ./transports/conformance -update) -->\n", "<!-- end: support -->\n"
+	before, rest, ok := strings.Cut(string(text), begin)
+	_, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no place for the table", page)
+	}
+	want := before + begin + "\n" + table + "\n" + end + after
+	switch {
+	case want == string(text):
+	case *update:
+		if err := os.WriteFile(page, []byte(want), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("%s does not say what the suite has shown: run go test ./transports/conformance -update", page)
 	}
 }

@@ -140,7 +140,7 @@ func twoGateways(b *bench) string {
 }
 
 // unproxied says that there is nothing to put faults on.
-const unproxied = "has no network of its own to put faults on"
+const unproxied = "There is no network between the ends on which faults could be put."
 
 func rough(b *bench) string {
 	g := b.listen()
