@@ -24,11 +24,12 @@ const (
 	CodeOperator     Code = 14 // ended by an operator
 	CodeStalled      Code = 15 // the body stopped arriving
 	CodeIdle         Code = 16 // the stream was silent for longer than its idle limit
+	CodeTooLarge     Code = 17 // an answer that the link cannot carry
 )
 
 var codeNames = [...]string{
 	"NO_ERROR", "CLIENT_GONE", "DEADLINE", "LIMIT", "REFUSED", "STALE", "SLOW_CONSUMER", "SHUTDOWN", "INTERNAL",
-	"PROTOCOL", "FLOW", "UNAUTHORIZED", "CONFLICT", "UNSUPPORTED", "OPERATOR", "STALLED", "IDLE",
+	"PROTOCOL", "FLOW", "UNAUTHORIZED", "CONFLICT", "UNSUPPORTED", "OPERATOR", "STALLED", "IDLE", "TOO_LARGE",
 }
 
 func (c Code) String() string {

@@ -113,6 +113,7 @@ var codeMeanings = map[Code][3]string{
 	CodeOperator:     {"ended by an operator", "gateway", "502"},
 	CodeStalled:      {"the request's body stopped arriving", "gateway", "408"},
 	CodeIdle:         {"the stream was silent for longer than its idle limit", "gateway", "504"},
+	CodeTooLarge:     {"an answer that the link cannot carry", "service", "502"},
 }
 
 func codesTable(t *testing.T) string {

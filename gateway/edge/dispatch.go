@@ -165,7 +165,7 @@ func (x *Exchange) remaining() time.Duration {
 // begin offers the call to one instance after the other until one takes it. The frame is held on success and on
 // failure, and nobody else holds it after a failure. It is another one when the instance counts its endpoints otherwise.
 func (e *Edge) begin(x *Exchange, f **transports.Frame, meta *int, flags spec.Flags) (*session.Call, *problem) {
-	kind := kindOverloaded
+	kind, unfit := kindOverloaded, (*problem)(nil)
 	for x.tries < maxTries {
 		in := e.next(x)
 		if in == nil {
@@ -180,6 +180,10 @@ func (e *Edge) begin(x *Exchange, f **transports.Frame, meta *int, flags spec.Fl
 		if p := x.address(in, f, meta); p != nil {
 			return nil, p
 		}
+		if p := x.fits(in, *f, *meta); p != nil {
+			unfit = p
+			continue
+		}
 		(*f).Retain()
 		call, err := in.Session.Start(*f, *meta, flags, left)
 		if err == nil {
@@ -191,6 +195,9 @@ func (e *Edge) begin(x *Exchange, f **transports.Frame, meta *int, flags spec.Fl
 		if errors.Is(err, session.ErrClosed) {
 			kind = kindNoInstance
 		}
+	}
+	if unfit != nil && kind == kindOverloaded {
+		return nil, unfit
 	}
 	if flags&spec.FlagRetry != 0 {
 		kind = kindRefused
@@ -287,6 +294,8 @@ func (x *Exchange) failure(err error) *problem {
 		return &problem{Kind: kindRefused, detail: "the service did not take the call on", retryable: true}
 	case spec.CodeLimit:
 		return tooLarge(x.route.MaxBody)
+	case spec.CodeTooLarge:
+		return &problem{Kind: kindAnswerSize, detail: e.Reason}
 	case spec.CodeShutdown:
 		return &problem{Kind: kindLost, detail: "the service shut down before it answered"}
 	default:

@@ -30,17 +30,19 @@ var (
 	kindNoInstance      = &Kind{"no_instance", 503, "The endpoint is known, and no instance that offers it is connected. Try again after Retry-After."}
 	kindOverloaded      = &Kind{"overloaded", 503, "Every instance has all the calls that it takes at once. Try again after Retry-After."}
 	kindRefused         = &Kind{"refused", 503, "The service did not take the call on: nothing was done, and it may be repeated whatever its method."}
+	kindTransport       = &Kind{"transport_unfit", 503, "The endpoint streams, is not idempotent, or asks for larger limits than the transport carries by which its instances are connected; detail says which. Connect them by tcp, tls or quic."}
 	kindStalled         = &Kind{"body_stalled", 408, "The request body stopped arriving."}
 	kindBody            = &Kind{"bad_body", 400, "The request body does not keep to its own framing."}
 	kindTimeout         = &Kind{"timeout", 504, "The service did not answer within the endpoint's timeout."}
 	kindLost            = &Kind{"service_lost", 502, "The connection to the service was lost during the call. Whether the call was done is unknown."}
 	kindFailed          = &Kind{"service_failed", 502, "The service gave the call up without an answer."}
 	kindAnswer          = &Kind{"bad_answer", 502, "The service's answer breaks the protocol."}
+	kindAnswerSize      = &Kind{"response_too_large", 502, "The service's answer is larger than the transport carries by which the instance is connected."}
 )
 
 var kinds = []*Kind{
 	kindPath, kindRequest, kindHeaders, kindNotFound, kindMethod, kindVersion, kindUnauthenticated, kindForbidden, kindTooLarge,
-	kindNoInstance, kindOverloaded, kindRefused, kindStalled, kindBody, kindTimeout, kindLost, kindFailed, kindAnswer,
+	kindNoInstance, kindOverloaded, kindRefused, kindTransport, kindStalled, kindBody, kindTimeout, kindLost, kindFailed, kindAnswer, kindAnswerSize,
 }
 
 // Problems lists every answer that the gateway makes itself.

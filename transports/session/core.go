@@ -20,6 +20,7 @@ const closeTimeout = time.Second
 // core is what both ends of a session share: the link, its writer, its pulse, and its end.
 type core struct {
 	link     transports.Link
+	traits   transports.Traits
 	w        *writer
 	interval time.Duration
 
@@ -39,7 +40,7 @@ type core struct {
 }
 
 func (c *core) init(link transports.Link, interval time.Duration, limits Limits, lost func(error)) {
-	c.link, c.interval, c.lost = link, interval, lost
+	c.link, c.traits, c.interval, c.lost = link, link.Traits(), interval, lost
 	c.done, c.over = make(chan struct{}), make(chan struct{}, 1)
 	c.w = newWriter(link, c.fail, &c.account.due)
 	if limits.Pending > 0 {

@@ -100,6 +100,10 @@ func (g *Gateway) Manifest() []byte { return g.manifest }
 // Secret is what a session that supersedes this one presents in HELLO.
 func (g *Gateway) Secret() string { return g.cfg.Welcome.Secret }
 
+// Small is how many bytes of metadata and body a call and its answer may have, whole, where the link carries small calls
+// only; 0 where it carries all.
+func (g *Gateway) Small() int { return g.small() }
+
 // InFlight is the number of calls that hold a slot of the lease.
 func (g *Gateway) InFlight() int { return int(g.inFlight.Load()) }
 
@@ -133,11 +137,15 @@ func (g *Gateway) Close(code spec.Code, why string) error {
 // seals it and sends it. flags are those of REQUEST: END when the body is whole, INLINE_BODY when there is any.
 // timeout bounds the time to the response head, and goes to the service as the deadline; 0 is none.
 //
-// On errors, which wrap [ErrRefused] or [ErrClosed], nothing was sent and f was released.
+// On errors, which wrap [ErrRefused], [ErrClosed] or [ErrTooLarge], nothing was sent and f was released.
 func (g *Gateway) Start(f *transports.Frame, meta int, flags spec.Flags, timeout time.Duration) (*Call, error) {
 	if n := len(f.Payload()) - meta; meta > spec.MaxMetadata || n > spec.MaxInlineBody {
 		f.Release()
 		return nil, fmt.Errorf("%w: REQUEST with %d bytes of metadata and %d of inline body", ErrRefused, meta, n)
+	}
+	if err := g.carries(len(f.Payload()), flags); err != nil {
+		f.Release()
+		return nil, err
 	}
 	g.mu.Lock()
 	var err error

@@ -142,6 +142,11 @@ func (c *Incoming) respond(r *spec.Response, flags spec.Flags, body []byte) erro
 		f.Release()
 		return errMetadata
 	}
+	if err := c.s.carries(len(b)-spec.HeaderSize+len(body), flags); err != nil {
+		f.Release()
+		c.Cancel(spec.CodeTooLarge, err.Error())
+		return err
+	}
 	c.mu.Lock()
 	var err error
 	switch {

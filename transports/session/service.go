@@ -48,6 +48,7 @@ type Service struct {
 
 	received   cancels     // that the gateway sends; twice as many as it allows itself
 	tombs      tombs       // the reader's alone
+	seen       seen        // the same
 	resynced   bool        // the same
 	slim       bool        // HELLO came without the manifest
 	settled    atomic.Bool // the gateway has the manifest for certain
@@ -92,7 +93,10 @@ func Open(ctx context.Context, link transports.Link, cfg ServiceConfig) (*Servic
 	s.received.init(2 * cfg.Limits.cancels())
 	s.allowance.credit.Store(s.welcome.SessionWindow)
 	s.receives(s.cfg.Hello.SessionWindow, cfg.Limits)
-	s.tombs.init(link.Traits().Order)
+	s.tombs.init(s.traits.Order)
+	if s.traits.Order == transports.OrderNone {
+		s.seen.bits = make([]uint64, seenWindow/64)
+	}
 	s.start(s.handle, s.beat)
 	return s, nil
 }
@@ -256,6 +260,11 @@ func (s *Service) onRequest(f *transports.Frame, h spec.Header) error {
 	}
 	s.mu.Lock()
 	if s.dead { // it was read before the session died, and nobody waits for an answer
+		s.mu.Unlock()
+		f.Release()
+		return nil
+	}
+	if !s.seen.first(h.Stream) { // the link has brought it before
 		s.mu.Unlock()
 		f.Release()
 		return nil
