@@ -83,7 +83,8 @@ func (l *streamLink) open() error {
 	}
 	out := binary.BigEndian.AppendUint16([]byte(magic), spec.ProtocolVersion)
 	out = binary.BigEndian.AppendUint16(out, spec.ProtocolVersion)
-	l.rest = append(l.vec[:0], out)
+	l.vec = append(l.vec[:0], out)
+	l.rest = l.vec
 	if err := l.sealRest(); err != nil {
 		return err
 	}
@@ -229,7 +230,8 @@ func (l *streamLink) sealRest() error {
 		return nil
 	}
 	sealed, err := l.seal(l.rest)
-	l.rest = append(l.vec[:0], sealed)
+	l.vec = append(l.vec[:0], sealed)
+	l.rest = l.vec
 	return err
 }
 

@@ -41,7 +41,7 @@ func (x *Exchange) fits(in *routing.Instance, f *transports.Frame, meta int) *pr
 			"header fields, query and path take %d bytes, and the transport by which the service is connected carries %d", meta, most)}
 	case x.streams() || size > most:
 		return &problem{Kind: kindTooLarge, detail: fmt.Sprintf(
-			"the transport by which the service is connected carries header fields and body of up to %d bytes together: connect it by tcp, tls or quic for larger ones", most)}
+			"the service's transport carries header fields and body of up to %d bytes together: connect it by tcp, tls or quic for larger ones", most)}
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ var (
 	kindNoInstance      = &Kind{"no_instance", 503, "The endpoint is known, and no instance that offers it is connected. Try again after Retry-After."}
 	kindOverloaded      = &Kind{"overloaded", 503, "Every instance has all the calls that it takes at once. Try again after Retry-After."}
 	kindRefused         = &Kind{"refused", 503, "The service did not take the call on: nothing was done, and it may be repeated whatever its method."}
-	kindTransport       = &Kind{"transport_unfit", 503, "The endpoint streams, is not idempotent, or asks for larger limits than the transport carries by which its instances are connected; detail says which. Connect them by tcp, tls or quic."}
+	kindTransport       = &Kind{"transport_unfit", 503, "Its instances' transport carries small, idempotent calls only; detail says what the endpoint is instead."}
 	kindStalled         = &Kind{"body_stalled", 408, "The request body stopped arriving."}
 	kindBody            = &Kind{"bad_body", 400, "The request body does not keep to its own framing."}
 	kindTimeout         = &Kind{"timeout", 504, "The service did not answer within the endpoint's timeout."}

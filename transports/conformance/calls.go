@@ -17,7 +17,7 @@ func unary(b *bench) string {
 	p := b.connect()
 	for i := range 100 {
 		body := fmt.Appendf(nil, "call %d", i)
-		r, got, err := p.call(&spec.Request{Query: "echo"}, body)
+		r, got, err := p.call(&spec.Request{Query: doEcho}, body)
 		if err != nil || r.Status != 200 || !bytes.Equal(got, body) {
 			b.Fatalf("call %d: %+v %q: %v", i, r, got, err)
 		}
@@ -34,7 +34,7 @@ func largeMetadata(b *bench) string {
 	for i := range spec.MaxFields {
 		header = append(header, spec.Field{Name: fmt.Sprintf("X-Field-%d", i), Value: strings.Repeat("v", 480)})
 	}
-	request := &spec.Request{Query: "echo", Header: header}
+	request := &spec.Request{Query: doEcho, Header: header}
 	if size := len(request.AppendTo(nil)); size < spec.MaxMetadata*9/10 || size > spec.MaxMetadata {
 		b.Fatalf("the case has %d bytes of metadata, and is to have nearly %d", size, spec.MaxMetadata)
 	}
@@ -52,7 +52,7 @@ func fidelity(b *bench) string {
 		{Name: "X-One", Value: "1"}, {Name: "Accept", Value: "a"}, {Name: "x-one", Value: "2"}, {Name: "Accept", Value: "b, c"},
 		{Name: "X-Empty", Value: ""}, {Name: "X-Bytes", Value: "caf\xe9\tx"}, {Name: "X-One", Value: "3"},
 	}
-	r, _, err := p.call(&spec.Request{Query: "echo", Header: header}, nil)
+	r, _, err := p.call(&spec.Request{Query: doEcho, Header: header}, nil)
 	b.need(err, "a call with many header fields")
 	if len(r.Header) != len(header) {
 		b.Fatalf("%d fields came back of %d: %q", len(r.Header), len(header), r.Header)
@@ -63,7 +63,7 @@ func fidelity(b *bench) string {
 		}
 	}
 	for _, bad := range []string{"a\x00b", "a\r\nb", "a\nb", "\x7f"} {
-		_, _, err := p.call(&spec.Request{Query: "echo", Header: []spec.Field{{Name: "X", Value: bad}}}, nil)
+		_, _, err := p.call(&spec.Request{Query: doEcho, Header: []spec.Field{{Name: "X", Value: bad}}}, nil)
 		if code(err) == "success" {
 			b.Errorf("a header field's value %q was served", bad)
 		}
@@ -87,7 +87,7 @@ func boundaries(b *bench) string {
 	p := b.connect()
 	for _, size := range sizes() {
 		body := pattern(size)
-		r, got, err := p.call(&spec.Request{Query: "echo"}, body)
+		r, got, err := p.call(&spec.Request{Query: doEcho}, body)
 		if err != nil || r.Status != 200 {
 			b.Fatalf("%d bytes: %+v: %v", size, r, err)
 		}
@@ -111,7 +111,7 @@ func deadline(b *bench) string {
 	p := b.connect()
 	const timeout = 150 * time.Millisecond
 	began := time.Now()
-	c, err := p.start(&spec.Request{Query: "wait", Path: "/late"}, nil, timeout)
+	c, err := p.start(&spec.Request{Query: doWait, Path: "/late"}, nil, timeout)
 	b.need(err, "start a call")
 	defer c.Close()
 	_, _, err = finish(c)
@@ -130,16 +130,16 @@ func lease(b *bench) string {
 	p := b.connect(func(c *session.ServiceConfig) { c.Hello.Lease = calls })
 	var open []*session.Call
 	for i := range calls {
-		c, err := p.start(&spec.Request{Query: "wait"}, nil, patience)
+		c, err := p.start(&spec.Request{Query: doWait}, nil, patience)
 		b.need(err, "call %d of %d", i+1, calls)
 		open = append(open, c)
 	}
-	if _, err := p.start(&spec.Request{Query: "echo"}, nil, patience); code(err) != "refused" {
+	if _, err := p.start(&spec.Request{Query: doEcho}, nil, patience); code(err) != asRefused {
 		b.Errorf("a call beyond the lease: %v, expected a refusal", err)
 	}
 	p.service.SetLease(calls + 1)
 	b.eventually("the lease grows", func() bool { return p.gateway.Lease() == calls+1 })
-	_, _, err := p.call(&spec.Request{Query: "echo"}, []byte("x"))
+	_, _, err := p.call(&spec.Request{Query: doEcho}, []byte("x"))
 	b.need(err, "a call under the larger lease")
 	for _, c := range open {
 		c.Close()
@@ -163,7 +163,7 @@ func sustained(b *bench) string {
 			for i := 0; time.Now().Before(end); i++ {
 				path := fmt.Sprintf("/%d/%d", caller, i)
 				body := []byte(path)
-				r, got, err := p.call(&spec.Request{Query: "echo", Path: path}, body)
+				r, got, err := p.call(&spec.Request{Query: doEcho, Path: path}, body)
 				if err != nil || r.Status != 200 || !bytes.Equal(got, body) {
 					b.Errorf("%s: %q: %v", path, got, err)
 					return

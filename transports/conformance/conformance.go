@@ -19,6 +19,7 @@ import (
 	"net/url"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -106,12 +107,12 @@ type bench struct {
 
 // clean closes all, the last first, and expects that no goroutine is left.
 func (b *bench) clean(before int) {
-	for i := len(b.closers) - 1; i >= 0; i-- {
-		b.closers[i]()
+	for _, f := range slices.Backward(b.closers) {
+		f()
 	}
 	deadline := time.Now().Add(patience)
 	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
-		time.Sleep(10 * time.Millisecond)
+		<-time.After(10 * time.Millisecond)
 	}
 	if now := runtime.NumGoroutine(); now > before {
 		var stacks strings.Builder
@@ -156,7 +157,7 @@ func (b *bench) listen() *gate {
 				return
 			}
 			wg.Go(func() {
-				s, err := session.Accept(context.Background(), link, session.GatewayConfig{Welcome: spec.Welcome{Node: "gateway", HeartbeatMS: 500}})
+				s, err := session.Accept(context.Background(), link, session.GatewayConfig{Welcome: spec.Welcome{Node: "conformance", HeartbeatMS: 500}})
 				if err != nil {
 					b.Logf("a session was not opened: %v", err)
 					return
@@ -266,6 +267,13 @@ func (g *gate) proxied() (raw string, set func(faultproxy.Direction, faultproxy.
 	return "", nil, nil
 }
 
+// What the service is asked for most, by the request's query.
+const (
+	doEcho   = "echo"
+	doStream = "stream"
+	doWait   = "wait"
+)
+
 // serve is what the service does, as the request's query says.
 func (b *bench) serve(in *session.Incoming) {
 	r := in.Request()
@@ -278,13 +286,13 @@ func (b *bench) serve(in *session.Incoming) {
 	}
 	b.mu.Unlock()
 	switch what, _, _ := strings.Cut(r.Query, "="); what {
-	case "echo": // the body whole, and the header
+	case doEcho: // the body whole, and the header
 		body, err := io.ReadAll(in)
 		if err != nil {
 			return
 		}
 		_ = in.Respond(&spec.Response{Status: 200, ContentLength: -1, Header: r.Header}, body)
-	case "stream": // what comes goes back at once
+	case doStream: // what comes goes back at once
 		if in.Head(&spec.Response{Status: 200, ContentLength: -1}) != nil {
 			return
 		}
@@ -300,7 +308,7 @@ func (b *bench) serve(in *session.Incoming) {
 			_, _ = in.Write([]byte("half"))
 			in.Cancel(spec.CodeInternal, "broken")
 		}
-	case "wait":
+	case doWait:
 		<-in.Context().Done()
 	case "flood": // an answer without an end
 		if in.Head(&spec.Response{Status: 200, ContentLength: -1}) != nil {
@@ -412,6 +420,9 @@ func finish(c *session.Call) (*spec.Response, []byte, error) {
 	return r, body, err
 }
 
+// asRefused is what code says of a call that was not taken on.
+const asRefused = "refused"
+
 // code is the code of a session's error, or a word for what else it is.
 func code(err error) string {
 	var e *session.Error
@@ -423,7 +434,7 @@ func code(err error) string {
 	case errors.Is(err, session.ErrClosed):
 		return "closed"
 	case errors.Is(err, session.ErrRefused):
-		return "refused"
+		return asRefused
 	}
 	return err.Error()
 }
@@ -436,6 +447,6 @@ func (b *bench) eventually(what string, holds func() bool) {
 		if time.Now().After(deadline) {
 			b.Fatalf("not within %v: %s", patience, what)
 		}
-		time.Sleep(2 * time.Millisecond)
+		<-time.After(2 * time.Millisecond)
 	}
 }

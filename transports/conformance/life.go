@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -16,7 +17,7 @@ func draining(b *bench) string {
 	g := b.listen()
 	// The service drains: what is open ends well, and nothing new begins.
 	p := g.session(g.url())
-	c := p.open(&spec.Request{Query: "stream"})
+	c := p.open(&spec.Request{Query: doStream})
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	head, err := c.Head(ctx)
@@ -25,7 +26,7 @@ func draining(b *bench) string {
 	drained := make(chan error, 1)
 	go func() { drained <- p.service.Drain(ctx) }()
 	b.eventually("the gateway begins nothing new", func() bool { return p.gateway.Lease() == 0 })
-	if _, err := p.start(&spec.Request{Query: "echo"}, nil, patience); code(err) != "refused" {
+	if _, err := p.start(&spec.Request{Query: doEcho}, nil, patience); code(err) != asRefused {
 		b.Errorf("a call to a service that drains: %v, expected a refusal", err)
 	}
 	b.need(send(c, []byte("rest")), "sending the rest of a call that was open")
@@ -56,7 +57,7 @@ func draining(b *bench) string {
 	case <-ctx.Done():
 		b.Fatal("the service is not told that the gateway drains")
 	}
-	if _, err := p.start(&spec.Request{Query: "echo"}, nil, patience); code(err) != "refused" {
+	if _, err := p.start(&spec.Request{Query: doEcho}, nil, patience); code(err) != asRefused {
 		b.Errorf("a call by a gateway that drains: %v, expected a refusal", err)
 	}
 	return ""
@@ -68,7 +69,7 @@ func lost(b *bench) string {
 		"the gateway": func(p *pair) { _ = p.gateway.Close(spec.CodeShutdown, "gone") },
 	} {
 		p := b.connect()
-		c, err := p.start(&spec.Request{Query: "wait"}, nil, patience)
+		c, err := p.start(&spec.Request{Query: doWait}, nil, patience)
 		b.need(err, "start a call")
 		b.eventually("it is served", func() bool { return p.service.InFlight() == 1 })
 		began := time.Now()
@@ -80,13 +81,7 @@ func lost(b *bench) string {
 			b.Errorf("%s has gone, and the call fails after %v", name, took)
 		}
 		c.Close()
-		for end, done := range map[string]<-chan struct{}{"gateway": p.gateway.Done(), "service": p.service.Done()} {
-			select {
-			case <-done:
-			case <-time.After(patience):
-				b.Errorf("%s has gone, and the %s's end does not notice", name, end)
-			}
-		}
+		p.over(name + " has gone")
 		b.eventually("handlers return", func() bool { return p.service.InFlight() == 0 })
 	}
 	return ""
@@ -98,9 +93,9 @@ func reconnect(b *bench) string {
 	for i := range 5 {
 		p := g.session(g.url())
 		nonces[p.gateway.Hello().Nonce] = true
-		c, err := p.start(&spec.Request{Query: "wait"}, nil, patience) // in flight when the session ends
+		c, err := p.start(&spec.Request{Query: doWait}, nil, patience) // in flight when the session ends
 		b.need(err, "start a call")
-		if _, got, err := p.call(&spec.Request{Query: "echo"}, fmt.Append(nil, i)); err != nil || string(got) != fmt.Sprint(i) {
+		if _, got, err := p.call(&spec.Request{Query: doEcho}, fmt.Append(nil, i)); err != nil || string(got) != strconv.Itoa(i) {
 			b.Errorf("session %d: %q: %v", i, got, err)
 		}
 		b.need(p.service.Close(), "close")
@@ -125,7 +120,7 @@ func twoGateways(b *bench) string {
 		for j := range 8 {
 			wg.Go(func() {
 				body := fmt.Appendf(nil, "%d %d", i, j)
-				if _, got, err := p.call(&spec.Request{Query: "echo"}, body); err != nil || string(got) != string(body) {
+				if _, got, err := p.call(&spec.Request{Query: doEcho}, body); err != nil || string(got) != string(body) {
 					b.Errorf("gateway %d: %q: %v", i, got, err)
 				}
 			})
@@ -133,10 +128,22 @@ func twoGateways(b *bench) string {
 	}
 	wg.Wait()
 	b.need(pairs[0].gateway.Close(spec.CodeShutdown, "gone"), "close one")
-	if _, _, err := pairs[1].call(&spec.Request{Query: "echo"}, []byte("x")); err != nil {
+	if _, _, err := pairs[1].call(&spec.Request{Query: doEcho}, []byte("x")); err != nil {
 		b.Errorf("the other gateway after one has gone: %v", err)
 	}
 	return ""
+}
+
+// over expects that both ends notice that the session has ended.
+func (p *pair) over(why string) {
+	p.Helper()
+	for i, done := range []<-chan struct{}{p.gateway.Done(), p.service.Done()} {
+		select {
+		case <-done:
+		case <-time.After(patience):
+			p.Errorf("%s, and one end does not notice: the %s", why, []string{"gateway's", "service's"}[i])
+		}
+	}
 }
 
 // unproxied says that there is nothing to put faults on.
@@ -157,7 +164,7 @@ func rough(b *bench) string {
 		wg.Go(func() {
 			body := pattern(100 + i*500)
 			path := fmt.Sprintf("/rough/%d", i)
-			if _, got, err := p.call(&spec.Request{Query: "echo", Path: path}, body); err != nil || string(got) != string(body) {
+			if _, got, err := p.call(&spec.Request{Query: doEcho, Path: path}, body); err != nil || string(got) != string(body) {
 				b.Errorf("%s: %d bytes of %d: %v", path, len(got), len(body), err)
 			}
 			if n := b.times(path); n != 1 {
@@ -185,16 +192,16 @@ func breaking(b *bench) string {
 		for i := range calls {
 			wg.Go(func() {
 				path := fmt.Sprintf("/break/%d/%d", round, i)
-				query := "echo"
+				query := doEcho
 				if i%2 == 0 {
-					query = "wait"
+					query = doWait
 				}
 				begun <- struct{}{}
 				_, _, err := p.call(&spec.Request{Query: query, Path: path}, []byte("x"))
 				if n := b.times(path); n > 1 || err == nil && n != 1 {
 					b.Errorf("%s was served %d times: %v", path, n, err)
 				}
-				if err != nil && !errors.Is(err, session.ErrClosed) && code(err) != "refused" {
+				if err != nil && !errors.Is(err, session.ErrClosed) && code(err) != asRefused {
 					b.Errorf("%s: %v", path, err)
 				}
 				mu.Lock()
@@ -210,13 +217,7 @@ func breaking(b *bench) string {
 		b.eventually("calls are served", func() bool { return p.service.InFlight() > 0 })
 		reset()
 		wg.Wait()
-		for end, done := range map[string]<-chan struct{}{"gateway": p.gateway.Done(), "service": p.service.Done()} {
-			select {
-			case <-done:
-			case <-time.After(patience):
-				b.Errorf("the connection broke, and the %s's end does not notice", end)
-			}
-		}
+		p.over("the connection broke")
 	}
 	b.Logf("%d of %d calls were answered", answered, rounds*calls)
 	return ""

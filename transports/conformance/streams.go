@@ -20,7 +20,7 @@ func duplex(b *bench) string {
 	var wg sync.WaitGroup
 	for range streams {
 		wg.Go(func() {
-			r, got, err := p.call(&spec.Request{Query: "stream"}, body)
+			r, got, err := p.call(&spec.Request{Query: doStream}, body)
 			if err != nil || r.Status != 200 || !bytes.Equal(got, body) {
 				b.Errorf("%d bytes came back as %d: %v", size, len(got), err)
 			}
@@ -54,7 +54,7 @@ func endings(b *bench) string {
 		b.Errorf("an answer that breaks off: %+v %q: %v, expected half of it and INTERNAL", r, got, err)
 	}
 	// A body that ends with nothing in it.
-	c = p.open(&spec.Request{Query: "stream"})
+	c = p.open(&spec.Request{Query: doStream})
 	b.need(send(c, nil), "an empty body")
 	r, got, err = finish(c)
 	if err != nil || r.Status != 200 || len(got) != 0 {
@@ -90,7 +90,7 @@ func cancelling(b *bench) string {
 		"while it waits": func(*session.Call) { b.eventually("it is served", func() bool { return p.service.InFlight() > 0 }) },
 	}
 	for name, until := range phases {
-		c, err := p.start(&spec.Request{Query: "wait"}, nil, patience)
+		c, err := p.start(&spec.Request{Query: doWait}, nil, patience)
 		b.need(err, "start a call")
 		until(c)
 		c.Cancel(spec.CodeClientGone)
@@ -101,7 +101,7 @@ func cancelling(b *bench) string {
 	}
 	b.eventually("no call is served any more", func() bool { return p.service.InFlight() == 0 && p.gateway.InFlight() == 0 })
 	// While the body is sent, and while the answer comes.
-	c := p.open(&spec.Request{Query: "stream"})
+	c := p.open(&spec.Request{Query: doStream})
 	sent := make(chan error, 1)
 	go func() { sent <- pour(c) }()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -122,13 +122,13 @@ func cancelling(b *bench) string {
 	c.Close()
 	b.eventually("no call is served any more", func() bool { return p.service.InFlight() == 0 && p.gateway.InFlight() == 0 })
 	// After the end it does nothing.
-	c, err = p.start(&spec.Request{Query: "echo"}, nil, patience)
+	c, err = p.start(&spec.Request{Query: doEcho}, nil, patience)
 	b.need(err, "start a call")
 	_, _, err = finish(c)
 	b.need(err, "finish it")
 	c.Cancel(spec.CodeClientGone)
 	c.Close()
-	if _, _, err := p.call(&spec.Request{Query: "echo"}, []byte("x")); err != nil {
+	if _, _, err := p.call(&spec.Request{Query: doEcho}, []byte("x")); err != nil {
 		b.Errorf("a call after all: %v", err)
 	}
 	return ""
@@ -150,7 +150,7 @@ func stalled(b *bench) string {
 	var wg sync.WaitGroup
 	for range others {
 		wg.Go(func() {
-			if _, got, err := p.call(&spec.Request{Query: "stream"}, body); err != nil || !bytes.Equal(got, body) {
+			if _, got, err := p.call(&spec.Request{Query: doStream}, body); err != nil || !bytes.Equal(got, body) {
 				b.Errorf("a stream beside one that has stalled: %d bytes of %d: %v", len(got), size, err)
 			}
 		})

@@ -57,7 +57,7 @@ type conn struct {
 // Seal encrypts.
 func (c *conn) Seal(plain net.Buffers) ([]byte, error) {
 	for _, b := range plain {
-		if _, err := c.Conn.Write(b); err != nil {
+		if _, err := c.Write(b); err != nil {
 			return nil, fmt.Errorf("tls: %w", err)
 		}
 	}
@@ -123,7 +123,7 @@ func (b *box) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.kept {
-		return b.Conn.Write(p) //nolint:wrapcheck // TLS's own
+		return b.Conn.Write(p)
 	}
 	b.next = append(b.next, p...)
 	return len(p), nil
