@@ -2,8 +2,10 @@ package conformance
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,6 +41,13 @@ func largeMetadata(b *bench) string {
 		b.Fatalf("the case has %d bytes of metadata, and is to have nearly %d", size, spec.MaxMetadata)
 	}
 	r, _, err := p.call(request, nil)
+	if p.room() > 0 {
+		if !errors.Is(err, session.ErrTooLarge) {
+			b.Errorf("a call with much metadata: %v, expected to be refused as too large", err)
+		}
+		return fmt.Sprintf("A call's metadata and body take up to %d bytes together. The gateway answers 431 where the metadata alone is larger.",
+			p.gateway.Small())
+	}
 	b.need(err, "a call with much metadata")
 	if !slices.Equal(r.Header, header) {
 		b.Error("the header came back as another")
@@ -85,6 +94,9 @@ func sizes() []int {
 
 func boundaries(b *bench) string {
 	p := b.connect()
+	if most := p.gateway.Small(); most > 0 {
+		return p.smallBoundaries(most)
+	}
 	for _, size := range sizes() {
 		body := pattern(size)
 		r, got, err := p.call(&spec.Request{Query: doEcho}, body)
@@ -96,6 +108,28 @@ func boundaries(b *bench) string {
 		}
 	}
 	return ""
+}
+
+// smallBoundaries looks at what a link carries that carries small calls only, to the byte.
+func (p *pair) smallBoundaries(most int) string {
+	empty, _ := request(&spec.Request{Query: doEcho, ContentLength: 1000}, nil)
+	meta := len(empty.Payload())
+	empty.Release()
+	for _, size := range []int{0, 1, most - meta - 1, most - meta} {
+		body := pattern(size)
+		if _, got, err := p.call(&spec.Request{Query: doEcho}, body); err != nil || !bytes.Equal(got, body) {
+			p.Errorf("%d bytes came back as %d: %v", size, len(got), err)
+		}
+	}
+	if _, _, err := p.call(&spec.Request{Query: doEcho}, pattern(most-meta+1)); !errors.Is(err, session.ErrTooLarge) {
+		p.Errorf("a byte more than fits: %v, expected to be refused as too large", err)
+	}
+	_, _, err := p.call(&spec.Request{Query: "large", Header: []spec.Field{{Name: "Size", Value: strconv.Itoa(most)}}}, nil)
+	if code(err) != spec.CodeTooLarge.String() {
+		p.Errorf("an answer of more than fits: %v, expected TOO_LARGE", err)
+	}
+	return fmt.Sprintf("A call and its answer are whole, each with up to %d bytes of metadata and body. The gateway answers 413 to a larger "+
+		"body, with the advice to connect the service by another transport, and 502 `response_too_large` where the answer is larger.", most)
 }
 
 // pattern is bytes whose order shows.

@@ -74,8 +74,8 @@ var cases = []struct { //nolint:gochecknoglobals // a constant
 	{"two gateways", twoGateways},
 	{"one stalled stream of many", stalled},
 	{"many concurrent calls: none lost, none twice", sustained},
-	{"delay, jitter and little bandwidth on the way", rough},
-	{"connections that break", breaking},
+	{"delay, jitter, little bandwidth; datagrams lost, doubled, overtaken", rough},
+	{"connections that break, or that nothing comes through", breaking},
 }
 
 // Run runs the suite.
@@ -272,7 +272,11 @@ const (
 	doEcho   = "echo"
 	doStream = "stream"
 	doWait   = "wait"
+	doSlow   = "slow"
 )
+
+// slow is how long the slow call takes.
+const slow = 300 * time.Millisecond
 
 // serve is what the service does, as the request's query says.
 func (b *bench) serve(in *session.Incoming) {
@@ -299,6 +303,18 @@ func (b *bench) serve(in *session.Incoming) {
 		if _, err := in.ReadFrom(in); err == nil {
 			_ = in.End()
 		}
+	case doSlow:
+		body, err := io.ReadAll(in)
+		select {
+		case <-in.Context().Done():
+		case <-time.After(slow):
+		}
+		if err == nil {
+			_ = in.Respond(&spec.Response{Status: 200, ContentLength: -1}, body)
+		}
+	case "large": // an answer of as many bytes as the header says
+		size, _ := strconv.Atoi(r.Header[0].Value) // the suite's own
+		_ = in.Respond(&spec.Response{Status: 200, ContentLength: -1}, pattern(size))
 	case "early": // an answer that does not wait for the body
 		_ = in.Respond(&spec.Response{Status: 413, ContentLength: -1}, []byte("enough"))
 	case "fail":
@@ -358,9 +374,31 @@ func (p *pair) open(r *spec.Request) *session.Call {
 	return c
 }
 
+// room is how large a body may be, with a little metadata, where the link carries small calls only; 0 elsewhere.
+func (p *pair) room() int {
+	const metadata = 200
+	return max(p.gateway.Small()-metadata, 0)
+}
+
+// refusesStreams asserts what the session says of a body that is streamed, where the link carries small calls only.
+func (p *pair) refusesStreams() {
+	p.Helper()
+	f, meta := request(&spec.Request{Query: doStream, ContentLength: -1}, nil)
+	if _, err := p.gateway.Start(f, meta, 0, patience); !errors.Is(err, session.ErrTooLarge) {
+		p.Errorf("a call whose body is streamed: %v, expected to be refused as too large", err)
+	}
+	if _, _, err := p.call(&spec.Request{Query: doStream}, nil); code(err) != spec.CodeTooLarge.String() {
+		p.Errorf("a call whose answer is streamed: %v, expected TOO_LARGE", err)
+	}
+}
+
+// unstreamed is what users are told of streams there.
+const unstreamed = "Bodies are not streamed. An endpoint that streams is not called over such a session: the gateway answers 503 " +
+	"`transport_unfit`, and the service's other endpoints serve."
+
 // call makes a whole call. The body goes with the request where it may, and after it else.
 func (p *pair) call(r *spec.Request, body []byte) (*spec.Response, []byte, error) {
-	if len(body) <= spec.MaxInlineBody {
+	if len(body) <= spec.MaxInlineBody || p.gateway.Small() > 0 {
 		c, err := p.start(r, body, patience)
 		if err != nil {
 			return nil, nil, err

@@ -17,26 +17,19 @@ func draining(b *bench) string {
 	g := b.listen()
 	// The service drains: what is open ends well, and nothing new begins.
 	p := g.session(g.url())
-	c := p.open(&spec.Request{Query: doStream})
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	head, err := c.Head(ctx)
-	b.need(err, "the answer's head")
-	head.Release()
+	c, err := p.start(&spec.Request{Query: doSlow}, []byte("rest"), patience)
+	b.need(err, "start a call")
+	b.eventually("it is served", func() bool { return p.service.InFlight() == 1 })
 	drained := make(chan error, 1)
 	go func() { drained <- p.service.Drain(ctx) }()
 	b.eventually("the gateway begins nothing new", func() bool { return p.gateway.Lease() == 0 })
 	if _, err := p.start(&spec.Request{Query: doEcho}, nil, patience); code(err) != asRefused {
 		b.Errorf("a call to a service that drains: %v, expected a refusal", err)
 	}
-	b.need(send(c, []byte("rest")), "sending the rest of a call that was open")
-	f, err := c.Next(ctx, patience)
-	if err != nil || string(f.Payload()) != "rest" {
-		b.Fatalf("the answer of a call that was open: %v", err)
-	}
-	f.Release()
-	if _, err := c.Next(ctx, patience); err == nil {
-		b.Error("the answer goes on")
+	if _, got, err := finish(c); err != nil || string(got) != "rest" {
+		b.Fatalf("the answer of a call that was open: %q: %v", got, err)
 	}
 	c.Close()
 	select {
@@ -134,6 +127,9 @@ func twoGateways(b *bench) string {
 	return ""
 }
 
+// lossy is how often a datagram is lost, comes twice, or is overtaken.
+const lossy = 0.05
+
 // over expects that both ends notice that the session has ended.
 func (p *pair) over(why string) {
 	p.Helper()
@@ -146,6 +142,25 @@ func (p *pair) over(why string) {
 	}
 }
 
+var bothWays = []faultproxy.Direction{faultproxy.ToTarget, faultproxy.ToClient} //nolint:gochecknoglobals // a constant
+
+// sever breaks what is connected, or lets nothing through where there is no connection.
+func (*gate) sever(set func(faultproxy.Direction, faultproxy.Faults), reset func()) {
+	if reset != nil {
+		reset()
+		return
+	}
+	for _, d := range bothWays {
+		set(d, faultproxy.Faults{Blackhole: faultproxy.Swallow})
+	}
+}
+
+func (*gate) mend(set func(faultproxy.Direction, faultproxy.Faults)) {
+	for _, d := range bothWays {
+		set(d, faultproxy.Faults{})
+	}
+}
+
 // unproxied says that there is nothing to put faults on.
 const unproxied = "There is no network between the ends on which faults could be put."
 
@@ -155,14 +170,20 @@ func rough(b *bench) string {
 	if set == nil {
 		return unproxied
 	}
-	for _, d := range []faultproxy.Direction{faultproxy.ToTarget, faultproxy.ToClient} {
-		set(d, faultproxy.Faults{Delay: 10 * time.Millisecond, Jitter: 20 * time.Millisecond, Bandwidth: 2 << 20})
+	for _, d := range bothWays {
+		set(d, faultproxy.Faults{
+			Delay: 10 * time.Millisecond, Jitter: 20 * time.Millisecond, Bandwidth: 2 << 20,
+			Loss: lossy, Duplicate: lossy, Reorder: lossy, // of datagrams
+		})
 	}
 	p := g.session(raw)
 	var wg sync.WaitGroup
 	for i := range 32 {
 		wg.Go(func() {
 			body := pattern(100 + i*500)
+			if most := p.room(); most > 0 {
+				body = body[:min(len(body), most)]
+			}
 			path := fmt.Sprintf("/rough/%d", i)
 			if _, got, err := p.call(&spec.Request{Query: doEcho, Path: path}, body); err != nil || string(got) != string(body) {
 				b.Errorf("%s: %d bytes of %d: %v", path, len(got), len(body), err)
@@ -178,8 +199,8 @@ func rough(b *bench) string {
 
 func breaking(b *bench) string {
 	g := b.listen()
-	raw, _, reset := g.proxied()
-	if reset == nil {
+	raw, set, reset := g.proxied()
+	if set == nil {
 		return unproxied
 	}
 	const rounds, calls = 5, 20
@@ -215,9 +236,10 @@ func breaking(b *bench) string {
 			<-begun
 		}
 		b.eventually("calls are served", func() bool { return p.service.InFlight() > 0 })
-		reset()
+		g.sever(set, reset)
 		wg.Wait()
 		p.over("the connection broke")
+		g.mend(set)
 	}
 	b.Logf("%d of %d calls were answered", answered, rounds*calls)
 	return ""

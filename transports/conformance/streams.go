@@ -15,6 +15,10 @@ import (
 
 func duplex(b *bench) string {
 	p := b.connect()
+	if p.room() > 0 {
+		p.refusesStreams()
+		return unstreamed
+	}
 	const streams, size = 4, 8 << 20
 	body := pattern(size)
 	var wg sync.WaitGroup
@@ -33,6 +37,10 @@ func duplex(b *bench) string {
 
 func endings(b *bench) string {
 	p := b.connect()
+	if p.room() > 0 {
+		p.refusesStreams()
+		return unstreamed
+	}
 	// An answer before the body has ended: it stands, and the sender is told to stop.
 	c := p.open(&spec.Request{Query: "early"})
 	r, got, err := finish(c)
@@ -100,7 +108,25 @@ func cancelling(b *bench) string {
 		c.Close()
 	}
 	b.eventually("no call is served any more", func() bool { return p.service.InFlight() == 0 && p.gateway.InFlight() == 0 })
-	// While the body is sent, and while the answer comes.
+	if p.room() == 0 {
+		p.cancelStream()
+	}
+	// After the end it does nothing.
+	c, err := p.start(&spec.Request{Query: doEcho}, nil, patience)
+	b.need(err, "start a call")
+	_, _, err = finish(c)
+	b.need(err, "finish it")
+	c.Cancel(spec.CodeClientGone)
+	c.Close()
+	if _, _, err := p.call(&spec.Request{Query: doEcho}, []byte("x")); err != nil {
+		b.Errorf("a call after all: %v", err)
+	}
+	return ""
+}
+
+// cancelStream cancels while the body is sent, and while the answer comes.
+func (p *pair) cancelStream() {
+	b := p.bench
 	c := p.open(&spec.Request{Query: doStream})
 	sent := make(chan error, 1)
 	go func() { sent <- pour(c) }()
@@ -121,21 +147,14 @@ func cancelling(b *bench) string {
 	}
 	c.Close()
 	b.eventually("no call is served any more", func() bool { return p.service.InFlight() == 0 && p.gateway.InFlight() == 0 })
-	// After the end it does nothing.
-	c, err = p.start(&spec.Request{Query: doEcho}, nil, patience)
-	b.need(err, "start a call")
-	_, _, err = finish(c)
-	b.need(err, "finish it")
-	c.Cancel(spec.CodeClientGone)
-	c.Close()
-	if _, _, err := p.call(&spec.Request{Query: doEcho}, []byte("x")); err != nil {
-		b.Errorf("a call after all: %v", err)
-	}
-	return ""
 }
 
 func stalled(b *bench) string {
 	p := b.connect()
+	if p.room() > 0 {
+		p.refusesStreams()
+		return unstreamed
+	}
 	const others, size = 7, 4 << 20
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
