@@ -246,7 +246,7 @@ func putAck(b []byte, r *receiver, words int) {
 	binary.BigEndian.PutUint32(b[ackAt:], r.next)
 	for i := range words {
 		word := uint64(0)
-		for n := uint32(0); n < 64; n++ {
+		for n := range uint32(64) {
 			seq := r.next + 1 + uint32(64*i) + n
 			if int32(seq-r.highest) >= 0 {
 				break

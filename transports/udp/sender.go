@@ -76,7 +76,8 @@ func (s *sender) add(nonce uint64, k kind, session bool, now time.Time, payload 
 	if k == kindFragment {
 		head = fragmentHead
 	}
-	p.b = append(appendHead(p.room[:0], k, nonce)[:head], payload...)
+	b := appendHead(p.room[:0], k, nonce)[:head]
+	p.b = append(b, payload...)
 	binary.BigEndian.PutUint32(p.b[seqAt:], s.next)
 	p.b[behindAt] = 0
 	if d := s.next - s.session; s.marked && d < 1<<8 {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -269,7 +270,7 @@ func TestLargeFramesOfTheSession(t *testing.T) {
 
 func TestAFrameOverTheLimitEndsTheLink(t *testing.T) {
 	for _, size := range []int{200, 10_000} {
-		t.Run(fmt.Sprint(size), func(t *testing.T) {
+		t.Run(strconv.Itoa(size), func(t *testing.T) {
 			near, far := pair(t)
 			near.SetMaxPayload(100)
 			write(t, far, hello(size))
@@ -456,6 +457,7 @@ func TestCloseIsHeard(t *testing.T) {
 				if err := one.WriteFrames([]*transports.Frame{ping(1)}); !errors.Is(err, net.ErrClosed) {
 					t.Errorf("the closed end writes %v", err)
 				}
+				<-one.gone // the proxy must not end before
 			})
 		}
 	}
@@ -642,13 +644,13 @@ func TestSourcesThatHaveShownNoCookie(t *testing.T) {
 		sent += n
 	}
 	send(one, initFor(nonce, 1, 1))
-	got, size := answers(t, one)
+	got, _ := answers(t, one)
 	if len(got) != 1 || got[0].kind != kindCookie {
 		t.Fatalf("got %+v", got)
 	}
 	cookie := got[0].cookie
 	// Nothing that a source says without its cookie makes more than it says.
-	sent, size = 0, 0
+	sent = 0
 	wrong := cookie
 	wrong[0]++
 	numbered := appendHead(make([]byte, 0, datagram), kindData, 7)[:dataHead+spec.HeaderSize]
@@ -659,7 +661,7 @@ func TestSourcesThatHaveShownNoCookie(t *testing.T) {
 	} {
 		send(one, b)
 	}
-	got, size = answers(t, one)
+	got, size := answers(t, one)
 	for _, e := range got {
 		if e.kind != kindCookie && e.kind != kindReset {
 			t.Errorf("got %+v", e)
