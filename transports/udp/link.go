@@ -322,8 +322,9 @@ func (l *link) Close() error {
 		close(l.done)
 	}
 	l.receiver.drop()
-	release(l.receiver.queue)
-	l.receiver.queue = nil
+	for f := l.receiver.pop(); f != nil; f = l.receiver.pop() {
+		f.Release()
+	}
 	l.sayClose()
 	signal(l.wake)
 	return nil

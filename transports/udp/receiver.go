@@ -26,7 +26,8 @@ type receiver struct {
 	pending int          // datagrams that came since the last confirmation
 	ackAt   time.Time    // when it has to leave
 
-	queue   []*transports.Frame // to be read
+	queue   []*transports.Frame // to be read, from head on
+	head    int
 	parts   map[uint32][]byte   // fragments, by number
 	frames  map[uint32]*partial // frames that are not whole, by the number of their first fragment
 	waiting []whole             // whole frames, before which a session frame is missing
@@ -70,13 +71,25 @@ func (r *receiver) drop() {
 
 // pop takes the next frame, or nil.
 func (r *receiver) pop() *transports.Frame {
-	if len(r.queue) == 0 {
+	if r.head == len(r.queue) {
 		return nil
 	}
-	f := r.queue[0]
-	r.queue[0] = nil
-	r.queue = r.queue[1:]
+	f := r.queue[r.head]
+	r.queue[r.head] = nil
+	if r.head++; r.head == len(r.queue) {
+		r.queue, r.head = r.queue[:0], 0
+	}
 	return f
+}
+
+// push adds a frame to be read.
+func (r *receiver) push(f *transports.Frame) {
+	if len(r.queue) == cap(r.queue) && r.head > 0 { // the room of those that were read will do
+		n := copy(r.queue, r.queue[r.head:])
+		clear(r.queue[n:])
+		r.queue, r.head = r.queue[:n], 0
+	}
+	r.queue = append(r.queue, f)
 }
 
 // arrived takes in a numbered datagram with a frame or a part of one. The caller holds mu.
@@ -92,7 +105,7 @@ func (l *link) arrived(e *envelope, now time.Time) {
 	case ahead >= window || r.final.known && int32(e.seq-r.final.seq) >= 0:
 		l.drop()
 		return
-	case len(r.queue)+len(r.waiting) >= queueLimit:
+	case len(r.queue)-r.head+len(r.waiting) >= queueLimit:
 		return // it will come again
 	}
 	var ok bool
@@ -217,7 +230,7 @@ func (l *link) deliver() {
 		if w.f.Header().Stream == 0 && int32(w.last-r.session) > 0 {
 			r.session = w.last
 		}
-		r.queue = append(r.queue, w.f)
+		r.push(w.f)
 		signal(l.ready)
 	}
 	clear(r.waiting[len(kept):])

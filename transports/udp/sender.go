@@ -76,8 +76,8 @@ func (s *sender) add(nonce uint64, k kind, session bool, now time.Time, payload 
 	if k == kindFragment {
 		head = fragmentHead
 	}
-	b := appendHead(p.room[:0], k, nonce)[:head]
-	p.b = append(b, payload...)
+	p.b = appendHead(p.room[:0], k, nonce)[:head]
+	p.b = append(p.b, payload...)
 	binary.BigEndian.PutUint32(p.b[seqAt:], s.next)
 	p.b[behindAt] = 0
 	if d := s.next - s.session; s.marked && d < 1<<8 {
@@ -184,6 +184,9 @@ func (l *link) confirmed(e *envelope, now time.Time) {
 	}
 	for ; s.una != s.next && s.ring[s.una%window].confirmed; s.una++ {
 		s.forget(s.una)
+	}
+	if int32(s.una-s.recover) > 0 {
+		s.recover = s.una // numbers may not fall behind by half their range
 	}
 	if news == 0 {
 		return

@@ -793,3 +793,35 @@ func TestGarbage(t *testing.T) {
 		t.Error("another address got through to the link")
 	}
 }
+
+func TestAListenerHasABoundedNumberOfLinks(t *testing.T) {
+	ln := local(t, nil)
+	sink := netip.MustParseAddrPort(socketFor(t).LocalAddr().String())
+	var links []*link
+	for nonce := range uint64(maxLinks) {
+		if got := ln.enter(key{sink, nonce}); got != entered {
+			t.Fatalf("link %d: %d", nonce, got)
+		}
+		links = append(links, accept(t, ln))
+	}
+	if got := ln.enter(key{sink, maxLinks}); got != full {
+		t.Errorf("one more: %d", got)
+	}
+	for _, l := range links {
+		_ = l.Close()
+		<-l.gone
+	}
+	for nonce := range uint64(backlog) { // that nobody accepts
+		if got := ln.enter(key{sink, maxLinks + nonce}); got != entered {
+			t.Fatalf("link %d: %d", nonce, got)
+		}
+	}
+	if got := ln.enter(key{sink, 3 * maxLinks}); got != full {
+		t.Errorf("one more than may wait: %d", got)
+	}
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	if len(ln.table) != backlog || len(ln.dead) > maxLinks {
+		t.Errorf("%d links, %d dead", len(ln.table), len(ln.dead))
+	}
+}
