@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 	"github.com/stella-ops/router/transports/session"
 	_ "github.com/stella-ops/router/transports/tls"
 	"github.com/stella-ops/router/transports/trust"
+	_ "github.com/stella-ops/router/transports/udp"
 )
 
 const (
@@ -269,5 +271,77 @@ var _ = Describe("a gateway with certificates", func() {
 		cfg.Listen[0] += "&clients=" + filepath.Join(dir, "ca.pem")
 		run(cfg)
 		Expect(string(log.Contents())).NotTo(ContainSubstring("not encrypted"))
+	})
+})
+
+var _ = Describe("a gateway over a transport of small calls", func() {
+	It("answers for an endpoint that the transport does not carry, and calls the others", func() {
+		log := gbytes.NewBuffer()
+		cfg := config(log)
+		cfg.Listen = []string{"udp://127.0.0.1:0"}
+		r := run(cfg)
+		m := &spec.Manifest{Service: "test", Version: "1.0.0"}
+		add := func(method, path string, change func(*spec.Endpoint)) {
+			e := spec.Endpoint{
+				Method: method, Path: path, Handler: "X", Kind: spec.KindRaw, Status: 200, Stream: spec.StreamNone, Public: "a test",
+				Limits: spec.DefaultLimits, Idempotent: true,
+			}
+			change(&e)
+			m.Endpoints = append(m.Endpoints, e)
+		}
+		add(http.MethodPost, "/fits", func(*spec.Endpoint) {})
+		add(http.MethodGet, "/large", func(*spec.Endpoint) {})
+		add(http.MethodPost, "/once", func(e *spec.Endpoint) { e.Idempotent = false })
+		add(http.MethodGet, "/stream", func(e *spec.Endpoint) { e.Stream = spec.StreamResponse })
+		add(http.MethodPost, "/upload", func(e *spec.Endpoint) { e.Limits.MaxBodyBytes = 5000 })
+		manifest, err := m.Encode()
+		Expect(err).NotTo(HaveOccurred())
+		_, err = r.registers(func(c *session.ServiceConfig) {
+			c.Manifest = manifest
+			c.Serve = func(in *session.Incoming) {
+				body, _ := io.ReadAll(in)
+				if len(body) == 0 {
+					body = make([]byte, 2000)
+				}
+				_ = in.Respond(&spec.Response{Status: 200, ContentLength: -1}, body)
+			}
+		})
+		Expect(err).NotTo(HaveOccurred())
+		ask := func(method, path, body string, header ...string) (int, string) {
+			q, err := http.NewRequest(method, "http://"+r.HTTPAddr()+path, strings.NewReader(body)) //nolint:noctx // the client has a time-out
+			Expect(err).NotTo(HaveOccurred())
+			for _, h := range header {
+				q.Header.Set("X-Test", h)
+			}
+			resp, err := (&http.Client{Timeout: patience}).Do(q)
+			Expect(err).NotTo(HaveOccurred())
+			defer resp.Body.Close()
+			text, err := io.ReadAll(resp.Body)
+			Expect(err).NotTo(HaveOccurred())
+			return resp.StatusCode, string(text)
+		}
+		Eventually(func() int { status, _ := ask("POST", "/fits", "x"); return status }).WithTimeout(patience).Should(Equal(200))
+		status, text := ask("POST", "/fits", "body")
+		Expect(status).To(Equal(200))
+		Expect(text).To(Equal("body"))
+		for _, row := range []struct {
+			method, path, body, header string
+			status                     int
+			says                       []string
+		}{
+			{"POST", "/fits", strings.Repeat("x", 1500), "", 413, []string{"payload_too_large", "tcp, tls or quic"}},
+			{"POST", "/fits", strings.Repeat("x", 50_000), "", 413, []string{"payload_too_large", "tcp, tls or quic"}},
+			{"POST", "/fits", "x", strings.Repeat("h", 1500), 431, []string{"headers_too_large"}},
+			{"GET", "/large", "", "", 502, []string{"response_too_large"}},
+			{"POST", "/once", "x", "", 503, []string{"transport_unfit", "small-calls/idempotent"}},
+			{"GET", "/stream", "", "", 503, []string{"transport_unfit", "small-calls/streams"}},
+			{"POST", "/upload", "x", "", 503, []string{"transport_unfit", "small-calls/limits"}},
+		} {
+			status, text := ask(row.method, row.path, row.body, row.header)
+			Expect(status).To(Equal(row.status), "%s %s: %s", row.method, row.path, text)
+			for _, says := range row.says {
+				Expect(text).To(ContainSubstring(says))
+			}
+		}
 	})
 })

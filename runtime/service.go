@@ -13,7 +13,8 @@ import (
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports/session"
 	_ "github.com/stella-ops/router/transports/tcp" // the default gateway's transport
-	_ "github.com/stella-ops/router/transports/tls" // costs no module, and no service should have to be built again for it
+	_ "github.com/stella-ops/router/transports/tls" // this and the next cost no module: no service has to be built again for them
+	_ "github.com/stella-ops/router/transports/udp"
 )
 
 // farewell is how long handlers get to return once the drain has ended their calls.

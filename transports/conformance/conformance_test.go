@@ -14,6 +14,7 @@ import (
 	_ "github.com/stella-ops/router/transports/inmemory"
 	_ "github.com/stella-ops/router/transports/tcp"
 	_ "github.com/stella-ops/router/transports/tls"
+	_ "github.com/stella-ops/router/transports/udp"
 	"github.com/stella-ops/router/transports/trust"
 )
 
@@ -32,6 +33,7 @@ var known = []struct {
 	{"unix", conformance.Transport{Listen: socket}},
 	{"tcp", conformance.Transport{Listen: func(*testing.T) string { return "tcp://127.0.0.1:0" }, Proxy: "tcp"}},
 	{"tls", conformance.Transport{Listen: func(*testing.T) string { return "tls://127.0.0.1:0" }, Proxy: "tcp"}},
+	{"udp", conformance.Transport{Listen: func(*testing.T) string { return "udp://127.0.0.1:0" }, Proxy: "udp"}},
 }
 
 func socket(t *testing.T) string {

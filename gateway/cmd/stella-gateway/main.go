@@ -33,6 +33,7 @@ import (
 
 	_ "github.com/stella-ops/router/transports/tcp"
 	_ "github.com/stella-ops/router/transports/tls"
+	_ "github.com/stella-ops/router/transports/udp"
 )
 
 // The exit codes.
