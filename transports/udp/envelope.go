@@ -21,7 +21,8 @@ import (
 //	RESET     nothing
 //
 // Bit i of a bitmap, from the lowest of the first 8 bytes, is the number that follows the one expected by i+1. behind is
-// how far before this datagram the last one of an earlier session frame is; 0 is more than 255, or none.
+// how far before this datagram the last one of an earlier session frame is; 0 is more than 255, or none. Of a frame in
+// fragments, that of the first one counts.
 const magic = 0xd1
 
 // datagram is the largest datagram, in bytes: with the headers of IP and UDP it fits the 1280 bytes that every link of

@@ -425,7 +425,7 @@ func (l *link) tick(now time.Time) (next time.Time, over bool) {
 		return next, false // its owner will close it
 	}
 	sooner(l.resend(now))
-	if s.flying > 0 {
+	if s.flying > 0 { // also where nobody waits to write: what was taken over does not arrive
 		limit := s.progress.Add(spec.WriteStall)
 		if !now.Before(limit) {
 			l.failed(fmt.Errorf("%w: nothing for %v: %w", ErrLate, spec.WriteStall, os.ErrDeadlineExceeded))

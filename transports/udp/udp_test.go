@@ -825,3 +825,39 @@ func TestAListenerHasABoundedNumberOfLinks(t *testing.T) {
 		t.Errorf("%d links, %d dead", len(ln.table), len(ln.dead))
 	}
 }
+
+// TestAGatewayOfAnotherVersion holds that the dialler, too, looks at the versions.
+func TestAGatewayOfAnotherVersion(t *testing.T) {
+	for _, kind := range []kind{kindAccept, kindRefuse} {
+		noLeaks(t)
+		gateway := socketFor(t)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			buf := make([]byte, datagram)
+			n, from, err := gateway.ReadFromUDPAddrPort(buf)
+			e, ok := decode(buf[:n])
+			if err != nil || !ok || e.kind != kindInit || n != datagram {
+				t.Errorf("got %+v in %d bytes, %v", e, n, err)
+			}
+			_, _ = gateway.WriteToUDPAddrPort(appendVersions(appendHead(nil, kind, e.nonce+1), 1, 1), from) // somebody else's
+			_, _ = gateway.WriteToUDPAddrPort(appendVersions(appendHead(nil, kind, e.nonce), 2, 4), from)
+		}()
+		_, err := transports.Dial(t.Context(), "udp://"+gateway.LocalAddr().String())
+		if !errors.Is(err, transports.ErrPreamble) || !strings.Contains(err.Error(), "versions 2 to 4") {
+			t.Errorf("kind %d: got %v", kind, err)
+		}
+		<-done
+	}
+}
+
+func TestAPeerWhosePortIsClosed(t *testing.T) {
+	ln := local(t, nil)
+	far := dial(t, ln.Addr())
+	_ = accept(t, ln)
+	_ = ln.conn.Close()
+	write(t, far, ping(1))
+	if err := ends(t, far); errors.Is(err, io.EOF) {
+		t.Errorf("got %v", err)
+	}
+}
