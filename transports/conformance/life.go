@@ -128,7 +128,7 @@ func twoGateways(b *bench) string {
 }
 
 // lossy is how often a datagram is lost, comes twice, or is overtaken.
-const lossy = 0.05
+const lossy = 0.2
 
 // over expects that both ends notice that the session has ended.
 func (p *pair) over(why string) {

@@ -54,7 +54,7 @@ var (
 )
 
 func init() {
-	transports.Register(transports.Transport{Scheme: Scheme, Check: check, Dialer: dialer{}, Listen: listen})
+	transports.Register(transports.Transport{Scheme: Scheme, Check: check, Guard: guard, Dialer: dialer{}, Listen: listen})
 }
 
 // check says whether the URL is udp://host:port and nothing else.
@@ -63,24 +63,30 @@ func check(u *url.URL) error {
 	return err
 }
 
-// maxPort is the highest port there is.
-const maxPort = 1<<16 - 1
-
 // address checks the URL and returns its host and port.
 func address(u *url.URL) (string, uint16, error) {
-	host, port := u.Hostname(), u.Port()
-	bare := url.URL{Scheme: u.Scheme, Host: u.Host}
-	if host == "" || u.ForceQuery || u.String() != bare.String() {
-		return "", 0, fmt.Errorf("udp: %s: expected udp://host:port and nothing else", u.Redacted())
+	addr, err := transports.Address(u, DefaultPort)
+	if err != nil {
+		return "", 0, err
 	}
-	if port == "" {
-		port = DefaultPort
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, fmt.Errorf("udp: %w", err)
 	}
-	n, err := strconv.Atoi(port)
-	if err != nil || n > maxPort {
-		return "", 0, fmt.Errorf("udp: %s: expected a port of at most %d, got %s", u.Redacted(), maxPort, port)
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("udp: %w", err)
 	}
 	return host, uint16(n), nil
+}
+
+// guard is an error where other machines reach the address.
+func guard(u *url.URL) error {
+	addr, err := transports.Address(u, DefaultPort)
+	if err == nil {
+		_, err = transports.Loopback(u, addr)
+	}
+	return err
 }
 
 type dialer struct{}
