@@ -308,7 +308,7 @@ var _ = Describe("a gateway over a transport of small calls", func() {
 		})
 		Expect(err).NotTo(HaveOccurred())
 		ask := func(method, path, body string, header ...string) (int, string) {
-			q, err := http.NewRequest(method, "http://"+r.HTTPAddr()+path, strings.NewReader(body)) //nolint:noctx // the client has a time-out
+			q, err := http.NewRequest(method, "http://"+r.HTTPAddr()+path, strings.NewReader(body))
 			Expect(err).NotTo(HaveOccurred())
 			for _, h := range header {
 				q.Header.Set("X-Test", h)

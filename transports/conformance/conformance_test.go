@@ -14,8 +14,8 @@ import (
 	_ "github.com/stella-ops/router/transports/inmemory"
 	_ "github.com/stella-ops/router/transports/tcp"
 	_ "github.com/stella-ops/router/transports/tls"
-	_ "github.com/stella-ops/router/transports/udp"
 	"github.com/stella-ops/router/transports/trust"
+	_ "github.com/stella-ops/router/transports/udp"
 )
 
 var update = flag.Bool("update", false, "write the table of docs/reference/transports.md anew")
