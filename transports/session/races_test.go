@@ -420,7 +420,10 @@ var _ = Describe("Calls that are cancelled while they end", func() {
 		write(link, frame(spec.TypeRequest, spec.FlagEnd, 20_000, 0, requestMeta(), nil))
 		expectCancel(link, 20_000, spec.CodeNoError)
 		Expect(s.InFlight()).To(BeZero())
-		write(link, frame(spec.TypeRequest, spec.FlagEnd, 20_000, 0, requestMeta(), nil)) // a tombstone stands for one
+		write(link, frame(spec.TypeRequest, spec.FlagEnd, 20_000, 0, requestMeta(), nil)) // it has come before
+		ping(link)
+		Expect(s.InFlight()).To(BeZero())
+		write(link, frame(spec.TypeRequest, spec.FlagEnd, 20_002, 0, requestMeta(), nil)) // nobody has cancelled this one
 		ping(link)
 		Expect(s.InFlight()).To(Equal(1))
 	})

@@ -12,9 +12,12 @@ import (
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
 	"github.com/stella-ops/router/transports/session"
+	_ "github.com/stella-ops/router/transports/tls"
+	"github.com/stella-ops/router/transports/trust"
 )
 
 func TestSession(t *testing.T) {
+	t.Setenv(trust.EnvDevelopment, t.TempDir())
 	RegisterFailHandler(Fail)
 	RunSpecs(t, "Session")
 }
@@ -26,6 +29,7 @@ const patience = 5 * time.Second
 var links = map[string]func() (gateway, service transports.Link){
 	"inmemory": func() (transports.Link, transports.Link) { return dial("inmemory://session-test") },
 	"tcp":      func() (transports.Link, transports.Link) { return dial("tcp://127.0.0.1:0") },
+	"tls":      func() (transports.Link, transports.Link) { return dial("tls://127.0.0.1:0") },
 }
 
 func dial(url string) (gateway, service transports.Link) {
