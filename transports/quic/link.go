@@ -228,6 +228,9 @@ func (l *link) controlEnded(err error) {
 func (l *link) acceptCalls() {
 	for {
 		s, err := l.conn.AcceptStream(l.ctx)
+		if l.ctx.Err() != nil {
+			err = net.ErrClosed
+		}
 		if err != nil {
 			l.end(cause(err))
 			return
@@ -322,7 +325,8 @@ func (l *link) received(s *quic.Stream, c *call, h spec.Header) (*call, error) {
 func (l *link) callEnded(s *quic.Stream, c *call, err error) error {
 	if c == nil {
 		if errors.Is(err, io.EOF) {
-			return s.Close() // a stream without a frame
+			_ = s.Close() // a stream without a frame
+			return nil
 		}
 		return err
 	}

@@ -57,10 +57,11 @@ func TestCallsInterleave(t *testing.T) {
 		for i := range uint32(chunks + 1) {
 			for id := uint32(2); id <= 2*calls; id += 2 {
 				f := frame(data, 0, id, i-1, int(i*id)%(8<<10))
-				if i == 0 {
+				switch i {
+				case 0:
 					f.Release()
 					f = frame(first, 0, id, 0, 0)
-				} else if i == chunks {
+				case chunks:
 					f.Seal(data, spec.FlagEnd, id, i-1, 0)
 				}
 				if err := l.WriteFrames([]*transports.Frame{f}); err != nil {

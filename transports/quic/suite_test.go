@@ -116,7 +116,11 @@ func accept(tb testing.TB, ln transports.Listener) *link {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { near.Close() })
-	return near.(*link)
+	l, ok := near.(*link)
+	if !ok {
+		tb.Fatalf("got %T", near)
+	}
+	return l
 }
 
 // dialTo dials, and closes the link with the test.
@@ -127,7 +131,11 @@ func dialTo(tb testing.TB, raw string) *link {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { far.Close() })
-	return far.(*link)
+	l, ok := far.(*link)
+	if !ok {
+		tb.Fatalf("got %T", far)
+	}
+	return l
 }
 
 // pair is a link's two ends before WELCOME.

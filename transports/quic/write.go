@@ -151,8 +151,10 @@ func (l *link) beginLater(until time.Time) (*quic.Stream, error) {
 	defer cancel()
 	s, err := l.conn.OpenStreamSync(ctx)
 	switch {
+	case err == nil:
+		return s, nil
 	case !errors.Is(err, context.DeadlineExceeded):
-		return s, err
+		return nil, fmt.Errorf("quic: a stream for another call: %w", err)
 	case !until.IsZero():
 		return nil, errLater
 	}
@@ -170,18 +172,18 @@ func (l *link) put(s *quic.Stream, b []byte, until time.Time) error {
 		if until.IsZero() {
 			deadline = now.Add(l.stall / steps)
 		}
-		if err := s.SetWriteDeadline(deadline); err != nil {
-			return err
-		}
-		if l.ctx.Err() != nil { // looked at after the deadline was set: closing sets it, too, to one that has passed
+		_ = s.SetWriteDeadline(deadline) // never fails
+		if l.ctx.Err() != nil {          // looked at after the deadline was set: closing sets it, too, to one that has passed
 			return net.ErrClosed
 		}
 		n, err := s.Write(b[l.done:])
 		l.done += n
-		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return err
-		}
-		if !until.IsZero() {
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return fmt.Errorf("quic: write: %w", err)
+		case !until.IsZero():
 			return errLater
 		}
 		if now = time.Now(); n > 0 {
