@@ -184,13 +184,13 @@ func (l *link) readControl(r *bufio.Reader) {
 	for {
 		f, err := l.frame(r)
 		if err != nil {
-			l.controlEnded(err)
+			l.controlEnded(r, err)
 			return
 		}
 		h := f.Header()
 		if h.Stream != 0 && h.Type != spec.TypeCredit && !l.accepting {
 			f.Release()
-			l.end(&spec.FrameError{Header: h, Reason: "not on the control stream"})
+			l.controlEnded(r, &spec.FrameError{Header: h, Reason: "not on the control stream"})
 			return
 		}
 		l.push(f)
@@ -202,9 +202,12 @@ func (l *link) readControl(r *bufio.Reader) {
 }
 
 // controlEnded ends the link as the control stream has: in order, once the streams of calls have been read, too.
-func (l *link) controlEnded(err error) {
+func (l *link) controlEnded(r io.Reader, err error) {
 	if !errors.Is(err, io.EOF) {
 		l.end(cause(err))
+		if _, err := io.Copy(io.Discard, r); err == nil { // after a fault: the peer's end is still to be noticed
+			_ = l.conn.CloseWithError(codeDone, "")
+		}
 		return
 	}
 	l.mu.Lock()
@@ -310,6 +313,7 @@ func (l *link) received(s *quic.Stream, c *call, h spec.Header) (*call, error) {
 			return c, &spec.FrameError{Header: h, Reason: "on a second QUIC stream"}
 		}
 		c = l.add(h.Stream, s)
+		c.sent = h.Type != spec.TypeRequest // there is nothing to say about a call that has not begun
 	}
 	if c.id != h.Stream {
 		return c, &spec.FrameError{Header: h, Reason: fmt.Sprintf("on the QUIC stream of stream %d", c.id)}
@@ -338,16 +342,18 @@ func (l *link) callEnded(s *quic.Stream, c *call, err error) error {
 		err = nil
 	}
 	l.mu.Unlock()
-	var reset *quic.StreamError
 	switch {
 	case err == nil, errors.Is(err, io.EOF):
 		return nil
-	case gone && (errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &reset)):
+	case gone && (errors.Is(err, os.ErrDeadlineExceeded) || refused(err)):
 		s.CancelRead(0) // the call is over, whatever the peer wanted to add
 		return nil
 	}
 	return err
 }
+
+// refused reports whether the peer has broken off a stream.
+func refused(err error) bool { return errors.As(err, new(*quic.StreamError)) }
 
 // add makes a call's stream known. The caller holds mu.
 func (l *link) add(id uint32, s *quic.Stream) *call {

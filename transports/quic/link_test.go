@@ -50,8 +50,19 @@ func TestRoundTrip(t *testing.T) {
 
 // Every call sends data both ways; within a call the order holds.
 func TestCallsInterleave(t *testing.T) {
-	const calls, chunks = 40, 30
 	gateway, service := welcomed(t)
+	interleave(t, gateway, service)
+}
+
+func TestCallsInterleaveOverARoughPath(t *testing.T) {
+	gateway, service := rough(t)
+	welcome(t, gateway, service)
+	interleave(t, gateway, service)
+}
+
+func interleave(t *testing.T, gateway, service *link) {
+	t.Helper()
+	const calls, chunks = 40, 30
 	var wg sync.WaitGroup
 	send := func(l *link, first, data spec.FrameType) {
 		for i := range uint32(chunks + 1) {
@@ -108,10 +119,7 @@ func TestCallsInterleave(t *testing.T) {
 	wg.Go(func() { receive(service, spec.TypeRequestStreamData, begin) })
 	receive(gateway, spec.TypeResponseStreamData, func() {})
 	wg.Wait()
-	g := NewWithT(t)
-	g.Eventually(gateway.reading).WithTimeout(patience).Should(BeZero())
-	g.Eventually(service.reading).WithTimeout(patience).Should(BeZero())
-	g.Expect(gateway.open() + service.open()).To(BeZero())
+	forgotten(t, gateway, service)
 }
 
 func TestLargeFrames(t *testing.T) {
@@ -180,10 +188,7 @@ func TestEndedCallsAreForgotten(t *testing.T) {
 	if most > at {
 		t.Errorf("%d calls were known at once, of %d", most, at)
 	}
-	g := NewWithT(t)
-	g.Eventually(gateway.reading).WithTimeout(patience).Should(BeZero())
-	g.Eventually(service.reading).WithTimeout(patience).Should(BeZero())
-	g.Expect(gateway.open() + service.open()).To(BeZero())
+	forgotten(t, gateway, service)
 }
 
 // A call ends in each direction by END or by CANCEL, in any combination.
@@ -213,10 +218,7 @@ func TestCancelsEndCalls(t *testing.T) {
 			}
 			write(t, gateway, c.gateway(id))
 			expect(t, service, c.gateway1, id).Release()
-			g := NewWithT(t)
-			g.Eventually(gateway.reading).WithTimeout(patience).Should(BeZero())
-			g.Eventually(service.reading).WithTimeout(patience).Should(BeZero())
-			g.Expect(gateway.open() + service.open()).To(BeZero())
+			forgotten(t, gateway, service)
 			// What crosses the end of a call is dropped, and harms nobody.
 			write(t, gateway, cancel(id), transports.NewControl(spec.TypePing, 0, 1, nil))
 			expect(t, service, spec.TypePing, 0).Release()
@@ -236,6 +238,7 @@ func TestCancelsEndCalls(t *testing.T) {
 	id += 2
 	write(t, gateway, cancel(id))
 	expect(t, service, spec.TypeCancel, id).Release()
+	forgotten(t, gateway, service)
 }
 
 func TestRequestDoesNotOvertakeWelcome(t *testing.T) {

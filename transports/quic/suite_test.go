@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
+	"github.com/stella-ops/router/transports/faultproxy"
 )
 
 // patience bounds what a test waits for.
@@ -141,22 +143,49 @@ func dialTo(tb testing.TB, raw string) *link {
 // pair is a link's two ends before WELCOME.
 func pair(tb testing.TB) (gateway, service *link) {
 	tb.Helper()
+	return pairBy(tb, func(host string) string { return host })
+}
+
+// pairBy is a pair whose service dials what way makes of the gateway's host:port.
+func pairBy(tb testing.TB, way func(host string) string) (gateway, service *link) {
+	tb.Helper()
 	noLeaks(tb)
 	ca := newAuthority(tb)
 	ln := listenOn(tb, "quic://127.0.0.1:0?"+ca.issue(tb, "gateway"), transports.ListenConfig{
 		Rejected: func(remote string, err error) { tb.Errorf("rejected %s: %v", remote, err) },
 	})
-	service = dialTo(tb, ln.Addr()+"?ca="+ca.file)
+	service = dialTo(tb, "quic://"+way(strings.TrimPrefix(ln.Addr(), "quic://"))+"?ca="+ca.file)
 	return accept(tb, ln), service
+}
+
+// rough is a pair between which datagrams get lost, come twice, and overtake each other.
+func rough(tb testing.TB) (gateway, service *link) {
+	tb.Helper()
+	return pairBy(tb, func(host string) string {
+		p, err := faultproxy.ListenUDP(host, 1)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { p.Close() })
+		for _, dir := range []faultproxy.Direction{faultproxy.ToTarget, faultproxy.ToClient} {
+			p.Set(dir, faultproxy.Faults{Loss: 0.02, Duplicate: 0.02, Reorder: 0.02, Jitter: time.Millisecond})
+		}
+		return p.Addr()
+	})
 }
 
 // welcomed is a link's two ends after WELCOME.
 func welcomed(tb testing.TB) (gateway, service *link) {
 	tb.Helper()
 	gateway, service = pair(tb)
+	welcome(tb, gateway, service)
+	return gateway, service
+}
+
+func welcome(tb testing.TB, gateway, service *link) {
+	tb.Helper()
 	write(tb, gateway, transports.NewControl(spec.TypeWelcome, 0, 0, nil))
 	expect(tb, service, spec.TypeWelcome, 0).Release()
-	return gateway, service
 }
 
 func write(tb testing.TB, l transports.Link, batch ...*transports.Frame) {
@@ -211,4 +240,14 @@ func (l *link) reading() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.readers
+}
+
+// forgotten waits until neither end knows of a call.
+func forgotten(tb testing.TB, ends ...*link) {
+	tb.Helper()
+	g := NewWithT(tb)
+	for _, l := range ends {
+		g.Eventually(l.open).WithTimeout(patience).Should(BeZero())
+		g.Eventually(l.reading).WithTimeout(patience).Should(BeZero())
+	}
 }

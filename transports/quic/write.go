@@ -200,12 +200,11 @@ func (l *link) wrote(c *call, h spec.Header, err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c.busy = false
-	var refused *quic.StreamError
-	if errors.As(err, &refused) && c.got {
+	switch {
+	case err == nil:
+		c.sent = c.sent || final(h)
+	case c.got && refused(err):
 		c.sent, err = true, nil
-	}
-	if err == nil && final(h) {
-		c.sent = true
 	}
 	l.settle(c)
 	return err
