@@ -123,7 +123,7 @@ func interleave(t *testing.T, gateway, service *link) {
 }
 
 func TestLargeFrames(t *testing.T) {
-	const chunks = 200
+	const chunks = 100
 	gateway, service := welcomed(t)
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -413,6 +413,9 @@ func TestCloseIsOrderly(t *testing.T) {
 			}
 			if err := near.WriteFrames([]*transports.Frame{request(4)}); !errors.Is(err, net.ErrClosed) {
 				t.Errorf("the closed end wrote: %v", err)
+			}
+			if err := far.WriteFrames([]*transports.Frame{transports.NewControl(spec.TypePing, 0, 1, nil)}); !errors.Is(err, io.ErrClosedPipe) {
+				t.Errorf("the other end wrote: %v", err)
 			}
 			if err := near.Close(); err != nil {
 				t.Error(err)

@@ -15,8 +15,15 @@ import (
 	"github.com/stella-ops/router/transports"
 )
 
-// opening bounds the connections that have shaken hands and not yet become a link.
-const opening = 256
+const (
+	// opening bounds the connections that have shaken hands and not yet become a link. When more than that shake hands,
+	// further ones have to prove first that their address is theirs, which takes a round trip.
+	opening = 256
+	// shaking bounds the connections that shake hands at once; further ones are refused.
+	shaking = 4096
+)
+
+var errBusy = fmt.Errorf("quic: %d others are shaking hands", shaking)
 
 func listen(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (transports.Listener, error) {
 	proof, err := serverTLS(u)
@@ -39,6 +46,7 @@ func listen(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (trans
 	l := &listener{cfg: cfg, s: s, links: make(chan transports.Link)}
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())
 	s.tr.ConnContext = l.attempt
+	s.tr.VerifySourceAddress = func(net.Addr) bool { return l.shaking.Load() > opening }
 	if l.ln, err = s.tr.Listen(proof, config(1)); err != nil { // one: the control stream
 		_ = s.release()
 		return nil, fmt.Errorf("quic: %w", err)
@@ -57,12 +65,14 @@ type listener struct {
 	wg     sync.WaitGroup // the accepting goroutine, and one for each connection that is opening
 	once   sync.Once
 	err    error // of closing
+
+	shaking atomic.Int32 // attempts whose handshake has not ended
 }
 
 // attempt is one connection, from its first packet on.
 type attempt struct {
 	remote string
-	taken  atomic.Bool // it has shaken hands
+	taken  atomic.Bool // its handshake has ended
 }
 
 type attemptKey struct{}
@@ -70,12 +80,26 @@ type attemptKey struct{}
 // attempt watches a connection whose handshake has begun, so that one that fails is told of.
 func (l *listener) attempt(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
 	a := &attempt{remote: info.RemoteAddr.String()}
+	if l.shaking.Add(1) > shaking {
+		l.shaking.Add(-1)
+		l.rejected(a.remote, errBusy)
+		return nil, errBusy
+	}
 	context.AfterFunc(ctx, func() {
-		if !a.taken.Swap(true) && l.ctx.Err() == nil {
+		if l.take(a) && l.ctx.Err() == nil {
 			l.rejected(a.remote, fmt.Errorf("quic: handshake: %w", context.Cause(ctx)))
 		}
 	})
 	return context.WithValue(ctx, attemptKey{}, a), nil
+}
+
+// take ends the attempt, as a connection or without one. It is false the second time.
+func (l *listener) take(a *attempt) bool {
+	if a.taken.Swap(true) {
+		return false
+	}
+	l.shaking.Add(-1)
+	return true
 }
 
 func (l *listener) rejected(remote string, err error) {
@@ -94,7 +118,7 @@ func (l *listener) accept() {
 			return
 		}
 		a, ok := conn.Context().Value(attemptKey{}).(*attempt)
-		if ok && a.taken.Swap(true) {
+		if ok && !l.take(a) {
 			continue // it is gone, and told of
 		}
 		select {

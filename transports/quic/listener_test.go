@@ -226,6 +226,28 @@ func TestLinksOutliveTheirListener(t *testing.T) {
 	}
 }
 
+// Many that begin to shake hands and do not go on keep nobody out.
+func TestFloodOfHandshakes(t *testing.T) {
+	noLeaks(t)
+	ca := newAuthority(t)
+	ln, _ := rejections(t, "quic://127.0.0.1:0?"+ca.issue(t, "gateway"))
+	l, ok := ln.(*listener)
+	if !ok {
+		t.Fatalf("got %T", ln)
+	}
+	l.shaking.Store(opening + 1) // whoever comes now has to prove its address
+	service := dialTo(t, ln.Addr()+"?ca="+ca.file)
+	write(t, service, transports.NewControl(spec.TypePing, 0, 1, nil))
+	expect(t, accept(t, ln), spec.TypePing, 0).Release()
+	if n := l.shaking.Load(); n != opening+1 {
+		t.Errorf("%d shake hands, expected %d", n, opening+1)
+	}
+	l.shaking.Store(shaking)
+	if _, err := transports.Dial(t.Context(), ln.Addr()+"?ca="+ca.file); err == nil {
+		t.Error("a handshake began that is one too many")
+	}
+}
+
 // A link that nobody has accepted when the listener is closed is closed, too.
 func TestClosedListenerClosesWhatWaits(t *testing.T) {
 	noLeaks(t)

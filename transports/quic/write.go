@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -96,7 +97,9 @@ func (l *link) write(f *transports.Frame, until time.Time) error {
 		err = l.wrote(c, h, err)
 	}
 	if err != nil {
-		l.broken = cause(err)
+		if l.broken = cause(err); errors.Is(l.broken, io.EOF) || errors.Is(l.broken, net.ErrClosed) && l.ctx.Err() == nil {
+			l.broken = io.ErrClosedPipe // the peer has closed the link
+		}
 	}
 	return l.broken
 }
