@@ -212,8 +212,10 @@ func (l *link) controlEnded(r io.Reader, err error) {
 	}
 	l.mu.Lock()
 	quiet := make(chan struct{})
-	if l.quiet = quiet; l.readers == 0 {
+	if l.readers == 0 {
 		close(quiet)
+	} else {
+		l.quiet = quiet
 	}
 	l.mu.Unlock()
 	timer := time.NewTimer(linger / 2)
@@ -255,6 +257,7 @@ func (l *link) read(s *quic.Stream, c *call) {
 		defer l.mu.Unlock()
 		if l.readers--; l.readers == 0 && l.quiet != nil {
 			close(l.quiet)
+			l.quiet = nil
 		}
 	})
 }

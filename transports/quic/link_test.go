@@ -6,12 +6,14 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"sync"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
+	"github.com/quic-go/quic-go"
 
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
@@ -491,6 +493,55 @@ func TestWriteSomeLeavesTheRest(t *testing.T) {
 		f.Release()
 	}
 	wg.Wait()
+}
+
+// A peer that lets no more calls be open makes their REQUESTs wait, and is stalled when that takes too long.
+func TestCallsWaitForAStream(t *testing.T) {
+	noLeaks(t)
+	ca := newAuthority(t)
+	ln := listenOn(t, "quic://127.0.0.1:0?"+ca.issue(t, "gateway"), transports.ListenConfig{})
+	u, err := url.Parse(ln.Addr() + "?ca=" + ca.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := clientTLS(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addrs, err := resolve(t.Context(), u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, err := dial(t.Context(), addrs[0], func(s *socket) (*quic.Conn, error) {
+		return s.tr.Dial(t.Context(), addrs[0], cfg, config(2))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer service.Close()
+	gateway := accept(t, ln)
+	welcome(t, gateway, service)
+	write(t, gateway, request(2), request(4))
+	if left, err := gateway.WriteSome([]*transports.Frame{request(6)}); !left || err != nil {
+		t.Fatalf("left %v, %v", left, err)
+	}
+	for range 2 { // in any order
+		f, err := service.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Release()
+	}
+	write(t, service, response(4))
+	if left, err := gateway.WriteSome(nil); left || err != nil {
+		t.Fatalf("left %v, %v", left, err)
+	}
+	expect(t, service, spec.TypeRequest, 6).Release()
+	expect(t, gateway, spec.TypeResponse, 4).Release()
+	gateway.stall = 50 * time.Millisecond
+	if err := gateway.WriteFrames([]*transports.Frame{request(8)}); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestSessionSurvivesANewAddress(t *testing.T) {

@@ -97,11 +97,21 @@ func (l *link) write(f *transports.Frame, until time.Time) error {
 		err = l.wrote(c, h, err)
 	}
 	if err != nil {
-		if l.broken = cause(err); errors.Is(l.broken, io.EOF) || errors.Is(l.broken, net.ErrClosed) && l.ctx.Err() == nil {
-			l.broken = io.ErrClosedPipe // the peer has closed the link
-		}
+		l.broken = l.why(err)
 	}
 	return l.broken
+}
+
+// why is what an error of a write means to the session.
+func (l *link) why(err error) error {
+	if l.ctx.Err() != nil {
+		return net.ErrClosed
+	}
+	err = cause(err)
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) { // the peer has closed the link
+		return io.ErrClosedPipe
+	}
+	return err
 }
 
 // route finds the stream for a frame, which is the call's if there is a call, and opens it where the call begins with
