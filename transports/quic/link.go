@@ -1,0 +1,420 @@
+package quic
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+)
+
+// Bounds of a link's readers. A session reads all the time, so none of them is reached for long.
+const (
+	controlBuffer = 16 << 10 // bytes, of the control stream
+	callBuffer    = 2 << 10  // bytes, of a call's stream
+	queue         = 64       // frames that wait to be taken by ReadFrame
+	smallFrame    = 4 << 10  // bytes; larger frames of calls are counted
+	largeFrames   = 64       // that may be on their way in at once: a peer may announce them and send nothing
+)
+
+// linger bounds how long Close waits for the peer to have read everything. A peer that is there has after a round trip.
+const linger = 500 * time.Millisecond
+
+// urgent is the control stream's priority: credit and heartbeats go before data. Others have 3, of 0 to 7.
+const (
+	urgent = 0
+	last   = 7
+)
+
+// link is one end of a connection.
+type link struct {
+	s         *socket
+	conn      *quic.Conn
+	control   *quic.Stream
+	accepting bool // this end is the gateway's, which opens the calls' streams
+
+	ctx    context.Context //nolint:containedctx // the link's life
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // the readers
+	once   sync.Once      // of closing
+	err    error          // of closing
+
+	// Reading.
+	max    atomic.Uint32
+	frames chan *transports.Frame
+	large  chan struct{} // a slot for each large frame that is on its way in
+	ended  chan struct{} // no more frames come
+	fault  error         // why; set before ended is closed
+	fail   sync.Once
+
+	mu      sync.Mutex
+	calls   map[uint32]*call
+	highest uint32        // the highest id that has, or had, a stream
+	readers int           // of calls
+	quiet   chan struct{} // closed when readers is 0, once somebody asks
+
+	writer
+}
+
+// call is a call that has a stream. Guarded by link.mu.
+type call struct {
+	id   uint32
+	s    *quic.Stream
+	sent bool // this direction has ended
+	got  bool // the other has
+	busy bool // a frame is being written
+	gone bool // the link has forgotten it
+}
+
+// newLink opens the link: control is its control stream. It takes over the socket's share, unless it fails.
+func newLink(ctx context.Context, s *socket, conn *quic.Conn, control *quic.Stream, accepting bool) (*link, error) {
+	deadline := time.Now().Add(spec.HelloTimeout)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.CloseWithError(codeFailed, "") })
+	r := bufio.NewReaderSize(control, controlBuffer)
+	err := preamble(control, r, deadline)
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	control.SetPriority(urgent, true)
+	l := &link{
+		s: s, conn: conn, control: control, accepting: accepting,
+		frames: make(chan *transports.Frame, queue), large: make(chan struct{}, largeFrames), ended: make(chan struct{}),
+		calls: map[uint32]*call{}, writer: writer{stall: spec.WriteStall},
+	}
+	l.max.Store(spec.MaxFrameHello)
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.wg.Go(func() { l.readControl(r) })
+	return l, nil
+}
+
+func (l *link) ReadFrame() (*transports.Frame, error) {
+	select {
+	case f := <-l.frames:
+		return f, nil
+	default:
+	}
+	select {
+	case f := <-l.frames:
+		return f, nil
+	case <-l.ctx.Done():
+		return nil, net.ErrClosed
+	case <-l.ended:
+		select {
+		case f := <-l.frames: // what came before still counts
+			return f, nil
+		default:
+			return nil, l.fault
+		}
+	}
+}
+
+// end says that no more frames come, and why.
+func (l *link) end(err error) {
+	l.fail.Do(func() {
+		l.fault = err
+		close(l.ended)
+	})
+}
+
+// cause is what an error of the connection means to the session.
+func cause(err error) error {
+	var closed *quic.ApplicationError
+	if errors.As(err, &closed) && closed.ErrorCode == codeDone {
+		if closed.Remote {
+			return io.EOF
+		}
+		return net.ErrClosed
+	}
+	return err
+}
+
+// push hands a frame to ReadFrame. When nobody reads any more it drops it: the peer's end is still to be noticed.
+func (l *link) push(f *transports.Frame) {
+	select {
+	case l.frames <- f:
+	case <-l.ended:
+		f.Release()
+	case <-l.ctx.Done():
+		f.Release()
+	}
+}
+
+// frame reads a whole frame. The header is checked before anything is allocated. io.EOF is the end of the stream.
+func (l *link) frame(r *bufio.Reader) (*transports.Frame, error) {
+	head, err := r.Peek(spec.HeaderSize)
+	if err != nil {
+		if len(head) > 0 && errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, err
+	}
+	h, err := spec.ParseHeader(head, l.max.Load())
+	if err != nil {
+		return nil, err
+	}
+	f := transports.NewFrame(int(h.Length))
+	b := f.Bytes()[:spec.HeaderSize+int(h.Length)]
+	f.SetBytes(b)
+	if _, err := io.ReadFull(r, b); err != nil {
+		f.Release()
+		return nil, err
+	}
+	return f, nil
+}
+
+// readControl reads the control stream.
+func (l *link) readControl(r *bufio.Reader) {
+	gate := !l.accepting // calls are accepted once WELCOME has been taken: no REQUEST may overtake it
+	for {
+		f, err := l.frame(r)
+		if err != nil {
+			l.controlEnded(r, err)
+			return
+		}
+		h := f.Header()
+		if h.Stream != 0 && h.Type != spec.TypeCredit && !l.accepting {
+			f.Release()
+			l.controlEnded(r, &spec.FrameError{Header: h, Reason: "not on the control stream"})
+			return
+		}
+		l.push(f)
+		if gate && h.Type == spec.TypeWelcome {
+			gate = false
+			l.wg.Go(l.acceptCalls)
+		}
+	}
+}
+
+// controlEnded ends the link as the control stream has: in order, once the streams of calls have been read, too.
+func (l *link) controlEnded(r io.Reader, err error) {
+	if !errors.Is(err, io.EOF) {
+		l.end(cause(err))
+		if _, err := io.Copy(io.Discard, r); err == nil { // after a fault: the peer's end is still to be noticed
+			_ = l.conn.CloseWithError(codeDone, "")
+		}
+		return
+	}
+	l.mu.Lock()
+	quiet := make(chan struct{})
+	if l.readers == 0 {
+		close(quiet)
+	} else {
+		l.quiet = quiet
+	}
+	l.mu.Unlock()
+	timer := time.NewTimer(linger / 2)
+	defer timer.Stop()
+	select {
+	case <-quiet:
+	case <-timer.C:
+	case <-l.ctx.Done():
+	}
+	l.end(io.EOF)
+	_ = l.conn.CloseWithError(codeDone, "") // which the peer waits for
+}
+
+// acceptCalls accepts the streams of calls.
+func (l *link) acceptCalls() {
+	for {
+		s, err := l.conn.AcceptStream(l.ctx)
+		if l.ctx.Err() != nil {
+			err = net.ErrClosed
+		}
+		if err != nil {
+			l.end(cause(err))
+			return
+		}
+		l.read(s, nil)
+	}
+}
+
+// read has a call's stream read. The call is nil as long as its id is not known.
+func (l *link) read(s *quic.Stream, c *call) {
+	l.mu.Lock()
+	l.readers++
+	l.mu.Unlock()
+	l.wg.Go(func() {
+		if err := l.readCall(s, c); err != nil {
+			l.end(cause(err))
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.readers--; l.readers == 0 && l.quiet != nil {
+			close(l.quiet)
+			l.quiet = nil
+		}
+	})
+}
+
+var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, callBuffer) }}
+
+// readCall reads a call's stream to its end. An error ends the link.
+func (l *link) readCall(s *quic.Stream, c *call) error {
+	r, _ := buffers.Get().(*bufio.Reader)
+	r.Reset(s)
+	defer func() {
+		r.Reset(nil)
+		buffers.Put(r)
+	}()
+	for {
+		free := l.slot(r)
+		f, err := l.frame(r)
+		if err == nil {
+			if c, err = l.received(s, c, f.Header()); err == nil {
+				l.push(f)
+			} else {
+				f.Release()
+			}
+		}
+		free()
+		if err != nil {
+			return l.callEnded(s, c, err)
+		}
+	}
+}
+
+// slot waits for the next frame and, if it is large, until fewer large ones are on their way in.
+func (l *link) slot(r *bufio.Reader) (free func()) {
+	head, err := r.Peek(spec.HeaderSize)
+	if err != nil || spec.GetHeader(head).Length <= smallFrame {
+		return func() {}
+	}
+	select {
+	case l.large <- struct{}{}:
+		return func() { <-l.large }
+	case <-l.ended:
+	case <-l.ctx.Done():
+	}
+	return func() {}
+}
+
+// received takes note of a frame on a call's stream.
+func (l *link) received(s *quic.Stream, c *call, h spec.Header) (*call, error) {
+	if h.Stream == 0 || h.Type == spec.TypeCredit {
+		return c, &spec.FrameError{Header: h, Reason: "on the QUIC stream of a call"}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c == nil {
+		if l.calls[h.Stream] != nil {
+			return c, &spec.FrameError{Header: h, Reason: "on a second QUIC stream"}
+		}
+		c = l.add(h.Stream, s)
+		c.sent = h.Type != spec.TypeRequest // there is nothing to say about a call that has not begun
+	}
+	if c.id != h.Stream {
+		return c, &spec.FrameError{Header: h, Reason: fmt.Sprintf("on the QUIC stream of stream %d", c.id)}
+	}
+	if final(h) {
+		c.got = true
+		l.settle(c)
+	}
+	return c, nil
+}
+
+// callEnded deals with the end of what a call's stream has to read.
+func (l *link) callEnded(s *quic.Stream, c *call, err error) error {
+	if c == nil {
+		if errors.Is(err, io.EOF) {
+			_ = s.Close() // a stream without a frame
+			return nil
+		}
+		return err
+	}
+	l.mu.Lock()
+	gone := c.gone
+	if !gone && errors.Is(err, io.EOF) { // the peer has closed the link, or will say no more about this call
+		c.got = true
+		l.settle(c)
+		err = nil
+	}
+	l.mu.Unlock()
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return nil
+	case gone && (errors.Is(err, os.ErrDeadlineExceeded) || refused(err)):
+		s.CancelRead(0) // the call is over, whatever the peer wanted to add
+		return nil
+	}
+	return err
+}
+
+// refused reports whether the peer has broken off a stream.
+func refused(err error) bool { return errors.As(err, new(*quic.StreamError)) }
+
+// add makes a call's stream known. The caller holds mu.
+func (l *link) add(id uint32, s *quic.Stream) *call {
+	c := &call{id: id, s: s}
+	l.calls[id] = c
+	l.highest = max(l.highest, id)
+	return c
+}
+
+// final reports whether a direction of a call ends with the frame.
+func final(h spec.Header) bool {
+	return h.Type == spec.TypeCancel || h.Flags&spec.FlagEnd != 0 && h.Type.Known()
+}
+
+// settle forgets a call that has ended in both directions. The caller holds mu.
+func (l *link) settle(c *call) {
+	if !c.sent || !c.got || c.busy || c.gone {
+		return
+	}
+	c.gone = true
+	delete(l.calls, c.id)
+	_ = c.s.Close() // fails when the peer has refused to read on
+	// The peer closes its side as soon as it has read the end of the call. It may add a CANCEL until then.
+	_ = c.s.SetReadDeadline(time.Now().Add(spec.CancelHold))
+}
+
+func (l *link) SetMaxPayload(n uint32) { l.max.Store(n) }
+
+func (l *link) Traits() transports.Traits {
+	return transports.Traits{
+		Order: transports.OrderStream, MaxPayload: spec.MaxFrameHard, Streams: true,
+		Remote: l.conn.RemoteAddr().String(), Scheme: Scheme,
+	}
+}
+
+// Close lets what was written reach the peer, for a moment, and ends the connection.
+func (l *link) Close() error {
+	l.once.Do(func() {
+		l.cancel()
+		if l.stop() && l.conn.Context().Err() == nil {
+			timer := time.NewTimer(linger)
+			defer timer.Stop()
+			select {
+			case <-l.conn.Context().Done(): // the peer has read it all
+			case <-timer.C:
+			}
+		}
+		_ = l.conn.CloseWithError(codeDone, "")
+		l.wg.Wait()
+		for {
+			select {
+			case f := <-l.frames:
+				f.Release()
+			default:
+				l.err = l.s.release()
+				return
+			}
+		}
+	})
+	return l.err
+}
