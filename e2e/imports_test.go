@@ -69,7 +69,19 @@ func TestImportRules(t *testing.T) {
 			of:   "gateway", not: parts("transports/faultproxy"),
 		},
 		{
-			name: "a service over tcp links no broker, no QUIC and no telemetry",
+			name: "the quic transport links no broker",
+			of:   "transports/quic", not: without(heavy, "github.com/quic-go"),
+		},
+		{
+			name: "transports without a client library link none, tls",
+			of:   "transports/tls", not: heavy,
+		},
+		{
+			name: "transports without a client library link none, udp",
+			of:   "transports/udp", not: heavy,
+		},
+		{
+			name: "a service over tcp, tls and udp links no broker, no QUIC and no telemetry",
 			of:   "runtime", not: heavy,
 		},
 		{
@@ -103,6 +115,11 @@ func TestImportRules(t *testing.T) {
 var heavy = []string{
 	"github.com/rabbitmq", "github.com/quic-go", "github.com/valkey-io", "github.com/redis", "go.opentelemetry.io",
 	"github.com/prometheus", "google.golang.org/grpc",
+}
+
+// without is a list with one entry less.
+func without(list []string, name string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == name })
 }
 
 func parts(names ...string) []string {

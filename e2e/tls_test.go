@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"path/filepath"
 	"strings"
 	"time"
@@ -62,6 +63,20 @@ var _ = Describe("a fleet over TLS", func() {
 			}
 		})
 		f.settled()
+	})
+
+	It("is reached by TLS within 3 seconds where nothing comes through to QUIC", func() {
+		silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(silent.Close)
+		c := newCertificates()
+		f := startTLSFleet(c, "fixture")
+		s := f.gateways[0]
+		_, params, _ := strings.Cut(s.dial, "?")
+		s.dial = "quic://" + silent.LocalAddr().String() + "?" + params + "|" + s.dial
+		began := time.Now()
+		f.instance("i0")
+		Expect(time.Since(began)).To(BeNumerically("<", 3*time.Second))
 	})
 
 	It("says at both ends that a certificate is not for the service's name", func() {

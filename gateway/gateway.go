@@ -74,7 +74,7 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	for _, url := range cfg.exposed() {
-		cfg.Logger.Warn("other machines reach this listener, and what services and gateway say to each other is not encrypted: use tls", "listen", url)
+		cfg.Logger.Warn("other machines reach this listener, and what services and gateway say to each other is not encrypted: use tls or quic", "listen", url)
 	}
 	var verifier *auth.Verifier
 	if cfg.Dev != nil {

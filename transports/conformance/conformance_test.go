@@ -12,6 +12,7 @@ import (
 
 	"github.com/stella-ops/router/transports/conformance"
 	_ "github.com/stella-ops/router/transports/inmemory"
+	_ "github.com/stella-ops/router/transports/quic"
 	_ "github.com/stella-ops/router/transports/tcp"
 	_ "github.com/stella-ops/router/transports/tls"
 	"github.com/stella-ops/router/transports/trust"
@@ -33,6 +34,7 @@ var known = []struct {
 	{"unix", conformance.Transport{Listen: socket}},
 	{"tcp", conformance.Transport{Listen: func(*testing.T) string { return "tcp://127.0.0.1:0" }, Proxy: "tcp"}},
 	{"tls", conformance.Transport{Listen: func(*testing.T) string { return "tls://127.0.0.1:0" }, Proxy: "tcp"}},
+	{"quic", conformance.Transport{Listen: func(*testing.T) string { return "quic://127.0.0.1:0" }, Proxy: "udp"}},
 	{"udp", conformance.Transport{Listen: func(*testing.T) string { return "udp://127.0.0.1:0" }, Proxy: "udp"}},
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
+	"github.com/stella-ops/router/transports/trust"
 )
 
 // Bounds of a link's readers. A session reads all the time, so none of them is reached for long.
@@ -386,9 +387,10 @@ func (l *link) settle(c *call) {
 func (l *link) SetMaxPayload(n uint32) { l.max.Store(n) }
 
 func (l *link) Traits() transports.Traits {
+	state := l.conn.ConnectionState().TLS
 	return transports.Traits{
 		Order: transports.OrderStream, MaxPayload: spec.MaxFrameHard, Streams: true,
-		Remote: l.conn.RemoteAddr().String(), Scheme: Scheme,
+		Remote: l.conn.RemoteAddr().String(), Scheme: Scheme, Names: trust.Names(&state),
 	}
 }
 

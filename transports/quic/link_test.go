@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func TestRoundTrip(t *testing.T) {
 		if got.Remote == "" {
 			t.Error("no remote address")
 		}
-		if got.Remote = ""; got != want {
+		if got.Remote, got.Names = "", nil; !reflect.DeepEqual(got, want) {
 			t.Errorf("traits %+v, expected %+v", got, want)
 		}
 	}

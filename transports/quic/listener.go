@@ -2,6 +2,7 @@ package quic
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
+	"github.com/stella-ops/router/transports/trust"
 )
 
 const (
@@ -26,7 +28,11 @@ const (
 var errBusy = fmt.Errorf("quic: %d others are shaking hands", shaking)
 
 func listen(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (transports.Listener, error) {
-	proof, err := serverTLS(u)
+	proof, err := trust.Server(u, func(err error) {
+		if cfg.Rejected != nil {
+			cfg.Rejected(u.Host, err)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +41,7 @@ func listen(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (trans
 		return nil, err
 	}
 	// The address is checked before it is bound: not even for a moment is the port open to others.
-	if !addrs[0].IP.IsLoopback() && !cfg.Authenticated && !demandsClients(u) {
+	if !addrs[0].IP.IsLoopback() && !cfg.Authenticated && !trust.Proves(u) {
 		return nil, fmt.Errorf(
 			"quic: listen %s: not a loopback address: nobody there would have to prove who it is; expected clients", u.Redacted())
 	}
@@ -43,7 +49,7 @@ func listen(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (trans
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{cfg: cfg, s: s, links: make(chan transports.Link)}
+	l := &listener{cfg: cfg, proof: proof, s: s, links: make(chan transports.Link)}
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())
 	s.tr.ConnContext = l.attempt
 	s.tr.VerifySourceAddress = func(net.Addr) bool { return l.shaking.Load() > opening }
@@ -59,6 +65,7 @@ type listener struct {
 	ln     *quic.Listener
 	s      *socket
 	cfg    transports.ListenConfig
+	proof  *tls.Config
 	links  chan transports.Link
 	ctx    context.Context //nolint:containedctx // the listener's life
 	cancel context.CancelCauseFunc
@@ -87,7 +94,7 @@ func (l *listener) attempt(ctx context.Context, info *quic.ClientInfo) (context.
 	}
 	context.AfterFunc(ctx, func() {
 		if l.take(a) && l.ctx.Err() == nil {
-			l.rejected(a.remote, fmt.Errorf("quic: handshake: %w", context.Cause(ctx)))
+			l.rejected(a.remote, fmt.Errorf("quic: handshake: %w", explain(context.Cause(ctx), l.proof)))
 		}
 	})
 	return context.WithValue(ctx, attemptKey{}, a), nil

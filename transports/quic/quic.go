@@ -8,9 +8,7 @@
 // call's id. When both directions of a call have ended, each by END or CANCEL, both ends close their side of the call's
 // QUIC stream and forget it: what is written for the call after that has crossed its end, and is dropped.
 //
-// The URL's query names files in PEM: ca (the authorities that the service trusts; without it, those of the system),
-// cert and key (who this end is; a listener must have them), and clients (the authorities of the services' certificates,
-// which are then demanded).
+// [github.com/stella-ops/router/transports/trust] lists the parameters of its URLs; min is not one of them.
 package quic
 
 import (
@@ -28,6 +26,7 @@ import (
 
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
+	"github.com/stella-ops/router/transports/trust"
 )
 
 // Scheme is the URL scheme.
@@ -36,12 +35,8 @@ const Scheme = "quic"
 // DefaultPort is taken where a URL names none.
 const DefaultPort = "5103"
 
-// protocol is the name of the protocol in TLS's ALPN.
-const protocol = "stella/1"
-
 const (
 	dialTimeout = 5 * time.Second // for all the addresses of a name together
-	maxPort     = 1<<16 - 1       // the highest port there is
 )
 
 // Codes with which an end closes the connection.
@@ -86,39 +81,35 @@ func config(streams int64) *quic.Config {
 }
 
 func init() {
-	transports.Register(transports.Transport{Scheme: Scheme, Check: check, Dialer: dialer{}, Listen: listen})
+	transports.Register(transports.Transport{Scheme: Scheme, Check: check, Guard: guard, Encrypted: true, Dialer: dialer{}, Listen: listen})
 }
 
 // check says whether the URL is quic://host:port, with the parameters that this package knows and nothing else.
 func check(u *url.URL) error {
-	if _, _, err := address(u); err != nil {
+	if _, err := transports.Address(u, DefaultPort, parameters...); err != nil {
 		return err
 	}
-	_, err := parameters(u)
-	return err
+	return trust.Check(u)
 }
 
-// address checks the URL up to its query, and returns its host and port.
-func address(u *url.URL) (host, port string, err error) {
-	host, port = u.Hostname(), u.Port()
-	bare := url.URL{Scheme: u.Scheme, Host: u.Host, RawQuery: u.RawQuery}
-	if host == "" || u.ForceQuery || u.String() != bare.String() {
-		return "", "", fmt.Errorf("quic: %s: expected quic://host:port, perhaps a query, and nothing else", u.Redacted())
+// guard is an error where services need not show a certificate and other machines reach the address.
+func guard(u *url.URL) error {
+	addr, err := transports.Address(u, DefaultPort, parameters...)
+	if err == nil && !trust.Proves(u) {
+		_, err = transports.Loopback(u, addr)
 	}
-	if port == "" {
-		port = DefaultPort
-	}
-	if n, err := strconv.Atoi(port); err != nil || n > maxPort {
-		return "", "", fmt.Errorf("quic: %s: expected a port of at most %d, got %s", u.Redacted(), maxPort, port)
-	}
-	return host, port, nil
+	return err
 }
 
 // resolve finds the UDP addresses of the URL's host, at least one.
 func resolve(ctx context.Context, u *url.URL) ([]*net.UDPAddr, error) {
-	host, port, err := address(u)
+	addr, err := transports.Address(u, DefaultPort, parameters...)
 	if err != nil {
 		return nil, err
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("quic: %w", err)
 	}
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
@@ -181,7 +172,7 @@ func (dialer) Dial(ctx context.Context, u *url.URL) (transports.Link, error) {
 		if err == nil {
 			return link, nil
 		}
-		failed = append(failed, fmt.Errorf("quic: dial %s: %w", addr, err))
+		failed = append(failed, fmt.Errorf("quic: dial %s: %w", addr, explain(err, cfg)))
 		if ctx.Err() != nil {
 			break
 		}

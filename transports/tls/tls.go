@@ -78,7 +78,7 @@ func (c *conn) Names() []string { return c.names }
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if err != nil && err != io.EOF { //nolint:errorlint // io.Reader returns it bare
-		err = trust.Explain(err, c.cfg, "")
+		err = trust.Explain(err, trust.Remote(err), c.cfg, "")
 	}
 	return n, err
 }

@@ -176,7 +176,10 @@ func Server(u *url.URL, broken func(error)) (*tls.Config, error) {
 		broken = func(error) {}
 	}
 	q := u.Query()
-	cfg := &tls.Config{MinVersion: minVersion(u), NextProtos: []string{ALPN}, DynamicRecordSizingDisabled: true}
+	// No session is resumed: every connection proves anew who it is.
+	cfg := &tls.Config{
+		MinVersion: minVersion(u), NextProtos: []string{ALPN}, DynamicRecordSizingDisabled: true, SessionTicketsDisabled: true,
+	}
 	if err := serverCertificate(cfg, u, broken); err != nil {
 		return nil, err
 	}
@@ -245,7 +248,7 @@ func Names(s *tls.ConnectionState) []string {
 // Handshake makes the handshake of conn within ctx, and says in words why it failed.
 func Handshake(ctx context.Context, conn *tls.Conn, cfg *tls.Config) error {
 	if err := conn.HandshakeContext(ctx); err != nil {
-		return Explain(err, cfg, conn.ConnectionState().ServerName)
+		return Explain(err, Remote(err), cfg, conn.ConnectionState().ServerName)
 	}
 	if got := conn.ConnectionState().NegotiatedProtocol; got != ALPN {
 		return fmt.Errorf("the peer speaks TLS, and not %s: is it another server's port?", ALPN)
@@ -253,13 +256,19 @@ func Handshake(ctx context.Context, conn *tls.Conn, cfg *tls.Config) error {
 	return nil
 }
 
-// Explain says what an error of TLS is about. cfg are this end's settings, and asked the name that was asked for.
-func Explain(err error, cfg *tls.Config, asked string) error {
+// Remote reports whether an error of package crypto/tls is an alert of the peer's.
+func Remote(err error) bool {
+	var alert *net.OpError
+	return errors.As(err, &alert) && alert.Op == "remote error"
+}
+
+// Explain says what an error of TLS is about. remote tells that the peer has refused, cfg are this end's settings, and asked is
+// the name that was asked for.
+func Explain(err error, remote bool, cfg *tls.Config, asked string) error {
 	if errors.Is(err, context.DeadlineExceeded) { // of the handshake; a read's is another error
 		return fmt.Errorf("the peer did not finish the handshake in time: %w", err)
 	}
-	var remote *net.OpError
-	if !errors.As(err, &remote) || remote.Op != "remote error" {
+	if !remote {
 		return explainOwn(err)
 	}
 	what := "gateway"

@@ -31,6 +31,7 @@ import (
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/spec"
 
+	_ "github.com/stella-ops/router/transports/quic"
 	_ "github.com/stella-ops/router/transports/tcp"
 	_ "github.com/stella-ops/router/transports/tls"
 	_ "github.com/stella-ops/router/transports/udp"

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stella-ops/router/examples/echo"
 	stella "github.com/stella-ops/router/runtime"
+	_ "github.com/stella-ops/router/transports/quic"
 )
 
 type flags struct {
