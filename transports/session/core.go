@@ -20,7 +20,6 @@ const closeTimeout = time.Second
 // core is what both ends of a session share: the link, its writer, its pulse, and its end.
 type core struct {
 	link     transports.Link
-	traits   transports.Traits
 	w        *writer
 	interval time.Duration
 
@@ -37,6 +36,8 @@ type core struct {
 	lost  func(error)   // fails every call
 	wg    sync.WaitGroup
 	abort sync.Once
+
+	traits transports.Traits // the link's; here, so that what every frame touches stays together
 }
 
 func (c *core) init(link transports.Link, interval time.Duration, limits Limits, lost func(error)) {
