@@ -112,14 +112,14 @@ func (s *Server) start() error {
 	args := append([]string{"--bind", host, "--port", port, "--dir", s.dir, "--save", "", "--appendonly", "no"}, s.args...)
 	log, err := os.Create(filepath.Join(s.dir, "log"))
 	if err != nil {
-		return err
+		return fmt.Errorf("log: %w", err)
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.CommandContext(context.Background(), s.bin, args...)
+	cmd := exec.CommandContext(context.Background(), s.bin, args...) //nolint:gosec // the server of the test's machine, and arguments of the test
 	cmd.Stdout, cmd.Stderr = log, log
 	dieWithParent(cmd)
 	if err := cmd.Start(); err != nil {
-		return err
+		return fmt.Errorf("start: %w", err)
 	}
 	s.cmd = cmd
 	for end := time.Now().Add(starting); ; {

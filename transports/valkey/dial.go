@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
@@ -44,11 +43,12 @@ func (dialer) Dial(ctx context.Context, u *url.URL) (transports.Link, error) {
 func (b *broker) dial(ctx context.Context) (*link, error) {
 	gateways, err := b.script(ctx, gatewaysScript, []string{b.target.key("gateways")}, nil).AsStrSlice()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("looking for gateways: %w", err)
 	}
 	if len(gateways) == 0 {
 		return nil, ErrNoGateway
 	}
+	//nolint:gosec // nobody gains by guessing
 	rand.Shuffle(len(gateways), func(i, j int) { gateways[i], gateways[j] = gateways[j], gateways[i] })
 	b.mu.Lock()
 	slices.SortStableFunc(gateways, func(x, y string) int { return cmp.Compare(b.linked[x], b.linked[y]) })
@@ -95,7 +95,7 @@ func (l *link) open(ctx context.Context) error {
 		[]string{l.nonce, versions(), strconv.FormatInt(sessionLease.Milliseconds(), 10), strconv.Itoa(maxInbox)}).AsInt64()
 	switch {
 	case err != nil:
-		return err
+		return fmt.Errorf("opening a session: %w", err)
 	case made == 0:
 		return fmt.Errorf("it has left: %w", ErrNoGateway)
 	case made < 0:
@@ -119,4 +119,4 @@ func (l *link) open(ctx context.Context) error {
 	}
 }
 
-var errNoAnswer = fmt.Errorf("it has not answered for %v", time.Duration(spec.HelloTimeout))
+var errNoAnswer = fmt.Errorf("it has not answered for %v", spec.HelloTimeout)

@@ -88,10 +88,13 @@ type opening struct {
 func (l *listener) register(ctx context.Context) error {
 	made, err := l.b.script(ctx, registerScript, []string{l.b.target.key("gateways"), l.inbox},
 		[]string{l.id, strconv.FormatInt(gatewayLease.Milliseconds(), 10)}).AsInt64()
-	if err == nil && made == 1 {
+	if err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
+	if made == 1 {
 		l.b.rewind(l.inbox) // after a flush or restart, perhaps
 	}
-	return err
+	return nil
 }
 
 // stay registers anew until the listener is closed. A server that is away for a while does not end it.
@@ -104,7 +107,7 @@ func (l *listener) stay() {
 			return
 		case <-tick.C:
 			if err := l.register(context.Background()); err != nil {
-				l.fail(fmt.Errorf("valkey: %s: register, again in %v: %w", l.b.target.addr, registerEvery, err))
+				l.fail(fmt.Errorf("valkey: %s: again in %v: %w", l.b.target.addr, registerEvery, err))
 			}
 		}
 	}

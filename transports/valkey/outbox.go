@@ -152,7 +152,7 @@ func (l *link) look() (read bool, err error) {
 		if err == nil {
 			read = l.box.read(int(n))
 		}
-		return false, err
+		return false, err //nolint:wrapcheck // insist wraps it
 	})
 	return read, err
 }

@@ -156,7 +156,7 @@ func (b *broker) pass(wake *source, wasIdle bool) (idle bool, err error) {
 		return true, nil
 	}
 	if err != nil {
-		return false, err
+		return false, err //nolint:wrapcheck // whoever calls looks at its type, and then wraps it
 	}
 	if entries := got[wake.key]; len(entries) > 0 {
 		wake.last = entries[len(entries)-1].ID
