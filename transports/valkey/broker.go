@@ -24,6 +24,7 @@ type broker struct {
 
 	wakeKey string
 	wakeup  chan struct{}
+	doubt   chan struct{} // the server was away, and may have lost keys
 	done    chan struct{}
 	wg      sync.WaitGroup
 	silent  atomic.Bool // the server does not answer: who closes does not try
@@ -46,19 +47,11 @@ func acquire(ctx context.Context, t target) (*broker, error) {
 	b := brokers.m[t]
 	if b == nil {
 		b = &broker{
-			target: t, ready: make(chan struct{}), wakeup: make(chan struct{}, 1), done: make(chan struct{}),
-			sources: map[string]*source{}, linked: map[string]int{}, wakeKey: t.key("wake", randomID()), refs: 1,
+			target: t, ready: make(chan struct{}), wakeup: make(chan struct{}, 1), doubt: make(chan struct{}, 1), done: make(chan struct{}),
+			sources: map[string]*source{}, linked: map[string]int{}, wakeKey: t.key("wake", randomID()),
 		}
 		brokers.m[t] = b
-		brokers.Unlock()
-		b.err = b.start(ctx)
-		if b.err != nil {
-			brokers.Lock()
-			delete(brokers.m, t)
-			brokers.Unlock()
-		}
-		close(b.ready)
-		return b, b.err
+		go b.connectFirst() //nolint:gosec // the first caller's context is not that of the others
 	}
 	b.refs++
 	brokers.Unlock()
@@ -96,10 +89,24 @@ func (b *broker) release() {
 	}
 }
 
+// connectFirst connects, and tells all who wait for it.
+func (b *broker) connectFirst() {
+	if b.err = b.start(context.Background()); b.err != nil {
+		brokers.Lock()
+		delete(brokers.m, b.target)
+		brokers.Unlock()
+	}
+	close(b.ready)
+}
+
 func (b *broker) start(ctx context.Context) error {
 	c, err := client.NewClient(b.target.options())
 	if err != nil {
-		return fmt.Errorf("valkey: %s: %w", b.target.url(), err)
+		how := "connect"
+		if b.target.tls {
+			how = "connect with TLS"
+		}
+		return fmt.Errorf("valkey: %s: %s: %w", b.target.url(), how, err)
 	}
 	b.client = c
 	if err := b.checkPolicy(ctx); err != nil {
@@ -174,7 +181,7 @@ func (b *broker) wake() {
 
 // keep renews the leases of all links, and wakes the reader.
 func (b *broker) keep() {
-	tick := time.NewTicker(renewEvery)
+	tick := time.NewTimer(renewEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -185,8 +192,15 @@ func (b *broker) keep() {
 			b.multi(context.Background(),
 				cmd.Xadd().Key(b.wakeKey).Maxlen().Threshold("1").Id("*").FieldValue().FieldValue("w", "").Build(),
 				b.expire(b.wakeKey))
+		case <-b.doubt:
+			b.registerAnew()
+			tick.Reset(0)
 		case <-tick.C:
-			b.renew()
+			if b.renew() {
+				tick.Reset(renewAgain)
+			} else {
+				tick.Reset(renewEvery)
+			}
 		}
 	}
 }
@@ -198,15 +212,32 @@ func (b *broker) expire(key string) client.Completed {
 // renewAtOnce bounds the links whose leases are renewed in one go.
 const renewAtOnce = 256
 
-func (b *broker) renew() {
-	var links []*link
+// registerAnew has the listeners register at once.
+func (b *broker) registerAnew() {
 	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.sources {
+		if l, ok := s.owner.(*listener); ok {
+			l.hurry()
+		}
+	}
+}
+
+// links are those that are open.
+func (b *broker) links() (links []*link) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	for _, s := range b.sources {
 		if l, ok := s.owner.(*link); ok {
 			links = append(links, l)
 		}
 	}
-	b.mu.Unlock()
+	return links
+}
+
+// renew renews the leases of all links, and reports whether one of them has to be looked at again soon.
+func (b *broker) renew() (soon bool) {
+	links := b.links()
 	for len(links) > 0 {
 		some := links[:min(len(links), renewAtOnce)]
 		links = links[len(some):]
@@ -219,10 +250,14 @@ func (b *broker) renew() {
 			in, err1 := answers[2*i].AsBool()
 			out, err2 := answers[2*i+1].AsBool()
 			if errors.Join(err1, err2) == nil { // else the reader hears of it, too
-				l.renewed(in, out)
+				soon = l.renewed(in, out) || soon
+				if !in { // who flushed that has flushed more
+					b.registerAnew()
+				}
 			}
 		}
 	}
+	return soon
 }
 
 // randomID is a random number of 64 bits, as 16 digits.

@@ -2,6 +2,7 @@ package valkey_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"time"
 
@@ -78,6 +79,34 @@ var _ = Describe("A link whose server", func() {
 		Expect(read(gateway).Header().Aux).To(BeEquivalentTo(3))
 	})
 
+	It("is short of memory waits until there is some", func() {
+		service, gateway := pair()
+		server.Command("CONFIG", "SET", "maxmemory", "1")
+		DeferCleanup(func() { server.Command("CONFIG", "SET", "maxmemory", "0") })
+		resume := time.AfterFunc(300*time.Millisecond, func() { server.Command("CONFIG", "SET", "maxmemory", "0") })
+		defer resume.Stop()
+		write(service, ping(1), ping(2))
+		write(service, ping(3))
+		for i := range uint32(3) {
+			Expect(read(gateway).Header().Aux).To(Equal(i + 1))
+		}
+	})
+
+	It("has nobody to say anything is asked little", func() {
+		pair()
+		asked := func() int {
+			var n int
+			text := server.Command("EVAL", `return string.match(redis.call('INFO', 'stats'), 'total_commands_processed:(%d+)') + 0`, "0")
+			_, err := fmt.Sscanf(text, ":%d", &n)
+			Expect(err).NotTo(HaveOccurred())
+			return n
+		}
+		const seconds = 2
+		before := asked()
+		<-time.After(seconds * time.Second)
+		Expect(asked() - before).To(BeNumerically("<", 10*seconds))
+	})
+
 	It("loses one stream fails at both ends", func() {
 		service, gateway := pair()
 		one, two := ending(service), ending(gateway)
@@ -98,14 +127,16 @@ var _ = Describe("A link whose server", func() {
 	})
 
 	It("has entries of somebody else in its stream fails", func() {
+		ln := listenAt(near())
 		for _, fields := range [][]string{
 			{"f", "x"}, {"f", "x", "f", "y"}, {"q", ""}, {"e", "17"}, {"f", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"},
 		} {
-			_, gateway := pair()
+			service, gateway := dialTo(ln)
 			end := ending(gateway)
 			server.Command(append([]string{"EVAL", "return redis.call('XADD', redis.call('KEYS', '*:s2g')[1], '2-0', unpack(ARGV))", "0"}, fields...)...)
 			fails(end)
-			server.Flush()
+			Expect(service.Close()).To(Succeed())
+			Expect(gateway.Close()).To(Succeed())
 		}
 	})
 })
@@ -134,6 +165,45 @@ var _ = Describe("A listener", func() {
 			got[<-accepted]++
 		}
 		Expect(got).To(Equal(map[int]int{0: 2, 1: 2}))
+	})
+
+	It("serves many at once", func() {
+		lns := []transports.Listener{listenAt(near()), listenAt(near())}
+		for _, ln := range lns {
+			go func() {
+				for {
+					l, err := ln.Accept()
+					if err != nil {
+						return
+					}
+					go func() {
+						echo(l)
+						_ = l.Close()
+					}()
+				}
+			}()
+		}
+		const links, frames = 24, 50
+		done := make(chan struct{}, links)
+		for range links {
+			go func() {
+				defer GinkgoRecover()
+				l, err := transports.Dial(GinkgoT().Context(), far())
+				Expect(err).NotTo(HaveOccurred())
+				for i := range uint32(frames) {
+					write(l, chunk(i, int(i)*100))
+					f, err := l.ReadFrame()
+					Expect(err).NotTo(HaveOccurred())
+					Expect(f.Header().Aux).To(Equal(i))
+					f.Release()
+				}
+				Expect(l.Close()).To(Succeed())
+				done <- struct{}{}
+			}()
+		}
+		for range links {
+			Eventually(done).WithTimeout(patience).Should(Receive())
+		}
 	})
 
 	It("that has closed is not dialled", func() {
@@ -217,6 +287,11 @@ var _ = Describe("Dialling", func() {
 		_, err := transports.Dial(GinkgoT().Context(), near())
 		Expect(err).To(MatchError(valkey.ErrNoGateway))
 		Expect(err).To(MatchError(ContainSubstring("valkey://" + server.Addr)))
+	})
+
+	It("wants TLS of a server where the URL says so", func() {
+		_, err := transports.Dial(GinkgoT().Context(), "valkeys://"+server.Addr)
+		Expect(err).To(MatchError(ContainSubstring("with TLS")))
 	})
 
 	It("says that there is no server", func() {

@@ -6,6 +6,11 @@ import (
 	"github.com/stella-ops/router/transports"
 )
 
+// What is lost is noticed sooner, so that specs about it take less time.
+func init() {
+	renewEvery, registerEvery = 500*time.Millisecond, 700*time.Millisecond
+}
+
 // SetStall sets how long a write waits without progress.
 func SetStall(l transports.Link, d time.Duration) {
 	if l, ok := l.(*link); ok {

@@ -99,8 +99,9 @@ func (l *link) fail(err error) {
 	l.tell()
 }
 
-// renewed is told which of the streams the server had when their leases were renewed.
-func (l *link) renewed(in, out bool) {
+// renewed is told which of the streams the server had when their leases were renewed, and says whether it wants to be told
+// again soon.
+func (l *link) renewed(in, out bool) (again bool) {
 	l.mu.Lock()
 	if out {
 		l.gone = 0
@@ -108,10 +109,12 @@ func (l *link) renewed(in, out bool) {
 		l.gone++
 	}
 	vanished := !in || l.gone > 1
+	again = l.gone == 1 && l.err == nil
 	l.mu.Unlock()
 	if vanished {
 		l.fail(fmt.Errorf("valkey: %s: %w", l.b.target.addr, errVanished))
 	}
+	return again
 }
 
 func (l *link) tell() {

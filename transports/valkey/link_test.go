@@ -114,8 +114,9 @@ var _ = Describe("A link", func() {
 	})
 
 	It("ends in order: what was written before is read, then comes the end", func() {
+		ln := listenAt(near())
 		for _, byService := range []bool{true, false} {
-			a, b := pair()
+			a, b := dialTo(ln)
 			if !byService {
 				a, b = b, a
 			}

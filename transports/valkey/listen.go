@@ -32,7 +32,7 @@ func listen(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (trans
 	id := randomID()
 	l := &listener{
 		b: b, cfg: cfg, id: id, inbox: t.key("gateway", id),
-		links: make(chan transports.Link), opening: make(chan opening, maxInbox), done: make(chan struct{}),
+		links: make(chan transports.Link), opening: make(chan opening, maxInbox), done: make(chan struct{}), again: make(chan struct{}, 1),
 	}
 	if err := l.register(ctx); err != nil {
 		b.release()
@@ -71,6 +71,7 @@ type listener struct {
 	links   chan transports.Link
 	opening chan opening
 	done    chan struct{}
+	again   chan struct{} // register now
 	once    sync.Once
 	wg      sync.WaitGroup
 
@@ -99,17 +100,28 @@ func (l *listener) register(ctx context.Context) error {
 
 // stay registers anew until the listener is closed. A server that is away for a while does not end it.
 func (l *listener) stay() {
-	tick := time.NewTicker(registerEvery)
+	tick := time.NewTimer(registerEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-l.done:
 			return
+		case <-l.again:
+			tick.Reset(0)
 		case <-tick.C:
+			tick.Reset(registerEvery)
 			if err := l.register(context.Background()); err != nil {
 				l.fail(fmt.Errorf("valkey: %s: again in %v: %w", l.b.target.addr, registerEvery, err))
 			}
 		}
+	}
+}
+
+// hurry has the listener register at once.
+func (l *listener) hurry() {
+	select {
+	case l.again <- struct{}{}:
+	default:
 	}
 }
 

@@ -2,6 +2,7 @@ package valkey
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -58,7 +59,7 @@ func (o *outbox) gather(batch []*transports.Frame) {
 // room is how many of the gathered entries may be sent now.
 func (o *outbox) room() (n int) {
 	bytes := o.bytes
-	for n < len(o.entries) && len(o.unread)+n < maxUnreadEntries && bytes < maxUnread {
+	for n < len(o.entries) && len(o.unread)+n < maxUnreadEntries && bytes < maxUnread && bytes < o.bytes+sendBytes {
 		bytes += len(o.entries[n])
 		n++
 	}
@@ -174,7 +175,9 @@ func (l *link) send(n int) error {
 		answers := l.b.multi(context.Background(), cmds...)
 		for _, a := range answers[:len(answers)-extra(ask)] {
 			if err := l.stored(a.Error(), again); err != nil {
-				again = true // the server may have what it has not confirmed
+				if _, refused := client.IsValkeyErr(err); !refused {
+					again = true // the server may have what it has not confirmed
+				}
 				return progress, err
 			}
 			first := o.entries[0]
@@ -218,6 +221,17 @@ func (l *link) stored(err error, again bool) error {
 	return err
 }
 
+// passing reports whether an error goes by: the server is short of memory because others have not yet read, loads its data,
+// or runs a script of somebody's.
+func passing(e *client.ValkeyError) bool {
+	for _, code := range []string{"OOM ", "LOADING ", "BUSY ", "MASTERDOWN ", "TRYAGAIN "} {
+		if strings.HasPrefix(e.Error(), code) {
+			return true
+		}
+	}
+	return false
+}
+
 // insist runs commands until the server has answered; it gives up when there was none for failAfter, and when the link
 // ends.
 func (l *link) insist(f func() (progress bool, err error)) error {
@@ -227,8 +241,11 @@ func (l *link) insist(f func() (progress bool, err error)) error {
 		if err == nil {
 			return nil
 		}
-		if _, refused := client.IsValkeyErr(err); refused || err == errVanished { //nolint:errorlint // f returns it bare
+		reason := "does not answer"
+		if e, refused := client.IsValkeyErr(err); refused && !passing(e) || errors.Is(err, errVanished) {
 			return fmt.Errorf("valkey: %s: %w", l.b.target.addr, err)
+		} else if refused {
+			reason = "refuses"
 		}
 		if progress {
 			began = time.Now()
@@ -237,8 +254,7 @@ func (l *link) insist(f func() (progress bool, err error)) error {
 			return broken
 		}
 		if time.Since(began) >= failAfter {
-			err = fmt.Errorf("valkey: %s does not answer: %w", l.b.target.addr, err)
-			return err
+			return fmt.Errorf("valkey: %s %s: %w", l.b.target.addr, reason, err)
 		}
 		l.wait(pause)
 		pause = min(2*pause, maxPause)

@@ -64,19 +64,26 @@ const minPause, maxPause = 20 * time.Millisecond, 500 * time.Millisecond
 func (b *broker) read() {
 	wake := &source{key: b.wakeKey, owner: discard{}, last: "0-0"}
 	answered := time.Now()
-	pause, idle := time.Duration(0), false
+	pause, idle, count := time.Duration(0), false, int64(readEntries)
 	for b.connect() {
 		var err error
-		idle, err = b.pass(wake, idle)
+		idle, err = b.pass(wake, idle, count)
 		switch _, refused := client.IsValkeyErr(err); {
 		case err == nil:
 			answered, pause = time.Now(), 0
-			b.silent.Store(false)
+			count = min(2*count, readEntries)
+			if b.silent.Swap(false) {
+				select {
+				case b.doubt <- struct{}{}:
+				default:
+				}
+			}
 			continue
 		case refused:
 			b.blame(wake)
 		default:
 			b.disconnect()
+			count = max(1, count/4) // on a slow network, the answer may have been too large
 			b.silent.Store(!b.isClosed())
 			if time.Since(answered) >= failAfter {
 				b.failLinks(fmt.Errorf("valkey: %s does not answer: %w", b.target.addr, err))
@@ -128,7 +135,7 @@ func (b *broker) disconnect() {
 }
 
 // pass deletes what is due and reads once, for as long as block. idle tells that nothing came, now or in the pass before.
-func (b *broker) pass(wake *source, wasIdle bool) (idle bool, err error) {
+func (b *broker) pass(wake *source, wasIdle bool, count int64) (idle bool, err error) {
 	b.mu.Lock()
 	conn := b.conn
 	if conn == nil {
@@ -147,7 +154,7 @@ func (b *broker) pass(wake *source, wasIdle bool) (idle bool, err error) {
 		}
 	}
 	b.mu.Unlock()
-	cmds = append(cmds, conn.B().Xread().Count(readEntries).Block(block.Milliseconds()).Streams().Key(keys...).Id(ids...).Build())
+	cmds = append(cmds, conn.B().Xread().Count(count).Block(block.Milliseconds()).Streams().Key(keys...).Id(ids...).Build())
 	ctx, cancel := context.WithTimeout(context.Background(), block+commandTimeout)
 	defer cancel()
 	answers := conn.DoMulti(ctx, cmds...)
@@ -215,15 +222,7 @@ func (b *broker) blame(wake *source) {
 }
 
 func (b *broker) failLinks(err error) {
-	b.mu.Lock()
-	var links []*link
-	for _, s := range b.sources {
-		if l, ok := s.owner.(*link); ok {
-			links = append(links, l)
-		}
-	}
-	b.mu.Unlock()
-	for _, l := range links {
+	for _, l := range b.links() {
 		l.fail(err)
 	}
 }

@@ -32,9 +32,14 @@ const (
 	failAfter      = 3 * time.Second  // without an answer from the server, links fail
 	pingInterval   = 15 * time.Second // an idle connection is tested, as those of tcp are
 	sessionLease   = 30 * time.Second // of a session's streams, without their processes
-	renewEvery     = 2 * time.Second  // the leases of sessions, which is how long a flush may go unnoticed
+	renewAgain     = 100 * time.Millisecond
 	gatewayLease   = 10 * time.Second // of a gateway, after it has died
-	registerEvery  = 3 * time.Second
+)
+
+// Times that tests shorten.
+var (
+	renewEvery    = 2 * time.Second // the leases of sessions, which is how long a flush may go unnoticed
+	registerEvery = 3 * time.Second // a gateway's lease
 )
 
 // Sizes in bytes, and counts.
@@ -47,6 +52,8 @@ const (
 	// A writer waits while as much as this is on the server and unread. One entry may exceed the bytes.
 	maxUnread        = 1 << 20
 	maxUnreadEntries = 256
+	// sendBytes bounds what is sent in one go, but for one entry: it has the deadline of a command.
+	sendBytes = 256 << 10
 	// A reader takes no more while this is unread in its memory.
 	maxQueued = 256 << 10
 	// What has been read is deleted when it is this much, or when nothing else comes.
