@@ -13,8 +13,8 @@ import (
 	client "github.com/valkey-io/valkey-go"
 )
 
-// broker is what a process has of one server: a connection for commands, one for blocking reads, and the goroutines that
-// read for all links and keep their leases. Links and listeners hold it, and the last one that lets go closes it.
+// broker is what a process has of one server: a connection for commands, readers, and the goroutine that keeps the leases
+// of all links. Links and listeners hold it, and the last one that lets go closes it.
 type broker struct {
 	target target
 	client client.Client
@@ -22,18 +22,17 @@ type broker struct {
 	err    error
 	refs   int // guarded by brokers
 
-	wakeKey string
-	wakeup  chan struct{}
-	doubt   chan struct{} // the server was away, and may have lost keys
-	done    chan struct{}
-	wg      sync.WaitGroup
-	silent  atomic.Bool // the server does not answer: who closes does not try
+	wakeup chan struct{} // waking has something
+	doubt  chan struct{} // the server was away, and may have lost keys
+	done   chan struct{}
+	wg     sync.WaitGroup
+	silent atomic.Bool // the server does not answer: who closes does not try
 
 	mu      sync.Mutex
-	conn    client.DedicatedClient // of the reader
-	closed  bool
 	sources map[string]*source
-	linked  map[string]int // links of this process, by gateway
+	readers []*reader
+	waking  map[*reader]struct{} // to be woken
+	linked  map[string]int       // links of this process, by gateway
 }
 
 var brokers = struct {
@@ -48,7 +47,7 @@ func acquire(ctx context.Context, t target) (*broker, error) {
 	if b == nil {
 		b = &broker{
 			target: t, ready: make(chan struct{}), wakeup: make(chan struct{}, 1), doubt: make(chan struct{}, 1), done: make(chan struct{}),
-			sources: map[string]*source{}, linked: map[string]int{}, wakeKey: t.key("wake", randomID()),
+			sources: map[string]*source{}, linked: map[string]int{}, waking: map[*reader]struct{}{},
 		}
 		brokers.m[t] = b
 		go b.connectFirst() //nolint:gosec // the first caller's context is not that of the others
@@ -113,7 +112,6 @@ func (b *broker) start(ctx context.Context) error {
 		c.Close()
 		return err
 	}
-	b.wg.Go(b.read)
 	b.wg.Go(b.keep)
 	return nil
 }
@@ -159,27 +157,46 @@ func (b *broker) script(ctx context.Context, s *client.Lua, keys, args []string)
 func (b *broker) close() {
 	close(b.done)
 	b.mu.Lock()
-	b.closed = true
-	if b.conn != nil {
-		b.conn.Close() // ends the blocking read
+	for _, r := range b.readers {
+		r.stop()
 	}
 	b.mu.Unlock()
 	b.wg.Wait()
-	if !b.silent.Load() {
-		b.do(context.Background(), b.client.B().Del().Key(b.wakeKey).Build())
-	}
 	b.client.Close()
 }
 
-// wake has the reader look at its sources anew.
-func (b *broker) wake() {
+// wake has the reader of a stream look at its sources anew.
+func (b *broker) wake(key string) {
+	b.mu.Lock()
+	if s := b.sources[key]; s != nil {
+		b.waking[s.reader] = struct{}{}
+	}
+	b.mu.Unlock()
 	select {
 	case b.wakeup <- struct{}{}:
 	default: // it is about to
 	}
 }
 
-// keep renews the leases of all links, and wakes the reader.
+// interrupt wakes the readers that are to be.
+func (b *broker) interrupt() {
+	var cmds []client.Completed
+	b.mu.Lock()
+	for r := range b.waking {
+		if !r.closed {
+			key := r.wake.key
+			xadd := b.client.B().Xadd().Key(key).Maxlen().Threshold("1").Id("*").FieldValue().FieldValue("w", "").Build()
+			cmds = append(cmds, xadd, b.expire(key))
+		}
+	}
+	clear(b.waking)
+	b.mu.Unlock()
+	if len(cmds) > 0 {
+		b.multi(context.Background(), cmds...)
+	}
+}
+
+// keep renews the leases of all links, and wakes readers.
 func (b *broker) keep() {
 	tick := time.NewTimer(renewEvery)
 	defer tick.Stop()
@@ -188,10 +205,7 @@ func (b *broker) keep() {
 		case <-b.done:
 			return
 		case <-b.wakeup:
-			cmd := b.client.B()
-			b.multi(context.Background(),
-				cmd.Xadd().Key(b.wakeKey).Maxlen().Threshold("1").Id("*").FieldValue().FieldValue("w", "").Build(),
-				b.expire(b.wakeKey))
+			b.interrupt()
 		case <-b.doubt:
 			b.registerAnew()
 			tick.Reset(0)
@@ -243,7 +257,7 @@ func (b *broker) renew() (soon bool) {
 		links = links[len(some):]
 		var cmds []client.Completed
 		for _, l := range some {
-			cmds = append(cmds, b.expire(l.in), b.expire(l.out))
+			cmds = append(cmds, b.client.B().Exists().Key(l.in).Build(), b.expire(l.out)) // each end renews what it writes
 		}
 		answers := b.multi(context.Background(), cmds...)
 		for i, l := range some {

@@ -52,6 +52,14 @@ var _ = Describe("A link whose server", func() {
 		}
 	})
 
+	It("sees no sign of the peer's process any more fails", func() {
+		service, gateway := pair()
+		end := ending(gateway)
+		valkey.Abandon(service)
+		server.Command("EVAL", "return redis.call('PEXPIRE', redis.call('KEYS', '*:s2g')[1], 1000)", "0")
+		fails(end)
+	})
+
 	It("is flushed fails", func() {
 		service, gateway := pair()
 		one, two := ending(service), ending(gateway)

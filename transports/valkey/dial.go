@@ -102,7 +102,6 @@ func (l *link) open(ctx context.Context) error {
 		return fmt.Errorf("%w: %d sessions wait for it", ErrRefused, maxInbox)
 	}
 	b.add(l.in, l, firstID)
-	b.wake()
 	ctx, cancel := context.WithTimeoutCause(ctx, spec.HelloTimeout, errNoAnswer)
 	defer cancel()
 	e, err := l.next(ctx)

@@ -99,7 +99,7 @@ func (l *link) fail(err error) {
 	l.tell()
 }
 
-// renewed is told which of the streams the server had when their leases were renewed, and says whether it wants to be told
+// renewed is told which of the streams the server had when leases were renewed, and says whether it wants to be told
 // again soon.
 func (l *link) renewed(in, out bool) (again bool) {
 	l.mu.Lock()
@@ -141,8 +141,14 @@ func (l *link) next(ctx context.Context) (entry, error) {
 }
 
 func (l *link) pop() (e entry, ok bool, err error) {
+	resume := false
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	defer func() {
+		l.mu.Unlock()
+		if resume {
+			l.b.wake(l.in) // which takes the broker's lock, under which full takes this one
+		}
+	}()
 	if len(l.queue) == 0 {
 		return entry{}, false, l.err
 	}
@@ -154,8 +160,7 @@ func (l *link) pop() (e entry, ok bool, err error) {
 	}
 	l.queued -= len(e.value)
 	if l.paused && l.queued < maxQueued/2 {
-		l.paused = false
-		l.b.wake()
+		l.paused, resume = false, true
 	}
 	return e, true, nil
 }

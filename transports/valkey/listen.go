@@ -39,7 +39,6 @@ func listen(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (trans
 		return nil, fmt.Errorf("valkey: listen %s: %w", t.url(), err)
 	}
 	b.add(l.inbox, l, "0-0")
-	b.wake()
 	l.wg.Go(l.open)
 	l.wg.Go(l.stay)
 	return l, nil
@@ -125,7 +124,7 @@ func (l *listener) hurry() {
 	}
 }
 
-// take implements owner. The sessions are read from here on, so that the reader need not be woken.
+// take implements owner.
 func (l *listener) take(entries []client.XRangeSlice) {
 	for _, e := range entries {
 		var nonce, versions string

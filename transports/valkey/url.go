@@ -130,7 +130,7 @@ func (t target) options() client.ClientOption {
 		ConnWriteTimeout:    commandTimeout,
 		ReadBufferEachConn:  connBuffer,
 		WriteBufferEachConn: connBuffer,
-		BlockingPoolSize:    1, // the reader
+		BlockingPoolSize:    maxReaders,
 		PipelineMultiplex:   -1,
 		ForceSingleClient:   true,
 		DisableCache:        true,

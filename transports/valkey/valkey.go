@@ -12,10 +12,10 @@
 //	{prefix}:gateway:ID      stream, the gateway's inbox: one entry for each new session
 //	{prefix}:NONCE:s2g       stream, frames from the service to the gateway
 //	{prefix}:NONCE:g2s       stream, frames from the gateway to the service
-//	{prefix}:wake:ID         stream that interrupts a process's blocking read
+//	{prefix}:wake:ID         stream that interrupts a blocking read of a process
 //
 // A link is two streams. Its writer numbers the entries itself, so that an entry whose answer was lost may be sent again
-// and a reader sees when one is missing. Each end renews the lease of both streams, and the link fails when one vanishes.
+// and a reader sees when one is missing. Each end renews the lease of the stream it writes, and the link fails when either vanishes.
 package valkey
 
 import (
@@ -31,7 +31,7 @@ const (
 	block          = time.Second      // a blocking read without news
 	failAfter      = 3 * time.Second  // without an answer from the server, links fail
 	pingInterval   = 15 * time.Second // an idle connection is tested, as those of tcp are
-	sessionLease   = 30 * time.Second // of a session's streams, without their processes
+	sessionLease   = 30 * time.Second // of a stream, after its writer has died
 	renewAgain     = 100 * time.Millisecond
 	gatewayLease   = 10 * time.Second // of a gateway, after it has died
 )
@@ -61,6 +61,8 @@ const (
 	trimEntries = 64
 	// readEntries bounds the entries of one stream in one read.
 	readEntries = 64
+	// maxReaders bounds the connections that read, and with them the links of a process to one server; further ones wait.
+	maxReaders = 4096
 	// maxInbox bounds the sessions that wait for a gateway, on the server and in the gateway.
 	maxInbox = 256
 )
