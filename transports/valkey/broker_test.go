@@ -56,7 +56,7 @@ var _ = Describe("A link whose server", func() {
 		service, gateway := pair()
 		end := ending(gateway)
 		valkey.Abandon(service)
-		server.Command("EVAL", "return redis.call('PEXPIRE', redis.call('KEYS', '*:s2g')[1], 1000)", "0")
+		server.Command("EVAL", "return redis.call('PEXPIRE', redis.call('KEYS', '*:s2g')[1], 1)", "0")
 		fails(end)
 	})
 
@@ -282,6 +282,19 @@ var _ = Describe("A listener", func() {
 		Expect(ln.Addr()).To(Equal("valkey://" + s.Addr + "/1?prefix=other"))
 		_, err = transports.Dial(GinkgoT().Context(), "valkey://:secret@"+s.Addr+"/1")
 		Expect(err).To(MatchError(valkey.ErrNoGateway))
+	})
+
+	It("does with a user who may do what the transport does", func() {
+		server.Command("ACL", "SETUSER", "router", "on", ">secret", "~{stella}:*", "-@all",
+			"+xadd", "+xread", "+xtrim", "+xlen", "+del", "+exists", "+pexpire", "+zadd", "+zrem", "+zrangebyscore", "+zremrangebyscore",
+			"+time", "+eval", "+evalsha", "+script|load", "+ping", "+hello", "+client|setname", "+client|setinfo")
+		DeferCleanup(func() { server.Command("ACL", "DELUSER", "router") })
+		ln := listenAt("valkey://router:secret@" + server.Addr)
+		service, gateway := dialTo(ln)
+		write(service, ping(1))
+		read(gateway)
+		Expect(service.Close()).To(Succeed())
+		Expect(gateway.Close()).To(Succeed())
 	})
 
 	It("wants peers that prove who they are where others reach the server", func() {
