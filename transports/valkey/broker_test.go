@@ -287,7 +287,7 @@ var _ = Describe("A listener", func() {
 	It("does with a user who may do what the transport does", func() {
 		server.Command("ACL", "SETUSER", "router", "on", ">secret", "~{stella}:*", "-@all",
 			"+xadd", "+xread", "+xtrim", "+xlen", "+del", "+exists", "+pexpire", "+zadd", "+zrem", "+zrangebyscore", "+zremrangebyscore",
-			"+time", "+eval", "+evalsha", "+script|load", "+ping", "+hello", "+client|setname", "+client|setinfo")
+			"+time", "+eval", "+evalsha", "+script|load", "+ping", "+hello", "+client|setname")
 		DeferCleanup(func() { server.Command("ACL", "DELUSER", "router") })
 		ln := listenAt("valkey://router:secret@" + server.Addr)
 		service, gateway := dialTo(ln)

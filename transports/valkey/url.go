@@ -126,6 +126,7 @@ func (t target) url() string {
 func (t target) options() client.ClientOption {
 	o := client.ClientOption{
 		InitAddress: []string{t.addr}, Username: t.user, Password: t.password, SelectDB: t.db, ClientName: "stella",
+		ClientSetInfo:       client.DisableClientSetInfo,
 		Dialer:              net.Dialer{Timeout: commandTimeout, KeepAlive: pingInterval},
 		ConnWriteTimeout:    commandTimeout,
 		ReadBufferEachConn:  connBuffer,

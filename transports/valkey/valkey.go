@@ -5,8 +5,8 @@
 // Whoever may use the server may register services and read what travels, so that a listener whose server is not on a
 // loopback address wants peers that are authenticated. A user of the server's that does for this transport has the keys
 // ~{stella}:* and the commands XADD, XREAD, XTRIM, XLEN, DEL, EXISTS, PEXPIRE, ZADD, ZREM, ZRANGEBYSCORE, ZREMRANGEBYSCORE,
-// TIME, EVAL, EVALSHA, SCRIPT LOAD, PING, HELLO, CLIENT SETNAME and CLIENT SETINFO; with CONFIG GET, a policy that loses
-// data is found when the server is first used.
+// TIME, EVAL, EVALSHA, SCRIPT LOAD, PING, HELLO and CLIENT SETNAME; with CONFIG GET, a policy that loses data is found when
+// the server is first used.
 //
 // Nothing on the server has to last: what it loses, in a restart or a failover, ends links, which are dialled again.
 //
