@@ -87,6 +87,34 @@ var _ = Describe("A link whose server", func() {
 		Expect(read(gateway).Header().Aux).To(BeEquivalentTo(3))
 	})
 
+	It("drops connections loses nothing and repeats nothing", func() {
+		service, gateway := pair()
+		const n = 3000
+		for _, way := range [][2]transports.Link{{service, gateway}, {gateway, service}} {
+			go func() {
+				defer GinkgoRecover()
+				for i := range uint32(n) {
+					write(way[0], chunk(i, 100))
+				}
+			}()
+		}
+		kills := time.NewTicker(50 * time.Millisecond)
+		defer kills.Stop()
+		for i := range uint32(n) {
+			select {
+			case <-kills.C:
+				server.Command("CLIENT", "KILL", "TYPE", "normal")
+			default:
+			}
+			for _, l := range []transports.Link{service, gateway} {
+				f, err := l.ReadFrame()
+				Expect(err).NotTo(HaveOccurred())
+				Expect(f.Header().Aux).To(Equal(i))
+				f.Release()
+			}
+		}
+	})
+
 	It("is short of memory waits until there is some", func() {
 		service, gateway := pair()
 		server.Command("CONFIG", "SET", "maxmemory", "1")
