@@ -248,10 +248,12 @@ func (l *listener) Close() error {
 		l.closed = true
 		l.mu.Unlock()
 		l.wg.Wait()
-		cmd := l.b.client.B()
-		l.b.multi(context.Background(),
-			cmd.Zrem().Key(l.b.target.key("gateways")).Member(l.id).Build(),
-			cmd.Del().Key(l.inbox).Build())
+		if !l.b.silent.Load() {
+			cmd := l.b.client.B()
+			l.b.multi(context.Background(),
+				cmd.Zrem().Key(l.b.target.key("gateways")).Member(l.id).Build(),
+				cmd.Del().Key(l.inbox).Build())
+		}
 		for {
 			select {
 			case o := <-l.opening:
