@@ -13,6 +13,7 @@ require (
 	github.com/prometheus/client_golang v1.25.0
 	github.com/quic-go/quic-go v0.65.0
 	github.com/rogpeppe/go-internal v1.16.0
+	github.com/valkey-io/valkey-go v1.0.79
 	golang.org/x/time v0.16.0
 	pgregory.net/rapid v1.3.0
 )

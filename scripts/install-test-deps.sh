@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Sees that what the tests need beside Go is there: a C compiler, for the race detector, and curl, for the README's
-# commands. As root, what is missing is installed with apt-get; otherwise this fails and says what to install.
+# Sees that what the tests need beside Go is there: a C compiler, for the race detector, curl, for the README's
+# commands, and a Valkey or Redis server, which the tests of the Valkey transport start themselves. As root, what is
+# missing is installed with apt-get; otherwise this fails and says what to install.
 set -euo pipefail
 
 compiles() { command -v gcc >/dev/null && echo 'int main(void) { return 0; }' | gcc -x c -o /dev/null - 2>/dev/null; }
@@ -8,6 +9,8 @@ compiles() { command -v gcc >/dev/null && echo 'int main(void) { return 0; }' | 
 packages=()
 compiles || packages+=(gcc libc6-dev)
 command -v curl >/dev/null || packages+=(curl)
+broker() { command -v valkey-server >/dev/null || command -v redis-server >/dev/null; }
+broker || packages+=(redis-server)
 [ ${#packages[@]} -eq 0 ] && exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
@@ -16,6 +19,14 @@ if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
 fi
 echo "install-test-deps: installing ${packages[*]}"
 export DEBIAN_FRONTEND=noninteractive
+# A package with a service must not start it: the tests start servers of their own.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+	trap 'rm -f "$policy"' EXIT
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 755 "$policy"
+fi
 apt-get update -qq
 apt-get install -qq -y --no-install-recommends "${packages[@]}" >/dev/null
 compiles || { echo "install-test-deps: gcc is installed and still compiles nothing" >&2; exit 1; }
+broker || { echo "install-test-deps: redis-server is installed and cannot be found in $PATH" >&2; exit 1; }

@@ -1,0 +1,147 @@
+package valkey
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
+	client "github.com/valkey-io/valkey-go"
+)
+
+// The URL schemes. The ones that end in s have TLS; those of Redis mean the same.
+const (
+	Scheme         = "valkey"
+	SchemeTLS      = "valkeys"
+	SchemeRedis    = "redis"
+	SchemeRedisTLS = "rediss"
+)
+
+// DefaultPrefix begins every key where a URL names no prefix.
+const DefaultPrefix = "stella"
+
+const (
+	maxPort   = 1<<16 - 1
+	maxDB     = 1<<16 - 1 // servers have 16, unless configured otherwise
+	maxPrefix = 64        // characters
+)
+
+const form = "expected valkey://[user:password@]host:port[/database][?prefix=name]"
+
+// target is what a URL says. Processes that have the same target share a connection.
+type target struct {
+	addr, user, password string
+	tls                  bool
+	db                   int
+	prefix               string
+}
+
+// check says whether the URL is one of this transport.
+func check(u *url.URL) error {
+	_, err := parse(u)
+	return err
+}
+
+func parse(u *url.URL) (target, error) {
+	t := target{prefix: DefaultPrefix, tls: u.Scheme == SchemeTLS || u.Scheme == SchemeRedisTLS}
+	fail := func(format string, args ...any) (target, error) {
+		return target{}, fmt.Errorf("valkey: %s: %s", u.Redacted(), fmt.Sprintf(format, args...))
+	}
+	if u.Hostname() == "" || u.Port() == "" || u.Fragment != "" || u.ForceQuery {
+		return fail(form)
+	}
+	if n, err := strconv.Atoi(u.Port()); err != nil || n > maxPort || n == 0 {
+		return fail("expected a port from 1 to %d, got %s", maxPort, u.Port())
+	}
+	t.addr = net.JoinHostPort(u.Hostname(), u.Port())
+	if u.User != nil {
+		t.user = u.User.Username()
+		t.password, _ = u.User.Password()
+		if t.password == "" {
+			return fail("a user without a password; %s", form)
+		}
+	}
+	if path := strings.TrimPrefix(u.Path, "/"); path != "" {
+		n, err := strconv.Atoi(path)
+		if err != nil || n < 0 || n > maxDB {
+			return fail("expected the number of a database as the path, got %q", path)
+		}
+		t.db = n
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return fail("%v", err)
+	}
+	for name, values := range query {
+		if name != "prefix" || len(values) != 1 {
+			return fail("prefix is the only parameter there is, once; got %s", u.RawQuery)
+		}
+		if t.prefix = values[0]; !plain(t.prefix) {
+			return fail("expected a prefix of 1 to %d letters, digits, '-', '_' and '.', got %q", maxPrefix, t.prefix)
+		}
+	}
+	return t, nil
+}
+
+// plain reports whether s may begin keys: nothing in it ends the hash tag or would have to be quoted.
+func plain(s string) bool {
+	for _, c := range []byte(s) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && !strings.ContainsRune("-_.", rune(c)) {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxPrefix
+}
+
+// key is one of the transport's keys. All of them have the prefix as their hash tag, so that they live in one slot: one
+// reader blocks on all, and scripts use several.
+func (t target) key(parts ...string) string {
+	return "{" + t.prefix + "}:" + strings.Join(parts, ":")
+}
+
+func (t target) scheme() string {
+	if t.tls {
+		return SchemeTLS
+	}
+	return Scheme
+}
+
+// url is the URL of the target, without its password.
+func (t target) url() string {
+	u := url.URL{Scheme: t.scheme(), Host: t.addr}
+	if t.db != 0 {
+		u.Path = "/" + strconv.Itoa(t.db)
+	}
+	if t.prefix != DefaultPrefix {
+		u.RawQuery = "prefix=" + t.prefix
+	}
+	return u.String()
+}
+
+// options are those of the client library.
+func (t target) options() client.ClientOption {
+	o := client.ClientOption{
+		InitAddress: []string{t.addr}, Username: t.user, Password: t.password, SelectDB: t.db, ClientName: "stella",
+		ClientSetInfo:       client.DisableClientSetInfo,
+		Dialer:              net.Dialer{Timeout: commandTimeout, KeepAlive: pingInterval},
+		ConnWriteTimeout:    commandTimeout,
+		ReadBufferEachConn:  connBuffer,
+		WriteBufferEachConn: connBuffer,
+		BlockingPoolSize:    maxReaders,
+		PipelineMultiplex:   -1,
+		ForceSingleClient:   true,
+		DisableCache:        true,
+		DisableRetry:        true, // this package knows what it may repeat
+	}
+	if t.tls {
+		host, _, _ := net.SplitHostPort(t.addr)
+		o.TLSConfig = &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
+	}
+	return o
+}
+
+var errVanished = errors.New("the session's keys have vanished from the server: flushed, expired, or deleted by the peer")

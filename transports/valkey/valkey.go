@@ -1,0 +1,78 @@
+// Package valkey is the transport over a Valkey or Redis server, for services and gateways that cannot reach each other
+// and both reach that: valkey://[user:password@]host:port[/database][?prefix=name]; valkeys has TLS, and redis and rediss
+// mean the same. Redis 6.2 or Valkey 7.2 is the least; a cluster is not supported.
+//
+// Whoever may use the server may register services and read what travels, so that a listener whose server is not on a
+// loopback address wants peers that are authenticated. A user of the server's that does for this transport has the keys
+// ~{stella}:* and the commands XADD, XREAD, XTRIM, XLEN, DEL, EXISTS, PEXPIRE, ZADD, ZREM, ZRANGEBYSCORE, ZREMRANGEBYSCORE,
+// TIME, EVAL, EVALSHA, SCRIPT LOAD, PING, HELLO and CLIENT SETNAME; with CONFIG GET, a policy that loses data is found when
+// the server is first used.
+//
+// Nothing on the server has to last: what it loses, in a restart or a failover, ends links, which are dialled again.
+//
+// Keys begin with {prefix}, stella unless the URL says otherwise:
+//
+//	{prefix}:gateways        sorted set of the gateways that listen, by the server's time at which their lease ends, in ms
+//	{prefix}:gateway:ID      stream, the gateway's inbox: one entry for each new session
+//	{prefix}:NONCE:s2g       stream, frames from the service to the gateway
+//	{prefix}:NONCE:g2s       stream, frames from the gateway to the service
+//	{prefix}:wake:ID         stream that interrupts a blocking read of a process
+//
+// A link is two streams. Its writer numbers the entries itself, so that an entry whose answer was lost may be sent again
+// and a reader sees when one is missing. Each end renews the lease of the stream it writes, and the link fails when either vanishes.
+package valkey
+
+import (
+	"time"
+
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+)
+
+// Times.
+const (
+	commandTimeout = time.Second      // bounds every command
+	block          = time.Second      // a blocking read without news
+	failAfter      = 3 * time.Second  // without an answer from the server, links fail
+	pingInterval   = 15 * time.Second // an idle connection is tested, as those of tcp are
+	sessionLease   = 30 * time.Second // of a stream, after its writer has died
+	renewAgain     = 100 * time.Millisecond
+	gatewayLease   = 10 * time.Second // of a gateway, after it has died
+)
+
+// Times that tests shorten.
+var (
+	renewEvery    = 2 * time.Second // the leases of sessions, which is how long a flush may go unnoticed
+	registerEvery = 3 * time.Second // a gateway's lease
+)
+
+// Sizes in bytes, and counts.
+const (
+	connBuffer = 64 << 10
+	// entryBytes bounds an entry of several frames: a few of the largest chunks, and little enough to be one command.
+	entryBytes = 256 << 10
+	// maxValue is the largest entry: one frame.
+	maxValue = spec.HeaderSize + spec.MaxFrameHard
+	// A writer waits while as much as this is on the server and unread. One entry may exceed the bytes.
+	maxUnread        = 1 << 20
+	maxUnreadEntries = 256
+	// sendBytes bounds what is sent in one go, but for one entry: it has the deadline of a command.
+	sendBytes = 256 << 10
+	// A reader takes no more while this is unread in its memory.
+	maxQueued = 256 << 10
+	// What has been read is deleted when it is this much, or when nothing else comes.
+	trimBytes   = 128 << 10
+	trimEntries = 64
+	// readEntries bounds the entries of one stream in one read.
+	readEntries = 64
+	// maxReaders bounds the connections that read, and with them the links of a process to one server; further ones wait.
+	maxReaders = 4096
+	// maxInbox bounds the sessions that wait for a gateway, on the server and in the gateway.
+	maxInbox = 256
+)
+
+func init() {
+	for _, scheme := range []string{Scheme, SchemeTLS, SchemeRedis, SchemeRedisTLS} {
+		transports.Register(transports.Transport{Scheme: scheme, Check: check, Dialer: dialer{}, Listen: listen})
+	}
+}
