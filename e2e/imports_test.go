@@ -73,6 +73,10 @@ func TestImportRules(t *testing.T) {
 			of:   "transports/quic", not: without(heavy, "github.com/quic-go"),
 		},
 		{
+			name: "the valkey transport links no QUIC and no other broker",
+			of:   "transports/valkey", not: without(heavy, "github.com/valkey-io"),
+		},
+		{
 			name: "transports without a client library link none, tls",
 			of:   "transports/tls", not: heavy,
 		},

@@ -25,11 +25,16 @@ const page = "../../docs/reference/transports.md"
 
 var names atomic.Int64
 
-// known are the transports of this repository, in the order of the table.
-var known = []struct {
+type transport struct {
 	name string
 	conformance.Transport
-}{
+}
+
+// complete tells that all transports of this repository are known here: those over brokers need more than Go.
+var complete = false //nolint:gochecknoglobals // set by a file that a build may leave out
+
+// known are the transports of this repository, in the order of the table.
+var known = []transport{ //nolint:gochecknoglobals // the same
 	{"inmemory", conformance.Transport{Listen: func(*testing.T) string { return "inmemory://conformance-" + strconv.FormatInt(names.Add(1), 10) }}},
 	{"unix", conformance.Transport{Listen: socket}},
 	{"tcp", conformance.Transport{Listen: func(*testing.T) string { return "tcp://127.0.0.1:0" }, Proxy: "tcp"}},
@@ -50,7 +55,7 @@ func TestConformance(t *testing.T) {
 	for i, transport := range known {
 		t.Run(transport.name, func(t *testing.T) { results[i] = conformance.Run(t, transport.Transport) })
 	}
-	if t.Failed() {
+	if t.Failed() || !complete {
 		return
 	}
 	rows := results[0]

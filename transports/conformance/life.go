@@ -162,7 +162,7 @@ func (*gate) mend(set func(faultproxy.Direction, faultproxy.Faults)) {
 }
 
 // unproxied says that there is nothing to put faults on.
-const unproxied = "There is no network between the ends on which faults could be put."
+const unproxied = "There is no network connection between the two ends themselves on which faults could be put."
 
 func rough(b *bench) string {
 	g := b.listen()

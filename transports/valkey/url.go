@@ -1,6 +1,7 @@
 package valkey
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -43,6 +44,20 @@ type target struct {
 func check(u *url.URL) error {
 	_, err := parse(u)
 	return err
+}
+
+// guard is an error where others than this machine's users reach the server, and so the gateway.
+func guard(u *url.URL) error {
+	t, err := parse(u)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	defer cancel()
+	if err := loopback(ctx, t.addr); err != nil {
+		return fmt.Errorf("valkey: %s: %w", u.Redacted(), err)
+	}
+	return nil
 }
 
 func parse(u *url.URL) (target, error) {
