@@ -137,7 +137,8 @@ var _ = Describe("A code", func() {
 	It("has a name, and an unknown one its number", func() {
 		Expect(spec.CodeNoError.String()).To(Equal("NO_ERROR"))
 		Expect(spec.CodeIdle.String()).To(Equal("IDLE"))
-		Expect((spec.CodeIdle + 1).String()).To(Equal("code 17"))
+		Expect(spec.CodeTooLarge.String()).To(Equal("TOO_LARGE"))
+		Expect((spec.CodeTooLarge + 1).String()).To(Equal("code 18"))
 	})
 
 	It("allows a retry whatever the method only where the call was not taken on", func() {

@@ -27,9 +27,9 @@ func (c *core) carries(payload int, flags spec.Flags) error {
 	case most == 0:
 		return nil
 	case flags&spec.FlagEnd == 0:
-		return fmt.Errorf("%w: it streams a body, and %s carries whole calls only", ErrTooLarge, c.traits.Scheme)
+		return fmt.Errorf("%w: it streams a body, and the transport carries whole calls only", ErrTooLarge)
 	case payload > most:
-		return fmt.Errorf("%w: metadata and body take %d bytes, and %s carries %d", ErrTooLarge, payload, c.traits.Scheme, most)
+		return fmt.Errorf("%w: metadata and body take %d bytes, and the transport carries %d", ErrTooLarge, payload, most)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ var _ = Describe("A link that carries small calls only", func() {
 		Expect(g.Small()).To(Equal(smallest))
 		_, err := tryStart(g, strings.Repeat("x", smallest), patience)
 		Expect(err).To(MatchError(session.ErrTooLarge))
-		Expect(err).To(MatchError(ContainSubstring("small carries 1000")))
+		Expect(err).To(MatchError(ContainSubstring("the transport carries 1000")))
 		f, meta := request("", -1)
 		_, err = g.Start(f, meta, 0, patience)
 		Expect(err).To(MatchError(session.ErrTooLarge))
