@@ -20,11 +20,11 @@ fi
 echo "install-test-deps: installing ${packages[*]}"
 export DEBIAN_FRONTEND=noninteractive
 # A package with a service must not start it: the tests start servers of their own.
-policy=/usr/sbin/policy-rc.d
+policy=${POLICY_RC_D:-/usr/sbin/policy-rc.d}
 if [ ! -e "$policy" ]; then
-	trap 'rm -f "$policy"' EXIT
+	trap '/bin/rm -f "$policy"' EXIT
 	printf '#!/bin/sh\nexit 101\n' >"$policy"
-	chmod 755 "$policy"
+	/bin/chmod 755 "$policy"
 fi
 apt-get update -qq
 apt-get install -qq -y --no-install-recommends "${packages[@]}" >/dev/null
