@@ -36,6 +36,7 @@ type core struct {
 	lost  func(error)   // fails every call
 	wg    sync.WaitGroup
 	abort sync.Once
+	cause atomic.Pointer[error] // why this end leaves, while it tells the peer
 
 	traits transports.Traits // the link's; here, so that what every frame touches stays together
 }
@@ -158,6 +159,9 @@ func (c *core) fail(err error) {
 	if errors.Is(err, io.EOF) { // which readers of bodies would take for a body's end
 		err = errPeerClosed
 	}
+	if own := c.cause.Load(); own != nil { // a peer that was told may close the link before this end does
+		err = *own
+	}
 	c.once.Do(func() {
 		c.err = fmt.Errorf("%w: %w", ErrClosed, err)
 		c.w.close()
@@ -171,6 +175,7 @@ func (c *core) fail(err error) {
 // leave tells the peer why the session ends, and then ends it with err. It takes at most closeTimeout.
 func (c *core) leave(code spec.Code, why string, err error) {
 	c.abort.Do(func() {
+		c.cause.Store(&err)
 		c.w.enqueue(transports.NewControl(spec.TypeCancel, 0, uint32(code), reason(why)))
 		c.flush()
 	})
