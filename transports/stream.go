@@ -2,24 +2,16 @@ package transports
 
 import (
 	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stella-ops/router/spec"
 )
-
-// magic opens every byte stream: a NUL and a CRLF in it show at once whether something on the way treats the
-// bytes as text.
-const magic = "\x00STELA\r\n"
-
-// preambleSize is the magic, the lowest and the highest protocol version, two bytes each.
-const preambleSize = len(magic) + 4
 
 // Sizes of a stream link's buffers, in bytes.
 const (
@@ -28,14 +20,12 @@ const (
 	writeBuffer = 64 << 10 // of that size
 )
 
-// ErrPreamble is what the errors of [OpenStream] wrap when the peer does not speak this protocol.
-var ErrPreamble = errors.New("transports: peer does not open with the protocol's preamble")
-
 // OpenStream turns a byte stream into a Link: both sides send the preamble and the highest common version wins.
 // It takes at most [spec.HelloTimeout], and closes conn on errors. A conn whose peer has proven its names, by a
 // certificate, tells them by a method Names() []string: see [Traits].
 func OpenStream(conn net.Conn, scheme string) (Link, error) {
-	l := &streamLink{conn: conn, out: conn, r: bufio.NewReaderSize(conn, readBuffer), max: spec.MaxFrameHello, scheme: scheme}
+	l := &streamLink{conn: conn, out: conn, r: bufio.NewReaderSize(conn, readBuffer), scheme: scheme}
+	l.max.Store(spec.MaxFrameHello)
 	if s, ok := conn.(Sealed); ok {
 		l.seal, l.out = s.Seal, s.Raw()
 	}
@@ -63,7 +53,7 @@ type streamLink struct {
 	out    net.Conn                          // what is written to
 	seal   func(net.Buffers) ([]byte, error) // or nil
 	r      *bufio.Reader
-	max    uint32
+	max    atomic.Uint32
 	scheme string
 
 	small []byte      // small frames of the batch that is being written
@@ -81,9 +71,7 @@ func (l *streamLink) open() error {
 	if err := l.conn.SetDeadline(time.Now().Add(spec.HelloTimeout)); err != nil {
 		return fmt.Errorf("transports: preamble: %w", err)
 	}
-	out := binary.BigEndian.AppendUint16([]byte(magic), spec.ProtocolVersion)
-	out = binary.BigEndian.AppendUint16(out, spec.ProtocolVersion)
-	l.vec = append(l.vec[:0], out)
+	l.vec = append(l.vec[:0], Preamble())
 	l.rest = l.vec
 	if err := l.sealRest(); err != nil {
 		return err
@@ -91,62 +79,26 @@ func (l *streamLink) open() error {
 	if err := l.write(); err != nil {
 		return fmt.Errorf("transports: writing the preamble: %w", err)
 	}
-	// Compare as the bytes come, so that a peer that speaks something else is turned away by its first byte
-	// instead of by the deadline.
-	var in [preambleSize]byte
-	for i := range in {
-		b, err := l.r.ReadByte()
-		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
-			return fmt.Errorf("transports: reading the preamble: %w", err)
-		}
-		if err != nil {
-			return fmt.Errorf("%w: %d of %d bytes came: %w", ErrPreamble, i, preambleSize, err)
-		}
-		if in[i] = b; i < len(magic) && b != magic[i] {
-			return fmt.Errorf("%w: got %q", ErrPreamble, in[:i+1])
-		}
-	}
-	low, high := binary.BigEndian.Uint16(in[len(magic):]), binary.BigEndian.Uint16(in[len(magic)+2:])
-	if low > spec.ProtocolVersion || high < spec.ProtocolVersion {
-		return fmt.Errorf("%w: peer speaks versions %d to %d, this side speaks %d", ErrPreamble, low, high, spec.ProtocolVersion)
+	if err := ReadPreamble(l.r); err != nil {
+		return err
 	}
 	return l.conn.SetDeadline(time.Time{})
 }
 
-func (l *streamLink) ReadFrame() (*Frame, error) {
-	head, err := l.r.Peek(spec.HeaderSize)
-	if err != nil {
-		if len(head) > 0 && errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, err
-	}
-	h, err := spec.ParseHeader(head, l.max)
-	if err != nil {
-		return nil, err
-	}
-	f := NewFrame(int(h.Length))
-	f.b = f.b[:spec.HeaderSize+int(h.Length)]
-	if _, err := io.ReadFull(l.r, f.b); err != nil {
-		f.Release()
-		return nil, err
-	}
-	return f, nil
-}
+func (l *streamLink) ReadFrame() (*Frame, error) { return ReadFrame(l.r, &l.max) }
 
 func (l *streamLink) WriteFrames(batch []*Frame) error {
-	err := l.flush()
-	if err == nil && len(batch) > 0 {
-		err = l.gather(batch)
-		var done bool
-		if err == nil {
-			if done, err = l.atOnce(); !done {
-				err = l.patiently()
-			}
-		}
+	defer releaseAll(batch)
+	if err := l.flush(); err != nil || len(batch) == 0 {
+		return err
 	}
-	releaseAll(batch)
-	return err
+	if err := l.gather(batch); err != nil {
+		return err
+	}
+	if done, err := l.atOnce(); done {
+		return err
+	}
+	return l.patiently()
 }
 
 // WriteSome implements [Patient].
@@ -309,7 +261,7 @@ func (l *streamLink) size() (n int) {
 	return n
 }
 
-func (l *streamLink) SetMaxPayload(n uint32) { l.max = n }
+func (l *streamLink) SetMaxPayload(n uint32) { l.max.Store(n) }
 
 func (l *streamLink) Close() error {
 	l.close.Do(func() { l.err = l.conn.Close() })

@@ -156,34 +156,11 @@ func (l *link) push(f *transports.Frame) {
 	}
 }
 
-// frame reads a whole frame. The header is checked before anything is allocated. io.EOF is the end of the stream.
-func (l *link) frame(r *bufio.Reader) (*transports.Frame, error) {
-	head, err := r.Peek(spec.HeaderSize)
-	if err != nil {
-		if len(head) > 0 && errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, err
-	}
-	h, err := spec.ParseHeader(head, l.max.Load())
-	if err != nil {
-		return nil, err
-	}
-	f := transports.NewFrame(int(h.Length))
-	b := f.Bytes()[:spec.HeaderSize+int(h.Length)]
-	f.SetBytes(b)
-	if _, err := io.ReadFull(r, b); err != nil {
-		f.Release()
-		return nil, err
-	}
-	return f, nil
-}
-
 // readControl reads the control stream.
 func (l *link) readControl(r *bufio.Reader) {
 	gate := !l.accepting // calls are accepted once WELCOME has been taken: no REQUEST may overtake it
 	for {
-		f, err := l.frame(r)
+		f, err := transports.ReadFrame(r, &l.max)
 		if err != nil {
 			l.controlEnded(r, err)
 			return
@@ -275,7 +252,7 @@ func (l *link) readCall(s *quic.Stream, c *call) error {
 	}()
 	for {
 		free := l.slot(r)
-		f, err := l.frame(r)
+		f, err := transports.ReadFrame(r, &l.max)
 		if err == nil {
 			if c, err = l.received(s, c, f.Header()); err == nil {
 				l.push(f)

@@ -148,7 +148,7 @@ func TestWhatIsNoServiceIsTurnedAway(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	s, err = conn.OpenStream()
 	g.Expect(err).NotTo(HaveOccurred())
-	_, err = s.Write([]byte(magic + "\x00\x02\x00\x09"))
+	_, err = s.Write([]byte("\x00STELA\r\n" + "\x00\x02\x00\x09"))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Eventually(rejected).WithTimeout(patience).Should(Receive(&err))
 	g.Expect(err).To(MatchError(ContainSubstring("versions 2 to 9")))

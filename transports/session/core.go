@@ -215,7 +215,7 @@ func (c *core) Err() error {
 }
 
 // Remote is the peer's address, for logs.
-func (c *core) Remote() string { return c.link.Traits().Remote }
+func (c *core) Remote() string { return c.traits.Remote }
 
 // closed is the error of a session that this side closes.
 func closed(code spec.Code, why string) error { return &Error{Code: code, Reason: why} }
