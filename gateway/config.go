@@ -135,12 +135,20 @@ func (c *Config) check() error {
 			continue
 		}
 		if err := t.Guard(u); err != nil {
-			return fmt.Errorf("%w: listen: %w: give services tokens (--token-file, STELLA_TOKEN)", ErrConfig, err)
+			hint := "give services tokens (--token-file, STELLA_TOKEN)"
+			if t.Encrypted {
+				hint += ", or have them show certificates (clients=FILE)"
+			}
+			return fmt.Errorf("%w: listen: %w: %s", ErrConfig, err, hint)
 		}
 	}
 	for _, raw := range c.Peers {
-		if _, _, err := transports.Parse(raw); err != nil {
+		u, _, err := transports.Parse(raw)
+		if err != nil {
 			return fmt.Errorf("%w: peer: %w", ErrConfig, err)
+		}
+		if u.RawQuery != "" || u.User != nil { // every service is told of it
+			return fmt.Errorf("%w: peer: %s: expected neither parameters nor a login: services have their own", ErrConfig, u.Redacted())
 		}
 	}
 	return nil

@@ -68,7 +68,14 @@ type settings struct {
 // gatewayURLs are the ways to one gateway, in the order to try them.
 type gatewayURLs []string
 
-func (g gatewayURLs) String() string { return strings.Join(g, "|") }
+// String is for logs.
+func (g gatewayURLs) String() string {
+	ways := make([]string, len(g))
+	for i, raw := range g {
+		ways[i] = transports.Redacted(raw)
+	}
+	return strings.Join(ways, "|")
+}
 
 // settings resolves the configuration for a service of this name and version. It reports everything that is wrong.
 func (c *config) settings(service, version string) (*settings, error) {
@@ -156,7 +163,7 @@ func parseGateways(value string) ([]gatewayURLs, error) {
 			if _, _, err := transports.Parse(raw); err != nil {
 				errs = append(errs, err)
 			} else if seen[raw] {
-				errs = append(errs, fmt.Errorf("%s is named twice", raw))
+				errs = append(errs, fmt.Errorf("%s is named twice", transports.Redacted(raw)))
 			}
 			seen[raw] = true
 			urls = append(urls, raw)

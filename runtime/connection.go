@@ -238,7 +238,7 @@ func (c *connection) open(ctx context.Context, ways gatewayURLs, l *lease, super
 			c.welcomed(s, raw)
 			return s, nil
 		}
-		errs = append(errs, fmt.Errorf("%s: %w", raw, err))
+		errs = append(errs, fmt.Errorf("%s: %w", transports.Redacted(raw), err))
 		if ctx.Err() != nil {
 			break
 		}

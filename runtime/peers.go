@@ -59,12 +59,12 @@ func (p *peers) name(c *connection, way string, urls []string) {
 		case t.Scheme != scheme:
 			p.skip(c, raw, "it was learned over "+scheme+", and trust may differ")
 			continue
-		case u.RawQuery != "":
-			p.skip(c, raw, "it has parameters, and this service's own say whom it trusts")
+		case u.RawQuery != "" || u.User != nil:
+			p.skip(c, raw, "it has parameters or a login, and this service has its own")
 			continue
 		}
 		if own, err := url.Parse(way); err == nil {
-			u.RawQuery = own.RawQuery
+			u.RawQuery, u.User = own.RawQuery, own.User
 		}
 		known := normalise(u.String())
 		followed = append(followed, known)
@@ -74,7 +74,7 @@ func (p *peers) name(c *connection, way string, urls []string) {
 			p.skip(c, raw, "there are too many gateways")
 		default:
 			p.known[known] = true
-			c.log.Info("stella: gateway learned", "peer", known)
+			c.log.Info("stella: gateway learned", "peer", transports.Redacted(known))
 			p.connect(known)
 		}
 	}
@@ -87,7 +87,7 @@ func (p *peers) skip(c *connection, raw, why string) {
 		return
 	}
 	p.announced = append(p.announced, raw)
-	c.log.Warn("stella: gateway not followed", "peer", raw, "reason", why)
+	c.log.Warn("stella: gateway not followed", "peer", transports.Redacted(raw), "reason", why)
 }
 
 // unname forgets what a connection's session has named: it is over.

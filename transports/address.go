@@ -59,3 +59,26 @@ func Loopback(u *url.URL, address string) (*net.TCPAddr, error) {
 	}
 	return bound, nil
 }
+
+// OnlyLoopback is an error if the address that a URL names can be reached by other machines: see [Transport.Guard].
+func OnlyLoopback(u *url.URL, port string, allowed ...string) error {
+	addr, err := Address(u, port, allowed...)
+	if err == nil {
+		_, err = Loopback(u, addr)
+	}
+	return err
+}
+
+// Redacted is a URL for logs and errors: without the password, also where it is no URL that could be read.
+func Redacted(raw string) string {
+	scheme, rest, ok := strings.Cut(raw, "://")
+	at := strings.LastIndex(rest, "@")
+	if !ok || at < 0 {
+		return raw
+	}
+	user, _, secret := strings.Cut(rest[:at], ":")
+	if !secret {
+		return raw
+	}
+	return scheme + "://" + user + ":xxxxx" + rest[at:]
+}

@@ -135,14 +135,14 @@ var ErrScheme = errors.New("no transport of this name is linked in")
 func Parse(raw string) (*url.URL, Transport, error) {
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme == "" {
-		return nil, Transport{}, fmt.Errorf("transports: %q is not a URL such as tcp://127.0.0.1:5100", raw)
+		return nil, Transport{}, fmt.Errorf("transports: %q is not a URL such as tcp://127.0.0.1:5100", Redacted(raw))
 	}
 	if u.Opaque != "" {
-		return nil, Transport{}, fmt.Errorf("transports: %q has no //, expected a URL such as tcp://127.0.0.1:5100", raw)
+		return nil, Transport{}, fmt.Errorf("transports: %q has no //, expected a URL such as tcp://127.0.0.1:5100", Redacted(raw))
 	}
 	t, err := find(u.Scheme)
 	if err != nil {
-		return nil, Transport{}, fmt.Errorf("transports: %s: %w", raw, err)
+		return nil, Transport{}, fmt.Errorf("transports: %s: %w", Redacted(raw), err)
 	}
 	if t.Check != nil {
 		if err := t.Check(u); err != nil {

@@ -34,11 +34,7 @@ func check(u *url.URL) error {
 }
 
 func guard(u *url.URL) error {
-	addr, err := transports.Address(u, DefaultPort)
-	if err == nil {
-		_, err = transports.Loopback(u, addr)
-	}
-	return err
+	return transports.OnlyLoopback(u, DefaultPort)
 }
 
 // Connect dials a TCP address, host:port, for a link.

@@ -95,8 +95,11 @@ func bindUnix(ctx context.Context, path string) (net.Listener, error) {
 		return ln, err
 	}
 	info, statErr := os.Lstat(path) //nolint:gosec // as above
-	if statErr != nil || info.Mode()&os.ModeSocket == 0 {
+	if statErr != nil {
 		return nil, err
+	}
+	if info.Mode()&os.ModeSocket == 0 {
+		return nil, fmt.Errorf("%w: it is no socket, and stays", err)
 	}
 	d := net.Dialer{Timeout: dialTimeout}
 	conn, dialErr := d.DialContext(ctx, "unix", path)

@@ -82,11 +82,7 @@ func address(u *url.URL) (string, uint16, error) {
 
 // guard is an error where other machines reach the address.
 func guard(u *url.URL) error {
-	addr, err := transports.Address(u, DefaultPort)
-	if err == nil {
-		_, err = transports.Loopback(u, addr)
-	}
-	return err
+	return transports.OnlyLoopback(u, DefaultPort)
 }
 
 type dialer struct{}
