@@ -161,8 +161,7 @@ var _ = Describe("who is turned away", func() {
 			Manifest: manifest, Serve: func(*session.Incoming) {},
 		})
 		Expect(err).To(MatchError(ContainSubstring("UNSUPPORTED")))
-		Eventually(func() string { _, body := get("http://" + r.AdminAddr() + "/metrics"); return body }).WithTimeout(patience).Should(
-			ContainSubstring("stella_gateway_registrations_refused_total{reason=\"unsupported\"} 1\n"))
+		r.counts("stella_gateway_registrations_refused_total{reason=\"unsupported\"} 1")
 	})
 })
 

@@ -65,6 +65,15 @@ func run(cfg gateway.Config) *running {
 	return r
 }
 
+// counts waits until the metrics have a line: what is refused is counted after the other end has been told.
+func (r *running) counts(line string) {
+	GinkgoHelper()
+	Eventually(func() string {
+		_, body := get("http://" + r.AdminAddr() + "/metrics")
+		return body
+	}).WithTimeout(patience).Should(ContainSubstring(line + "\n"))
+}
+
 // join connects a service with GET /a, and waits until it is routed.
 func (r *running) join(serve func(*session.Incoming)) *session.Service {
 	GinkgoHelper()

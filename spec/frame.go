@@ -29,6 +29,7 @@ const (
 	TypeTrailers           FrameType = 15
 	TypeChallenge          FrameType = 16
 	TypeProof              FrameType = 17
+	TypeMAC                FrameType = 18
 )
 
 // Flags are a frame's flag bits.
@@ -88,6 +89,7 @@ var rules = [...]rule{
 	TypeTrailers:           {name: "TRAILERS", flags: FlagEnd, stream: true, meta: MaxMetadata},
 	TypeChallenge:          {name: "CHALLENGE", session: true, meta: MaxMetadata},
 	TypeProof:              {name: "PROOF", session: true, meta: MaxMetadata},
+	TypeMAC:                {name: "MAC", session: true, meta: MACSize},
 }
 
 // Known reports whether t is a type of this protocol version.

@@ -34,7 +34,7 @@ var _ = Describe("A frame header", func() {
 		Entry("with the top bit of the stream id", spec.Header{Type: spec.TypeCancel, Stream: 1 << 31}, "top bit"),
 		Entry("with more metadata than payload", spec.Header{Type: spec.TypeRequest, Stream: 2, Length: 3, MetaLen: 4}, "longer than the payload"),
 		Entry("with type 0", spec.Header{}, "unknown type"),
-		Entry("with the first type after the known ones", spec.Header{Type: 18}, "unknown type"),
+		Entry("with the first type after the known ones", spec.Header{Type: 19}, "unknown type"),
 		Entry("with the last type before those that may be ignored", spec.Header{Type: 0x3f}, "unknown type"),
 		Entry("with the first type after those that may be ignored", spec.Header{Type: 0x80}, "unknown type"),
 		Entry("with a flag that nobody knows", spec.Header{Type: spec.TypeRequest, Stream: 2, Flags: 0x10}, "flags 0x10, allowed are 0x0f"),

@@ -61,11 +61,19 @@ var (
 const (
 	goldenServiceProof = "a570012c21feda86eeaa9634a5ab5d5a1cd5654a05d802bf1284a7f629009803"
 	goldenProof        = "9252c04f1df69c9b524b51b8e3db83283fd3181ba65316662256be5b054b4a36"
+	goldenMAC          = "315f2bd61788a9c022c3adf241750647" // of the gateway, over the golden WELCOME
 )
 
 func canonical(v any) string {
 	GinkgoHelper()
 	b, err := spec.Canonical(v)
+	Expect(err).NotTo(HaveOccurred())
+	return string(b)
+}
+
+func unhex(s string) string {
+	GinkgoHelper()
+	b, err := hex.DecodeString(s)
 	Expect(err).NotTo(HaveOccurred())
 	return string(b)
 }
@@ -90,6 +98,7 @@ func goldens() map[string]golden {
 		"resync":               {h{Type: spec.TypeResync}, canonical(goldenResync), ""},
 		"challenge":            {h{Type: spec.TypeChallenge}, canonical(goldenChallenge), ""},
 		"proof":                {h{Type: spec.TypeProof}, canonical(spec.Proof{Proof: goldenServiceProof}), ""},
+		"mac":                  {h{Type: spec.TypeMAC}, "\x00\x00\x00\x00\x00\x00\x00\x01" + unhex(goldenMAC), ""},
 		"endpoints":            {h{Type: spec.TypeEndpoints, Flags: spec.FlagEnd, Aux: 3}, "", "}\n"},
 		"welcome":              {h{Type: spec.TypeWelcome}, canonical(goldenWelcome), ""},
 		"credit":               {h{Type: spec.TypeCredit, Stream: 2, Aux: 65536}, "", ""},
@@ -143,6 +152,19 @@ var _ = Describe("The golden bytes", func() {
 		for t := range spec.FrameType(0xff) {
 			Expect(seen[t]).To(Equal(t.Known()), "%s", t)
 		}
+	})
+
+	It("of PROOF, WELCOME and MAC hold what the token gives for the HELLO and CHALLENGE beside them", func() {
+		hello, challenge := []byte(canonical(goldenHello)), goldenChallenge.Challenge
+		Expect(spec.ServiceProof("token", challenge, hello)).To(Equal(goldenServiceProof))
+		Expect(spec.GatewayProof("token", challenge, hello)).To(Equal(goldenProof))
+		service, gateway := spec.FrameKeys("token", challenge, hello)
+		Expect(service).NotTo(Equal(gateway))
+		welcome, err := readGolden("welcome")
+		Expect(err).NotTo(HaveOccurred())
+		mac := spec.NewMAC(gateway)
+		mac.Add(welcome)
+		Expect(string(mac.Append(nil))).To(Equal(goldens()["mac"].meta))
 	})
 
 	It("are what the codec writes, and read back as what was written", func() {

@@ -167,6 +167,8 @@ var limits = []struct {
 	{"MaxStreamWindow", MaxStreamWindow, "the credit that a half may have at any time"},
 	{"MaxManifest", MaxManifest, "a manifest"},
 	{"MaxFields", MaxFields, "header fields, path parameters and claims, each, of one REQUEST or RESPONSE (count)"},
+	{"MaxSignedFrames", MaxSignedFrames, "frames that one MAC covers (count)"},
+	{"MaxSignedBytes", MaxSignedBytes, "frames that one MAC covers, headers included"},
 	{"MaxFeatures", MaxFeatures, "features in HELLO, and gateways in WELCOME (count)"},
 	{"MaxLease", MaxLease, "a lease (count)"},
 	{"MaxStreamID", MaxStreamID, "the last stream id (number)"},

@@ -57,6 +57,9 @@ type Traits struct {
 	Scheme     string // of the URL: tcp, inmemory, ...
 	// Names are what the peer's certificate proves it to be called. Empty where it has shown none.
 	Names []string
+	// Brokered says that frames pass through a server at which others than the peer may be able to write to this link.
+	// A session that has a token signs them there.
+	Brokered bool
 }
 
 // Order is how much of the writing order a link keeps.

@@ -56,3 +56,9 @@ func (c *Call) Events() int { return len(c.head) }
 
 // SendForTest queues a frame as the session's own.
 func (s *Service) SendForTest(f *transports.Frame) { s.w.enqueue(f) }
+
+// Signable returns a link that can sign, if link is one through a broker.
+func Signable(link transports.Link) transports.Link { return signable(link) }
+
+// Sign begins signing on it.
+func Sign(link transports.Link, out, in []byte) { sign(link, out, in) }

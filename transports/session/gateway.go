@@ -67,6 +67,7 @@ type Gateway struct {
 // its name, answers WELCOME, and fetches a manifest that is not known. Every step has [spec.HelloTimeout], the manifest
 // [spec.ManifestTimeout]. On errors it closes the link.
 func Accept(ctx context.Context, link transports.Link, cfg GatewayConfig) (*Gateway, error) {
+	link = signable(link)
 	w := &cfg.Welcome
 	if w.HeartbeatMS == 0 {
 		w.HeartbeatMS = spec.HeartbeatInterval.Milliseconds()

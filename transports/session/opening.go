@@ -192,6 +192,8 @@ func (g *Gateway) challenge(hello []byte, within func(time.Duration)) (proof str
 	}
 	for _, token := range g.cfg.Tokens(g.hello.Instance.Service) {
 		if token != "" && spec.Proves(spec.ServiceProof(token, c.Challenge, hello), p.Proof) {
+			service, gateway := spec.FrameKeys(token, c.Challenge, hello)
+			sign(g.link, gateway, service)
 			return spec.GatewayProof(token, c.Challenge, hello), nil
 		}
 	}
@@ -326,7 +328,14 @@ func (s *Service) prove(link transports.Link, f *transports.Frame, hello []byte)
 	if s.cfg.Token != "" {
 		p.Proof = spec.ServiceProof(s.cfg.Token, c.Challenge, hello)
 	}
-	return c.Challenge, putJSON(link, spec.TypeProof, p)
+	if err := putJSON(link, spec.TypeProof, p); err != nil {
+		return "", err
+	}
+	if s.cfg.Token != "" {
+		service, gateway := spec.FrameKeys(s.cfg.Token, c.Challenge, hello)
+		sign(link, service, gateway)
+	}
+	return c.Challenge, nil
 }
 
 func (s *Service) welcomed(f *transports.Frame) error {

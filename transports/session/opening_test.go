@@ -40,6 +40,12 @@ type opened struct {
 func tryOpen(change ...func(*session.GatewayConfig, *session.ServiceConfig)) opened {
 	GinkgoHelper()
 	glink, slink := inmemory.Pipe()
+	return openOn(glink, slink, change...)
+}
+
+// openOn does so on two links.
+func openOn(glink, slink transports.Link, change ...func(*session.GatewayConfig, *session.ServiceConfig)) opened {
+	GinkgoHelper()
 	gcfg := session.GatewayConfig{Welcome: spec.Welcome{Node: "test"}}
 	scfg := session.ServiceConfig{Hello: hello(), Manifest: []byte("manifest"), Serve: echo}
 	for _, f := range change {

@@ -72,6 +72,7 @@ type Service struct {
 // Open opens the service's end on a link that it has dialled: HELLO, and the gateway's WELCOME within
 // [spec.HelloTimeout]. A refusal is a remote *[Error]. On errors it closes the link.
 func Open(ctx context.Context, link transports.Link, cfg ServiceConfig) (*Service, error) {
+	link = signable(link)
 	h := &cfg.Hello
 	if h.Nonce == "" {
 		h.Nonce = random(8)

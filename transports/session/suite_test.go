@@ -30,6 +30,7 @@ var links = map[string]func() (gateway, service transports.Link){
 	"inmemory": func() (transports.Link, transports.Link) { return dial("inmemory://session-test") },
 	"tcp":      func() (transports.Link, transports.Link) { return dial("tcp://127.0.0.1:0") },
 	"tls":      func() (transports.Link, transports.Link) { return dial("tls://127.0.0.1:0") },
+	"a broker": func() (transports.Link, transports.Link) { return throughBroker(nil) },
 }
 
 func dial(url string) (gateway, service transports.Link) {
@@ -71,6 +72,10 @@ func pair(
 		f(&gcfg, &scfg)
 	}
 	glink, slink := newLinks()
+	if glink.Traits().Brokered { // where frames are signed with the token's key
+		scfg.Token = token
+		tokens(token)(&gcfg, &scfg)
+	}
 	type opened struct {
 		s   *session.Service
 		err error

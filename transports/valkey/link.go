@@ -228,7 +228,7 @@ func (l *link) Close() error {
 
 func (l *link) Traits() transports.Traits {
 	return transports.Traits{
-		Order: transports.OrderLink, MaxPayload: spec.MaxFrameHard, Streams: true,
+		Order: transports.OrderLink, MaxPayload: spec.MaxFrameHard, Streams: true, Brokered: true,
 		Remote: l.b.target.addr + " " + l.nonce, Scheme: Scheme,
 	}
 }
