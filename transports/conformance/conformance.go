@@ -158,7 +158,7 @@ func (b *bench) listen() *gate {
 			}
 			wg.Go(func() {
 				s, err := session.Accept(context.Background(), link, session.GatewayConfig{
-					Welcome: spec.Welcome{Node: "conformance", HeartbeatMS: 500}, Tokens: func(string) []string { return []string{token} },
+					Welcome: spec.Welcome{Node: "conformance", HeartbeatMS: 500}, Tokens: func(string) []string { return []string{shared} },
 				})
 				if err != nil {
 					b.Logf("a session was not opened: %v", err)
@@ -194,8 +194,8 @@ type pair struct {
 }
 
 const (
-	lot   = 128                 // the lease of services here
-	token = "conformance's own" // that both ends have: where the link goes through a broker, every frame is signed
+	lot    = 128                 // the lease of services here
+	shared = "conformance's own" // that both ends have: where the link goes through a broker, every frame is signed
 )
 
 // session connects a service to a gateway, and closes both ends with the case.
@@ -216,7 +216,7 @@ func (g *gate) try(raw string, change ...func(*session.ServiceConfig)) (*pair, e
 	id := "i" + strconv.FormatInt(g.b.ids.Add(1), 10)
 	cfg := session.ServiceConfig{
 		Hello:    spec.Hello{Instance: spec.Instance{Service: "conformance", Version: "1.0.0", ID: id}, Lease: lot},
-		Manifest: []byte("manifest"), Serve: g.b.serve, Token: token,
+		Manifest: []byte("manifest"), Serve: g.b.serve, Token: shared,
 	}
 	for _, c := range change {
 		c(&cfg)
