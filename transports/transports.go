@@ -111,6 +111,8 @@ type Transport struct {
 	Encrypted bool
 	Dialer    Dialer
 	Listen    func(ctx context.Context, u *url.URL, cfg ListenConfig) (Listener, error)
+	// Queue opens the queues at the broker that the URL names. Nil: the transport has no broker.
+	Queue func(u *url.URL) (Queue, error)
 }
 
 var registry struct {
