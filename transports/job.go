@@ -24,6 +24,7 @@ type Job struct {
 	Request  []byte        // REQUEST's metadata
 	Body     []byte        // at most [spec.MaxJobBody] bytes
 
+	raw     []byte
 	macs    [][]byte
 	content []byte // what the MACs are of
 }
@@ -107,7 +108,7 @@ func ParseJob(b []byte) (*Job, error) {
 		return nil, fmt.Errorf("%w of a version that is known here: %d, expected %d", errJob, b[0], jobVersion)
 	}
 	count := int(b[1])
-	j := new(Job)
+	j := &Job{raw: b}
 	rest := b[jobPrefix:]
 	for range count {
 		if len(rest) < jobMAC {
@@ -155,6 +156,9 @@ func cutPrefixed(b []byte, width int) (part, rest []byte, ok bool) {
 	}
 	return b[:n:n], b[n:], true
 }
+
+// Raw is what the job was parsed from, its MACs included, or nil.
+func (j *Job) Raw() []byte { return j.raw }
 
 // SignedWith reports whether a job that was parsed is signed with the token.
 func (j *Job) SignedWith(token string) bool {
