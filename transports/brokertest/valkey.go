@@ -83,6 +83,14 @@ func Valkey(t TB, args ...string) *Server {
 	return nil
 }
 
+// DurableValkey is Valkey with persistence: what the server has confirmed is there after Kill and Restart. It is always a
+// child process. Every write is synced, since a server that syncs once a second holds writes back while it does, which a
+// kill would lose.
+func DurableValkey(t TB, args ...string) *Server {
+	t.Helper()
+	return Valkey(t, append([]string{"--appendonly", "yes", "--appendfsync", "always"}, args...)...)
+}
+
 // find is the path of a server.
 func find() (string, error) {
 	for _, name := range []string{"valkey-server", "redis-server"} {
@@ -182,14 +190,14 @@ func (s *Server) Flush() {
 // Own reports whether the server is a child of this process, which can be stopped and restarted.
 func (s *Server) Own() bool { return s.cmd != nil }
 
-// Kill ends the server at once, with all its data.
+// Kill ends the server at once, with all its data unless it is durable.
 func (s *Server) Kill() {
 	s.t.Helper()
 	s.mustOwn()
 	s.kill()
 }
 
-// Restart kills the server and starts it anew on the same port, without data.
+// Restart kills the server and starts it anew on the same port, without data unless it is durable.
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.mustOwn()

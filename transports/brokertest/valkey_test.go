@@ -22,6 +22,15 @@ func TestServerLosesItsDataOnRestartAndNotOnStop(t *testing.T) {
 	}
 }
 
+func TestADurableServerKeepsItsDataOverAKill(t *testing.T) {
+	s := brokertest.DurableValkey(t)
+	s.Command("SET", "k", "1")
+	s.Restart()
+	if got := s.Command("EXISTS", "k"); got != ":1" {
+		t.Errorf("after a restart EXISTS answers %s", got)
+	}
+}
+
 // failing is a test that notes why it failed.
 type failing struct{ why string }
 
