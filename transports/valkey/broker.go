@@ -126,9 +126,16 @@ func (b *broker) checkPolicy(ctx context.Context) error {
 		}
 		return fmt.Errorf("valkey: %s: %w", b.target.url(), err)
 	}
+	if err := refusePolicy(conf, "frames"); err != nil {
+		return fmt.Errorf("valkey: %s: %w", b.target.url(), err)
+	}
+	return nil
+}
+
+// refusePolicy is an error where the server's configuration lets it throw keys away.
+func refusePolicy(conf map[string]string, what string) error {
 	if limit, policy := conf["maxmemory"], conf["maxmemory-policy"]; limit != "0" && limit != "" && policy != "noeviction" {
-		return fmt.Errorf("valkey: %s: the server has maxmemory-policy %s, which loses frames when memory is short: set it to noeviction",
-			b.target.url(), policy)
+		return fmt.Errorf("the server has maxmemory-policy %s, which loses %s when memory is short: set it to noeviction", policy, what)
 	}
 	return nil
 }

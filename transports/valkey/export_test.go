@@ -8,7 +8,7 @@ import (
 
 // What is lost is noticed sooner, so that specs about it take less time.
 func init() {
-	renewEvery, registerEvery = 500*time.Millisecond, 700*time.Millisecond
+	renewEvery, registerEvery, consumerIdle = 500*time.Millisecond, 700*time.Millisecond, 500*time.Millisecond
 }
 
 // Abandon leaves a link as the end of its process would.

@@ -73,6 +73,8 @@ const (
 
 func init() {
 	for _, scheme := range []string{Scheme, SchemeTLS, SchemeRedis, SchemeRedisTLS} {
-		transports.Register(transports.Transport{Scheme: scheme, Check: check, Guard: guard, Dialer: dialer{}, Listen: listen})
+		transports.Register(transports.Transport{
+			Scheme: scheme, Check: check, Guard: guard, Dialer: dialer{}, Listen: listen, Queue: openQueue,
+		})
 	}
 }
