@@ -3,8 +3,10 @@
 package conformance_test
 
 import (
+	"net/url"
 	"testing"
 
+	"github.com/stella-ops/router/transports"
 	"github.com/stella-ops/router/transports/brokertest"
 	"github.com/stella-ops/router/transports/conformance"
 	_ "github.com/stella-ops/router/transports/valkey"
@@ -16,4 +18,24 @@ func init() {
 		return "valkey://" + brokertest.Valkey(t).Addr
 	}}})
 	complete = true
+}
+
+func TestQueues(t *testing.T) {
+	t.Run("valkey", func(t *testing.T) {
+		var server *brokertest.Server
+		conformance.RunQueues(t, conformance.QueueTransport{
+			URL: func(t *testing.T) string {
+				t.Helper()
+				server = brokertest.DurableValkey(t)
+				return "valkey://" + server.Addr
+			},
+			Redelivery: 3 * conformance.QueueLease,
+			Restart:    func(*testing.T) { server.Restart() },
+			Lose:       func(*testing.T) { server.Command("CLIENT", "KILL", "TYPE", "normal") },
+			Poison: func(_ *testing.T, name transports.QueueName, raw []byte) {
+				key := "{stella}:queue:" + url.QueryEscape(name.Service) + ":" + url.QueryEscape(name.Endpoint)
+				server.Command("XADD", key, "*", "j", string(raw))
+			},
+		})
+	})
 }

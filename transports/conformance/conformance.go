@@ -110,6 +110,12 @@ func (b *bench) clean(before int) {
 	for _, f := range slices.Backward(b.closers) {
 		f()
 	}
+	nothingLeft(b.T, before)
+}
+
+// nothingLeft expects that no more goroutines are there than before the case.
+func nothingLeft(t *testing.T, before int) {
+	t.Helper()
 	deadline := time.Now().Add(patience)
 	for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
 		<-time.After(10 * time.Millisecond)
@@ -117,7 +123,7 @@ func (b *bench) clean(before int) {
 	if now := runtime.NumGoroutine(); now > before {
 		var stacks strings.Builder
 		_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1)
-		b.Errorf("%d goroutines are left of the case, which began with %d:\n%s", now, before, stacks.String())
+		t.Errorf("%d goroutines are left of the case, which began with %d:\n%s", now, before, stacks.String())
 	}
 }
 
