@@ -378,7 +378,7 @@ func jobDead(b *queueBench) {
 	name := b.name("billing")
 	jobs := b.put(name, 2)
 	w := b.work(b.q, 1, name)
-	b.settle(w, b.next(w), transports.Outcome{State: transports.JobDead, Reason: "refused"})
+	b.settle(w, b.next(w), transports.Outcome{State: transports.JobDead, Reason: "no use"})
 	for i := range queueAttempts {
 		d := b.next(w)
 		if d.Attempt != i+1 {
@@ -392,7 +392,7 @@ func jobDead(b *queueBench) {
 	for i, want := range []struct {
 		reason   string
 		attempts int
-	}{{"refused", 1}, {"failed " + strconv.Itoa(queueAttempts), queueAttempts}} {
+	}{{"no use", 1}, {"failed " + strconv.Itoa(queueAttempts), queueAttempts}} {
 		b.same(dead[i].Job, jobs[i])
 		age := time.Since(dead[i].Died)
 		if dead[i].Reason != want.reason || dead[i].Attempts != want.attempts || age < -patience || age > patience {
@@ -409,7 +409,7 @@ func jobRequeued(b *queueBench) {
 	jobs := b.put(name, 12)
 	w := b.work(b.q, 1, name)
 	for range jobs {
-		b.settle(w, b.next(w), transports.Outcome{State: transports.JobDead, Reason: "refused"})
+		b.settle(w, b.next(w), transports.Outcome{State: transports.JobDead, Reason: "no use"})
 	}
 	for range 2 { // looking changes nothing
 		for i, d := range b.dead(name, len(jobs)) {
@@ -665,40 +665,29 @@ func jobsClosed(b *queueBench) {
 }
 
 func jobsRestart(b *queueBench) {
-	const jobs, putters = 500, 4
+	const jobs = 500
 	name := b.name("billing")
 	running := b.put(name, 1)[0]
 	holder := b.work(b.open(), 1, name)
 	b.same(b.next(holder).Job, running)
-
-	// Ledger: what Put has confirmed. What it has not may be there all the same.
-	ledger, all := map[string]bool{running.ID: true}, make(chan *transports.Job, jobs)
+	all := make(chan *transports.Job, jobs)
 	for range jobs {
 		all <- b.job(name)
 	}
 	close(all)
-	var mu sync.Mutex
+	confirmed, some := make(chan string, jobs), make(chan struct{})
 	var wg sync.WaitGroup
-	some := make(chan struct{})
-	for range putters {
+	var once sync.Once
+	for range 4 {
 		wg.Go(func() {
 			for j := range all {
-				for end := time.Now().Add(patience); ; {
-					err := b.q.Put(b.Context(), j, queueToken)
-					if err == nil {
-						break
-					}
-					if !errors.Is(err, transports.ErrQueue) || time.Now().After(end) {
-						b.Errorf("put: %v", err)
-						return
-					}
+				if err := b.putSometime(j); err != nil {
+					b.Errorf("put: %v", err)
+					return
 				}
-				mu.Lock()
-				ledger[j.ID] = true
-				if len(ledger) == jobs/5 {
-					close(some)
+				if confirmed <- j.ID; len(confirmed) >= jobs/5 {
+					once.Do(func() { close(some) })
 				}
-				mu.Unlock()
 			}
 		})
 	}
@@ -709,6 +698,12 @@ func jobsRestart(b *queueBench) {
 	}
 	b.transport.Restart(b.T)
 	wg.Wait()
+	close(confirmed)
+	// What was not confirmed may be there all the same.
+	ledger := map[string]bool{running.ID: true}
+	for id := range confirmed {
+		ledger[id] = true
+	}
 	if len(ledger) != jobs+1 {
 		b.Fatalf("%d jobs were put, expected %d", len(ledger)-1, jobs)
 	}
@@ -722,6 +717,16 @@ func jobsRestart(b *queueBench) {
 	for id := range ledger {
 		if s, err := b.q.Status(b.Context(), id); err != nil || s.State != transports.JobDone {
 			b.Fatalf("status of %s: %+v, %v", id, s, err)
+		}
+	}
+}
+
+// putSometime puts a job, for as long as it takes until the broker is there.
+func (b *queueBench) putSometime(j *transports.Job) error {
+	for end := time.Now().Add(patience); ; {
+		err := b.q.Put(b.Context(), j, queueToken)
+		if err == nil || !errors.Is(err, transports.ErrQueue) || time.Now().After(end) {
+			return err
 		}
 	}
 }

@@ -24,3 +24,12 @@ func SetStall(l transports.Link, d time.Duration) {
 		l.stall = d
 	}
 }
+
+// QueueKey is the key of a queue under the default prefix, and its name in the set of names.
+func QueueKey(n transports.QueueName) (key, name string) {
+	q := queues{target: target{prefix: DefaultPrefix}}
+	return q.keys(n).stream, encodeName(n)
+}
+
+// DecodeName is decodeName.
+func DecodeName(s string) (transports.QueueName, error) { return decodeName(s) }

@@ -38,7 +38,7 @@ func listen(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (trans
 		b.release()
 		return nil, fmt.Errorf("valkey: listen %s: %w", t.url(), err)
 	}
-	b.add(l.inbox, l, "0-0")
+	b.add(l.inbox, l, fromStart)
 	l.wg.Go(l.open)
 	l.wg.Go(l.stay)
 	return l, nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -114,9 +115,7 @@ func checkDurable(c client.Client) error {
 			}
 			return fmt.Errorf("reading its configuration: %w", err)
 		}
-		for k, v := range some {
-			conf[k] = v
-		}
+		maps.Copy(conf, some)
 	}
 	if conf["appendonly"] == "no" {
 		return errors.New("the server keeps nothing over a restart, and would lose jobs: set appendonly to yes")
@@ -239,7 +238,7 @@ func (q *queues) Queues(ctx context.Context) ([]transports.QueueDepth, error) {
 			return c.Do(ctx, c.B().Smembers().Key(q.namesKey()).Build()).AsStrSlice()
 		})
 		if err != nil {
-			return nil, err //nolint:wrapcheck // call wraps it
+			return nil, err
 		}
 		var all []transports.QueueDepth
 		for page := range slices.Chunk(members, depthsPage) {
@@ -291,7 +290,7 @@ func (q *queues) Dead(ctx context.Context, name transports.QueueName, limit int)
 				return c.Do(ctx, c.B().Xrange().Key(q.keys(name).dead).Start(from).End("+").Count(int64(page)).Build()).AsXRangeSlices()
 			})
 			if err != nil {
-				return nil, err //nolint:wrapcheck // call wraps it
+				return nil, err
 			}
 			for _, e := range got {
 				all = append(all, parseDead(name, e))

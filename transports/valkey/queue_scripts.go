@@ -2,6 +2,9 @@ package valkey
 
 import client "github.com/valkey-io/valkey-go"
 
+// fromStart is before a stream's first entry. A walk through leases begins there, and says so when it is over.
+const fromStart = "0-0"
+
 // jobGroup is the consumer group of every queue. Each worker is a consumer.
 const jobGroup = "workers"
 
@@ -33,6 +36,8 @@ const (
 // consumer. The lease begins anew, which is on purpose the script's first write: with memory short, a server refuses a
 // script that begins with a command that takes some, and lets one go on that has written. Jobs that are done free memory,
 // so that recording them has to go on.
+//
+//nolint:dupword // from and to an entry
 const mine = now + `
 local function mine(entry, count)
 	local p = redis.pcall('XPENDING', KEYS[1], ARGV[1], entry, entry, 1)
@@ -47,6 +52,7 @@ local function drop(entry)
 end
 `
 
+//nolint:dupword // blocks of Lua end with the same word
 var (
 	// putScript keeps a job, unless it has already, which the nonce tells. KEYS: queue, status, names. ARGV: group, name, id,
 	// owner, job, nonce. The group is made here too, so that workers can begin while memory is short.
@@ -121,6 +127,11 @@ end
 redis.call('HSET', KEYS[3], 'q', ARGV[4], 'o', ARGV[6], 's', 'running', 'n', n + 1, 'c', now)
 redis.call('PERSIST', KEYS[3])
 return {tostring(n + 1), tostring(count), why}`)
+
+	// renewScript begins a lease anew. KEYS: queue. ARGV: group, consumer, entry, how often it was delivered. It returns 0 when
+	// the consumer does not have the entry any more.
+	renewScript = client.NewLuaScript(mine + `
+return mine(ARGV[3], tonumber(ARGV[4])) and 1 or 0`)
 
 	// buryScript moves an entry that is no job to the dead ones. KEYS: queue, dead. ARGV: group, consumer, entry, reason,
 	// what was in it.

@@ -99,7 +99,7 @@ func (q *queues) Work(ctx context.Context, sources []transports.Source, slots in
 		if s.Lease < time.Millisecond {
 			return nil, fmt.Errorf("valkey: %s has a lease of %v, expected 1ms at least", s.QueueName, s.Lease)
 		}
-		w.sources = append(w.sources, &jobSource{Source: s, keys: q.keys(s.QueueName), cursor: "0-0"})
+		w.sources = append(w.sources, &jobSource{Source: s, keys: q.keys(s.QueueName), cursor: fromStart})
 	}
 	// The connection that blocks is made when it is needed; whether there is a server is told now.
 	if _, err := call(ctx, q, "beginning to work", func(ctx context.Context, c client.Client) (string, error) {
@@ -171,7 +171,8 @@ func (w *worker) fetchAhead() (wait bool, err error) {
 	return false, nil
 }
 
-// accept opens what was fetched. It is nothing when the caller came for it too late: too much of the lease was over.
+// accept opens what was fetched. Where the caller has come for it late, the lease begins anew; it is nothing when that was
+// over.
 func (w *worker) accept(ctx context.Context, got fetched) (*transports.Delivery, error) {
 	w.mu.Lock()
 	w.fetching = false
@@ -180,22 +181,25 @@ func (w *worker) accept(ctx context.Context, got fetched) (*transports.Delivery,
 		w.mu.Unlock()
 		return nil, got.err
 	}
-	t := got.d.Tag.(*tag) //nolint:forcetypeassert,revive // this worker's own
-	late := time.Since(t.began) > t.source.Lease/lapse
-	if !late {
-		w.open[t] = struct{}{}
-	}
+	t := got.d.Tag.(*tag) //nolint:forcetypeassert // this worker's own
 	w.mu.Unlock()
-	if late {
-		w.undo(ctx, got.d)
-		return nil, nil //nolint:nilnil // says that
+	if time.Since(t.began) > t.source.Lease/lapse {
+		kept, err := call(ctx, w.q, "beginning a job again", func(ctx context.Context, c client.Client) (bool, error) {
+			return renewScript.Exec(ctx, c, []string{t.source.stream}, []string{jobGroup, w.consumer, t.entry, t.count}).AsBool()
+		})
+		if err != nil || !kept {
+			return nil, err
+		}
 	}
+	w.mu.Lock()
+	w.open[t] = struct{}{}
+	w.mu.Unlock()
 	return got.d, nil
 }
 
 // undo gives back an attempt that nobody has seen, and which does not count.
 func (w *worker) undo(ctx context.Context, d *transports.Delivery) {
-	t := d.Tag.(*tag)                                                        //nolint:forcetypeassert,revive // this worker's own
+	t := d.Tag.(*tag)                                                        //nolint:forcetypeassert // this worker's own
 	_, _ = w.settle(ctx, d, d.Attempt-1, transports.JobQueued, t.reason, "") // else the lease ends
 }
 
@@ -248,7 +252,7 @@ func (w *worker) reclaim() (*waiting, error) {
 			if s.cursor, err = answer[0].ToString(); err != nil {
 				return nil, fmt.Errorf("valkey: reclaiming a job: %w: %w", transports.ErrQueue, err)
 			}
-			if s.cursor == "0-0" {
+			if s.cursor == fromStart {
 				every := min(s.Lease/4, maxReclaim)
 				s.due = time.Now().Add(every - rand.N(every/4+1)) //nolint:gosec // nobody gains by guessing
 			}
@@ -470,7 +474,7 @@ func (w *worker) Settle(ctx context.Context, d *transports.Delivery, o transport
 
 // settle records what became of an attempt. It is false when the worker does not have the job any more.
 func (w *worker) settle(ctx context.Context, d *transports.Delivery, attempt int, state transports.JobState, reason, result string) (bool, error) {
-	t := d.Tag.(*tag) //nolint:forcetypeassert,revive // checked by whoever calls
+	t := d.Tag.(*tag) //nolint:forcetypeassert // checked by whoever calls
 	return call(ctx, w.q, "settling a job", func(ctx context.Context, c client.Client) (bool, error) {
 		var failed error
 		kept, err := twice(ctx, func() (kept bool, err error) {

@@ -72,7 +72,7 @@ func (b *broker) assign(s *source) bool {
 	}
 	if s.reader == nil {
 		s.reader = &reader{
-			b: b, wake: &source{key: b.target.key("wake", randomID()), owner: discard{}, last: "0-0"},
+			b: b, wake: &source{key: b.target.key("wake", randomID()), owner: discard{}, last: fromStart},
 			done: make(chan struct{}), sources: map[string]*source{},
 		}
 		b.readers = append(b.readers, s.reader)
@@ -101,7 +101,7 @@ func (b *broker) remove(key string) {
 func (b *broker) rewind(key string) {
 	b.mu.Lock()
 	if s := b.sources[key]; s != nil {
-		s.last = "0-0"
+		s.last = fromStart
 	}
 	b.mu.Unlock()
 	b.wake(key)
