@@ -30,7 +30,7 @@ type Queue interface {
 	// Purge forgets the dead jobs of a queue, and returns how many they were.
 	Purge(ctx context.Context, name QueueName) (int, error)
 
-	// Close ends the connections and all workers.
+	// Close ends the connections and all workers. It may be called more than once.
 	Close() error
 }
 

@@ -132,6 +132,8 @@ type runCmd struct {
 
 	AcceptRate int `default:"${acceptRate}" env:"STELLA_ACCEPT_RATE" help:"How many sessions a second are taken on (${default})." placeholder:"N"`
 
+	Queue string `env:"STELLA_QUEUE" help:"Broker for the requests to endpoints with delivery=queue: valkey:// or rabbitmq://." placeholder:"URL"`
+
 	Memory string `default:"${memory}" env:"STELLA_MEMORY" help:"How much of bodies is held at most, over all sessions (${default})." placeholder:"SIZE"`
 
 	DrainDelay time.Duration `env:"STELLA_DRAIN_DELAY" help:"How long requests are still taken at the end, after /readyz has turned 503 (0s)." placeholder:"DURATION"`
@@ -161,7 +163,7 @@ func (c *runCmd) config(log io.Writer) (gateway.Config, error) {
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: c.LogLevel})),
 	}
 	cfg.Tokens = gateway.Tokens{File: c.TokenFile, Any: c.Token}
-	cfg.Peers, cfg.AcceptRate, cfg.DrainDelay = c.Peer, c.AcceptRate, c.DrainDelay
+	cfg.Peers, cfg.AcceptRate, cfg.DrainDelay, cfg.Queue = c.Peer, c.AcceptRate, c.DrainDelay, c.Queue
 	for _, text := range c.Owner {
 		path, service, err := routing.ParseOwner(text)
 		if err != nil {
