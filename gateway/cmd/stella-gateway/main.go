@@ -3,6 +3,7 @@
 //	stella-gateway run       serve until SIGTERM or SIGINT, then drain; a second signal ends at once
 //	stella-gateway token     print a token for a gateway in development mode
 //	stella-gateway certs dev make an authority and certificates for development
+//	stella-gateway dlq       look at jobs that have failed for good, and have them tried again
 //	stella-gateway version   print what this binary is
 //
 // Every flag of run can be given as a variable STELLA_NAME, too; the flag wins. Exit codes: 0 after an orderly end, 1
@@ -50,6 +51,8 @@ type cli struct {
 	Token tokenCmd `cmd:"" help:"Print a token for a gateway in development mode."`
 
 	Certs certsCmd `cmd:"" help:"Certificates for gateways and services."`
+
+	DLQ dlqCmd `cmd:"" help:"Look at jobs that have failed for good, and have them tried again." name:"dlq"`
 
 	Version versionCmd `cmd:"" help:"Print what this binary is."`
 }
@@ -103,7 +106,7 @@ func run(args []string, s streams) (code int) {
 		s.sayf("%v; stella-gateway --help lists commands and flags", err)
 		return exitWrong
 	}
-	if err := ctx.Run(s); err != nil {
+	if err := ctx.Run(s, &c); err != nil {
 		return fail(s, err)
 	}
 	return 0
