@@ -71,7 +71,11 @@ func queuedCases() []queuedCase {
 		{nothing, timeout(time.Minute), timeout(time.Minute + time.Millisecond), timeout(25 * time.Minute), timeout(time.Hour)},
 		{nothing, lease(time.Second), lease(30 * time.Second), lease(25 * time.Minute)},
 		{nothing, {" attempts=100", func(e *spec.Endpoint) { e.Queue.Attempts = 100 }}},
-		{nothing, {" body=4096KiB", func(e *spec.Endpoint) { e.Limits.MaxBodyBytes = 4 << 20 }}, {" body=4097KiB", func(e *spec.Endpoint) { e.Limits.MaxBodyBytes = 4097 << 10 }}},
+		{
+			nothing,
+			{" body=4096KiB", func(e *spec.Endpoint) { e.Limits.MaxBodyBytes = 4096 << 10 }},
+			{" body=4097KiB", func(e *spec.Endpoint) { e.Limits.MaxBodyBytes = 4097 << 10 }},
+		},
 		{
 			{"\n(context.Context) error { return nil }", func(*spec.Endpoint) {}},
 			{"\n(context.Context) (iter.Seq2[int, error], error) { return nil, nil }", func(e *spec.Endpoint) { e.Kind, e.Stream = spec.KindStream, spec.StreamResponse }},
@@ -192,29 +196,33 @@ var _ = Describe("what a manifest's check refuses", func() {
 		findings, _ := generate(ctx, src)
 		Expect(findings).To(ContainElement(HaveField("Rule", rule)))
 	},
-		Entry("a path of the gateway's", diagnostic.BadValue, endpoint("POST /_stella/x", "", "(context.Context) error { return nil }")),
-		Entry("a path that is none", diagnostic.BadValue, endpoint("POST x", "", "(context.Context) error { return nil }")),
+		Entry("a path of the gateway's", diagnostic.BadValue, endpoint("POST /_stella/x", "", plain)),
+		Entry("a path that is none", diagnostic.BadValue, endpoint("POST x", "", plain)),
 		Entry("more path parameters than a REQUEST has", diagnostic.BadValue, endpoint("POST "+params(129), "", "(http.ResponseWriter, *http.Request) {}")),
-		Entry("more claims than a REQUEST has", diagnostic.BadValue, endpoint("POST /x", claims(129), "(context.Context) error { return nil }")),
-		Entry("a claim with a control character", diagnostic.BadValue, endpoint("POST /x", "//stella:claim \"a\\x7f\"\n", "(context.Context) error { return nil }")),
-		Entry("a claim without a type", diagnostic.BadValue, endpoint("POST /x", "//stella:claim \"\"\n", "(context.Context) error { return nil }")),
-		Entry("claims and a reason", diagnostic.Authorization, endpoint("POST /x", "//stella:claim a\n//stella:public b\n", "(context.Context) error { return nil }")),
-		Entry("another method", diagnostic.BadValue, endpoint("TRACE /x", "", "(context.Context) error { return nil }")),
-		Entry("a status that is none", diagnostic.BadValue, endpoint("POST /x status=600", "", "(context.Context) error { return nil }")),
-		Entry("no body at all", diagnostic.BadValue, endpoint("POST /x body=0B", "", "(context.Context) error { return nil }")),
-		Entry("a body over a TiB", diagnostic.BadValue, endpoint("POST /x body=1025GiB", "", "(context.Context) error { return nil }")),
-		Entry("a timeout over a day", diagnostic.BadValue, endpoint("POST /x timeout=25h", "", "(context.Context) error { return nil }")),
-		Entry("no idle time", diagnostic.BadValue, endpoint("POST /x idle=0s", "", "(context.Context) error { return nil }")),
-		Entry("a header that is none", diagnostic.BadTag, endpoint("POST /x", "", "(_ context.Context, _ *In) error { return nil }\ntype In struct { A string `header:\"a b\"` }")),
-		Entry("a header twice", diagnostic.BadTag, endpoint("POST /x", "",
-			"(_ context.Context, _ *In) error { return nil }\ntype In struct { A string `header:\"a-b\"`; B string `header:\"A-B\"` }")),
-		Entry("a path parameter that the path lacks", diagnostic.PathField, endpoint("POST /x", "",
-			"(_ context.Context, _ *In) error { return nil }\ntype In struct { A string `path:\"a\"` }")),
-		Entry("two endpoints in one", diagnostic.SameEndpoint, endpoint("POST /x", "", "(context.Context) error { return nil }")+
-			strings.Replace(endpoint("POST /x", "", "(context.Context) error { return nil }"), "func F", "func G", 1)),
+		Entry("more claims than a REQUEST has", diagnostic.BadValue, endpoint("POST /x", claims(129), plain)),
+		Entry("a claim with a control character", diagnostic.BadValue, endpoint("POST /x", "//stella:claim \"a\\x7f\"\n", plain)),
+		Entry("a claim without a type", diagnostic.BadValue, endpoint("POST /x", "//stella:claim \"\"\n", plain)),
+		Entry("claims and a reason", diagnostic.Authorization, endpoint("POST /x", "//stella:claim a\n//stella:public b\n", plain)),
+		Entry("another method", diagnostic.BadValue, endpoint("TRACE /x", "", plain)),
+		Entry("a status that is none", diagnostic.BadValue, endpoint("POST /x status=600", "", plain)),
+		Entry("no body at all", diagnostic.BadValue, endpoint("POST /x body=0B", "", plain)),
+		Entry("a body over a TiB", diagnostic.BadValue, endpoint("POST /x body=1025GiB", "", plain)),
+		Entry("a timeout over a day", diagnostic.BadValue, endpoint("POST /x timeout=25h", "", plain)),
+		Entry("no idle time", diagnostic.BadValue, endpoint("POST /x idle=0s", "", plain)),
+		Entry("a header that is none", diagnostic.BadTag, endpoint("POST /x", "", taking+"A string `header:\"a b\"` }")),
+		Entry("a header twice", diagnostic.BadTag, endpoint("POST /x", "", taking+"A string `header:\"a-b\"`; B string `header:\"A-B\"` }")),
+		Entry("a path parameter that the path lacks", diagnostic.PathField, endpoint("POST /x", "", taking+"A string `path:\"a\"` }")),
+		Entry("two endpoints in one", diagnostic.SameEndpoint, endpoint("POST /x", "", plain)+
+			strings.Replace(endpoint("POST /x", "", plain), "func F", "func G", 1)),
 		Entry("a schema that nests without a name", diagnostic.FieldType, nested(spec.MaxSchemaDepth)),
 	)
 })
+
+// Signatures of handlers, for endpoint: one that takes nothing, and one that is followed by the fields of what it takes.
+const (
+	plain  = "(context.Context) error { return nil }"
+	taking = "(_ context.Context, _ *In) error { return nil }\n\ntype In struct { "
+)
 
 // endpoint is the source of one, which says that it is public unless authorization says something else.
 func endpoint(args, authorization, signature string) string {
@@ -226,7 +234,7 @@ func endpoint(args, authorization, signature string) string {
 
 // nested is an endpoint whose input has so many slices in each other.
 func nested(n int) string {
-	return endpoint("POST /x", "", "(_ context.Context, _ *In) error { return nil }\n\ntype In struct { A "+strings.Repeat("[]", n)+"int }")
+	return endpoint("POST /x", "", taking+"A "+strings.Repeat("[]", n)+"int }")
 }
 
 func params(n int) string {

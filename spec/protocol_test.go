@@ -261,7 +261,7 @@ func TestProtocolExamples(t *testing.T) {
 		fmt.Sprintf("by default %d KiB", StreamWindow>>10),
 		fmt.Sprintf("| attempts | integer | 1 to %s |", thousands(MaxAttempts)),
 		fmt.Sprintf("| leaseMs | integer | %s to %s |", thousands(MinLeaseMS), thousands(MaxLeaseMS)),
-		fmt.Sprintf("`maxBodyBytes` is at most %s", thousands(MaxJobBody)),
+		"`maxBodyBytes` is at most " + thousands(MaxJobBody),
 		fmt.Sprintf("No endpoint's path is `%s` or begins with `%[1]s/`", ReservedPath),
 	} {
 		if !strings.Contains(flat, want) {

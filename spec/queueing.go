@@ -3,6 +3,7 @@ package spec
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Queueing is how often and for how long a job of an endpoint with delivery=queue is tried.
@@ -41,6 +42,9 @@ const (
 	QueueBody                           // bodies may be larger than a job's
 )
 
+// asking are the methods of those who ask for something, and need it at once.
+var asking = []string{"GET", "HEAD", "OPTIONS"}
+
 // QueueFaults are all reasons why calls of e cannot be jobs; none where e has no Queue. It looks at nothing else.
 func (e *Endpoint) QueueFaults() []QueueFault {
 	q := e.Queue
@@ -53,7 +57,7 @@ func (e *Endpoint) QueueFaults() []QueueFault {
 			faults = append(faults, f)
 		}
 	}
-	asks := e.Method == "GET" || e.Method == "HEAD" || e.Method == "OPTIONS"
+	asks := slices.Contains(asking, e.Method)
 	found(asks, QueueMethod)
 	found(!asks && !e.Idempotent, QueueOnce) // no flag helps a method that is wrong
 	found(e.Stream != StreamNone || e.Kind == KindStream, QueueStream)
