@@ -51,6 +51,11 @@ type Faults struct {
 	// all connections from when it is set; a datagram loses what is beyond. 0 cuts nothing.
 	CutAfter int64
 
+	// Of TCP: each chunk of at most 1,400 bytes comes LateBy later with this probability, from 0 to 1, and what is behind
+	// it no sooner, as when a segment was lost and had to be sent again.
+	Late   float64
+	LateBy time.Duration
+
 	// Of datagrams, each with its probability from 0 to 1.
 	Loss      float64
 	Duplicate float64
@@ -59,6 +64,7 @@ type Faults struct {
 
 const (
 	chunkSize   = 16 << 10 // bytes that are read at once
+	segment     = 1400     // bytes of TCP that are late together: what a packet carries on most networks
 	chunksHeld  = 64       // chunks on their way in one direction of a connection: 1 MiB
 	packetsHeld = 1024     // datagrams on their way in one direction
 )
