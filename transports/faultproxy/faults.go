@@ -1,6 +1,7 @@
 // Package faultproxy puts faults between two ends that talk over TCP or UDP: delay, jitter, loss, duplicates, reordering,
-// truncation, little bandwidth, closed halves, silence in one direction, resets. It is for tests: a service or a client
-// is pointed at the proxy instead of at its peer, and the test changes what happens on the way while both run.
+// truncation, little bandwidth, bytes that come late, closed halves, silence in one direction, resets. It is for tests: a
+// service or a client is pointed at the proxy instead of at its peer, and the test changes what happens on the way while
+// both run.
 //
 // It knows nothing of frames, binds loopback addresses only, and holds a bounded number of bytes. Randomness comes from
 // a seed, so that what a test has printed can be played again. Start reading at [ListenTCP] and [Faults].
