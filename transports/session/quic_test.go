@@ -105,7 +105,7 @@ var _ = Describe("Small calls over a network that loses 1 packet of 50", func() 
 var _ = Describe("A streamed answer over QUIC whose reader is held back", func() {
 	It("leaves the others at least 85 % of their rate", func() {
 		// Slower than any machine that tests run on: encryption, and the race detector, make it the limit else.
-		const pace = 4 << 20
+		const pace = 2 << 20
 		const others, rounds, round = 7, 21, 200 * time.Millisecond
 		without, with := crowds("quic://127.0.0.1:0", pace, down, 1, others)
 		Expect(keptRate(without, with, rounds, round)).To(BeNumerically(">=", 0.85))
