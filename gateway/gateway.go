@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,7 +87,7 @@ func New(cfg Config) (*Gateway, error) {
 		verifier = g.token.key.Verifier()
 	}
 	g.telemetry, err = telemetry.New(telemetry.Config{
-		Outcomes: edge.Outcomes(), Sessions: func() []telemetry.Session { return g.registry.Sessions() },
+		Outcomes: edge.Outcomes(), Sessions: func() []telemetry.Session { return g.registry.Sessions() }, Dropped: g.dropped,
 	})
 	if err != nil {
 		return nil, err
@@ -142,6 +143,27 @@ func (g *Gateway) listen() error {
 		g.listeners = append(g.listeners, l)
 	}
 	return nil
+}
+
+// dropped is how many datagrams its listeners have thrown away, by their scheme.
+func (g *Gateway) dropped() map[string]map[transports.Drop]uint64 {
+	all := map[string]map[transports.Drop]uint64{}
+	for _, l := range g.listeners {
+		d, ok := l.(transports.Datagrams)
+		if !ok {
+			continue
+		}
+		scheme, _, _ := strings.Cut(l.Addr(), "://")
+		sum := all[scheme]
+		if sum == nil {
+			sum = map[transports.Drop]uint64{}
+			all[scheme] = sum
+		}
+		for why, n := range d.Dropped() {
+			sum[why] += n
+		}
+	}
+	return all
 }
 
 // release gives back the addresses.
