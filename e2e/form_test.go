@@ -127,6 +127,7 @@ type settings struct {
 	retain time.Duration
 	// drainDelay is how long a gateway that drains goes on taking requests after its /readyz says that it does.
 	drainDelay time.Duration
+	queue      string          // the broker of the queue
 	stall      time.Duration   // where it can be set: it has no flag
 	service    fixture.Variant // instead of the whole fixture
 }

@@ -105,6 +105,9 @@ func gatewayProcess(s *stack) program {
 	if s.settings.drainDelay != 0 {
 		args = append(args, "--drain-delay", s.settings.drainDelay.String())
 	}
+	if s.settings.queue != "" {
+		args = append(args, "--queue", s.settings.queue)
+	}
 	s.settings.stall = edge.DefaultStall
 	p := start("gateway", nil, binary("stella-gateway"), args...)
 	p.goroutines = func() int {

@@ -34,6 +34,7 @@ type Config struct {
 	Tokens     Tokens         // what services have to prove that they know, to register under their name
 	Owners     routing.Owners // which service owns which paths, whoever comes first
 	Peers      []string       // transport URLs of other gateways, which services are told of
+	Queue      string         // transport URL of the broker for endpoints with delivery=queue; empty: they are not served
 	AcceptRate int            // sessions a second that are taken on; [DefaultAcceptRate]
 	Memory     int64          // bytes of bodies that all sessions together hold at most; [DefaultMemory]
 

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/stella-ops/router/gateway/admin"
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/edge"
+	"github.com/stella-ops/router/gateway/queue"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/gateway/telemetry"
 	"github.com/stella-ops/router/spec"
@@ -43,8 +45,9 @@ type Gateway struct {
 	http, admin         *http.Server
 	httpAddr, adminAddr net.Listener
 	listeners           []transports.Listener
-	token               *tokenFile // nil outside development mode
-	tokens              *tokens    // nil where services need none
+	token               *tokenFile       // nil outside development mode
+	tokens              *tokens          // nil where services need none
+	queue               transports.Queue // or nil
 	door                *door
 	memory              *session.Memory
 
@@ -84,7 +87,7 @@ func New(cfg Config) (*Gateway, error) {
 		verifier = g.token.key.Verifier()
 	}
 	g.telemetry, err = telemetry.New(telemetry.Config{
-		Outcomes: edge.Outcomes(), Sessions: func() []telemetry.Session { return g.registry.Sessions() },
+		Outcomes: edge.Outcomes(), Sessions: func() []telemetry.Session { return g.registry.Sessions() }, Dropped: g.dropped,
 	})
 	if err != nil {
 		return nil, err
@@ -93,14 +96,35 @@ func New(cfg Config) (*Gateway, error) {
 		Region: cfg.Region, Heartbeat: cfg.Heartbeat, Retain: cfg.Retain, Owners: cfg.Owners, Logger: cfg.Logger, Changed: g.token.changed,
 		Telemetry: g.telemetry,
 	})
+	desk, err := g.desk()
+	if err != nil {
+		return nil, err
+	}
 	g.http = edge.New(edge.Config{
 		Registry: g.registry, Verifier: verifier, Logger: cfg.Logger, Stall: cfg.Stall, Telemetry: g.telemetry, Draining: g.draining.Load,
+		Queue: desk,
 	}).Server()
 	g.admin = admin.Server(admin.Handler(admin.Config{Registry: g.registry, Ready: g.ready.Load, Metrics: g.telemetry.Handler()}))
 	if err := g.listen(); err != nil {
 		return nil, errors.Join(err, g.release())
 	}
 	return g, nil
+}
+
+// desk takes jobs in, where a queue is configured.
+func (g *Gateway) desk() (*queue.Desk, error) {
+	if g.cfg.Queue == "" {
+		return nil, nil //nolint:nilnil // no desk: the edge answers so
+	}
+	q, err := transports.OpenQueue(g.cfg.Queue)
+	if err != nil {
+		return nil, fmt.Errorf("%w: queue: %w", ErrConfig, err)
+	}
+	g.queue = q
+	if !g.cfg.Tokens.asked() {
+		return queue.New(q, nil), nil
+	}
+	return queue.New(q, g.tokens.of), nil
 }
 
 func (g *Gateway) listen() error {
@@ -121,6 +145,27 @@ func (g *Gateway) listen() error {
 	return nil
 }
 
+// dropped is how many datagrams its listeners have thrown away, by their scheme.
+func (g *Gateway) dropped() map[string]map[transports.Drop]uint64 {
+	all := map[string]map[transports.Drop]uint64{}
+	for _, l := range g.listeners {
+		d, ok := l.(transports.Datagrams)
+		if !ok {
+			continue
+		}
+		scheme, _, _ := strings.Cut(l.Addr(), "://")
+		sum := all[scheme]
+		if sum == nil {
+			sum = map[transports.Drop]uint64{}
+			all[scheme] = sum
+		}
+		for why, n := range d.Dropped() {
+			sum[why] += n
+		}
+	}
+	return all
+}
+
 // release gives back the addresses.
 func (g *Gateway) release() error {
 	var errs []error
@@ -131,6 +176,9 @@ func (g *Gateway) release() error {
 	}
 	for _, l := range g.listeners {
 		errs = append(errs, ignoreClosed(l.Close()))
+	}
+	if g.queue != nil {
+		errs = append(errs, g.queue.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"github.com/onsi/gomega/gbytes"
 
 	"github.com/stella-ops/router/gateway"
+	"github.com/stella-ops/router/gateway/telemetry"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
 	"github.com/stella-ops/router/transports/session"
@@ -85,6 +87,34 @@ func refusedWith(code spec.Code) func(error) bool {
 		return errors.As(err, &e) && e.Code == code
 	}
 }
+
+var _ = Describe("datagrams that no service sends", func() {
+	It("are counted on /metrics, by reason, over all addresses of their transport", func() {
+		cfg := config(GinkgoWriter)
+		cfg.Listen = []string{"udp://127.0.0.1:0", "tcp://127.0.0.1:0", "udp://127.0.0.1:0"}
+		r := run(cfg)
+		metrics := func() string {
+			_, body := get("http://" + r.AdminAddr() + "/metrics")
+			return body
+		}
+		const name = "stella_transport_datagrams_dropped_total"
+		Expect(strings.Count(metrics(), "\n"+name+"{")).To(Equal(len(telemetry.Drops())), "from zero on, and of no other transport")
+		for _, d := range telemetry.Drops() {
+			Expect(metrics()).To(ContainSubstring("\n%s{reason=%q,transport=\"udp\"} 0\n", name, d.Name))
+		}
+		for i, addr := range []string{r.ListenAddrs()[0], r.ListenAddrs()[2]} {
+			conn, err := net.Dial("udp", addr[len("udp://"):])
+			Expect(err).NotTo(HaveOccurred())
+			defer conn.Close()
+			for range 3 + i {
+				_, err = conn.Write([]byte("GET / HTTP/1.1\r\n\r\n"))
+				Expect(err).NotTo(HaveOccurred())
+			}
+		}
+		Eventually(metrics).WithTimeout(patience).Should(ContainSubstring("\n" + name + `{reason="malformed",transport="udp"} 7` + "\n"))
+		Expect(metrics()).To(ContainSubstring("\n" + name + `{reason="no_link",transport="udp"} 0` + "\n"))
+	})
+})
 
 var _ = Describe("a gateway with tokens", func() {
 	It("takes on who knows one that is good for its name, and nobody else", func() {

@@ -26,6 +26,8 @@ const (
 	EnvToken      = "STELLA_TOKEN"       // proves the right to the service's name; of several, separated by commas, the first
 	EnvMaxAge     = "STELLA_MAX_AGE"     // how old a session gets before it is replaced, such as 1h
 	EnvMemory     = "STELLA_MEMORY"      // bytes of request bodies that are held at most, such as 256MiB
+	EnvQueue      = "STELLA_QUEUE"       // transport URL of the broker from which jobs are taken: endpoints with delivery=queue
+	EnvJobs       = "STELLA_JOBS"        // jobs done at once
 	EnvGrace      = "STELLA_GRACE"       // how long open calls may go on while the service drains, such as 25s
 )
 
@@ -36,10 +38,14 @@ const (
 	DefaultGrace   = 25 * time.Second
 	DefaultMaxAge  = time.Hour
 	DefaultMemory  = "256MiB"
+	DefaultJobs    = 16
 )
 
 // minMaxAge is the least time between two sessions with one gateway: more often, and a service would do little else.
 const minMaxAge = 100 * time.Millisecond
+
+// maxJobs bounds the jobs that one process does at once.
+const maxJobs = 1024
 
 // minToken is the least length of a token, in bytes; the gateway has the same.
 const minToken = 16
@@ -60,6 +66,8 @@ type settings struct {
 	token    string
 	maxAge   time.Duration
 
+	queue     transports.Queue // or nil
+	jobs      int
 	maxMemory int64
 	grace     time.Duration
 	log       *slog.Logger
@@ -143,6 +151,19 @@ func (c *config) settings(service, version string) (*settings, error) {
 	resolve(EnvMemory, DefaultMemory, func(v string) (err error) {
 		s.maxMemory, err = spec.ParseSize(v)
 		return err
+	})
+	resolve(EnvQueue, "", func(v string) (err error) {
+		if v != "" {
+			s.queue, err = transports.OpenQueue(v)
+		}
+		return err
+	})
+	resolve(EnvJobs, formatInt(DefaultJobs), func(v string) (err error) {
+		s.jobs, err = strconv.Atoi(v)
+		if err != nil || s.jobs < 1 || s.jobs > maxJobs {
+			return fmt.Errorf("%q, expected a number of jobs from 1 to %d", v, maxJobs)
+		}
+		return nil
 	})
 	if s.lease < len(s.gateways) && len(errs) == 0 {
 		errs = append(errs, fmt.Errorf("stella: %s: %d calls are not one for each of %d gateways", EnvLease, s.lease, len(s.gateways)))

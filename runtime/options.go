@@ -57,6 +57,17 @@ func WithMemory(bytes int64) Part {
 	return option(func(c *config) { c.defaults[EnvMemory] = strconv.FormatInt(bytes, 10) + "B" })
 }
 
+// WithQueue names the broker from which the jobs of endpoints with delivery=queue are taken, as a transport URL such as
+// valkey://127.0.0.1:6379; the gateway has the same. STELLA_QUEUE goes before it.
+func WithQueue(url string) Part {
+	return option(func(c *config) { c.defaults[EnvQueue] = url })
+}
+
+// WithJobs bounds the jobs that the service does at once. STELLA_JOBS goes before it.
+func WithJobs(n int) Part {
+	return option(func(c *config) { c.defaults[EnvJobs] = formatInt(n) })
+}
+
 // WithGrace bounds how long open calls may go on once the service drains. STELLA_GRACE goes before it.
 func WithGrace(d time.Duration) Part {
 	return option(func(c *config) { c.defaults[EnvGrace] = d.String() })

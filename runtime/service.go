@@ -96,6 +96,7 @@ func (r *running) run(ctx context.Context, signals <-chan os.Signal) error {
 	for _, urls := range r.gateways {
 		wg.Go(func() { newConnection(r, urls, false).run(serving) })
 	}
+	wg.Go(func() { r.takeJobs(serving) })
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)

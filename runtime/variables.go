@@ -11,7 +11,7 @@ import (
 const prefix = "STELLA_"
 
 // variables are those that a service reads.
-var variables = []string{EnvGateways, EnvRegion, EnvInstanceID, EnvLease, EnvToken, EnvMaxAge, EnvMemory, EnvGrace}
+var variables = []string{EnvGateways, EnvRegion, EnvInstanceID, EnvLease, EnvToken, EnvMaxAge, EnvMemory, EnvQueue, EnvJobs, EnvGrace}
 
 // gatewayVariables are those that only a gateway reads (gateway/cmd/stella-gateway has them): services and gateways
 // often share an environment.

@@ -81,47 +81,6 @@ type Param struct {
 	Schema   *Schema `json:"schema"`
 }
 
-// Queueing is how often and for how long a job of an endpoint with delivery=queue is tried.
-type Queueing struct {
-	Attempts int   `json:"attempts"` // until it is dead
-	LeaseMS  int64 `json:"leaseMs"`  // after which an attempt that was not heard of any more counts as lost, in milliseconds
-}
-
-// DefaultQueueing holds where the author says nothing else.
-var DefaultQueueing = Queueing{Attempts: 5, LeaseMS: 60_000}
-
-// Bounds of jobs.
-const (
-	MaxAttempts = 100
-	// MaxLeaseMS is below the time after which RabbitMQ takes a delivery from a consumer that has not acknowledged it,
-	// 30 minutes unless configured otherwise.
-	MaxLeaseMS = 25 * 60 * 1000
-	// MaxJobBody bounds a job's body, in bytes: brokers hold messages whole, and RabbitMQ 4 takes 16 MiB.
-	MaxJobBody = 4 << 20
-)
-
-// Unqueueable says why calls of e cannot be jobs, or is nil. It looks at nothing else.
-func (e *Endpoint) Unqueueable() error {
-	q := e.Queue
-	switch {
-	case q == nil:
-		return nil
-	case !e.Idempotent:
-		return errors.New("is not idempotent: a job may run more than once")
-	case e.Stream != StreamNone || e.Kind == KindStream:
-		return errors.New("streams a body: a job and its result are held whole")
-	case q.Attempts < 1 || q.Attempts > MaxAttempts:
-		return fmt.Errorf("has %d attempts, expected 1 to %d", q.Attempts, MaxAttempts)
-	case q.LeaseMS < 1000 || q.LeaseMS > MaxLeaseMS:
-		return fmt.Errorf("has a lease of %d ms, expected 1000 to %d", q.LeaseMS, MaxLeaseMS)
-	case e.Limits.TimeoutMS > q.LeaseMS:
-		return fmt.Errorf("has a timeout of %d ms and a lease of %d ms: a job would be given to another worker while it runs", e.Limits.TimeoutMS, q.LeaseMS)
-	case e.Limits.MaxBodyBytes > MaxJobBody:
-		return fmt.Errorf("takes bodies of %d bytes, a job %d", e.Limits.MaxBodyBytes, MaxJobBody)
-	}
-	return nil
-}
-
 // Identity is the endpoint's identity: its method, and its path without parameter names (invariant 1).
 func (e *Endpoint) Identity() (string, error) {
 	p, err := ParsePattern(e.Path)
@@ -255,6 +214,8 @@ func (e *Endpoint) check(m *Manifest) error {
 	switch {
 	case err != nil:
 		return err
+	case p.Reserved():
+		return fmt.Errorf("path is reserved for the gateway: expected one that does not begin with %s/", ReservedPath)
 	case !ValidMethod(e.Method):
 		return fmt.Errorf("method is not one of %s", strings.Join(Methods, ", "))
 	case e.Handler == "":

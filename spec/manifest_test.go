@@ -268,6 +268,19 @@ var _ = Describe("A contract digest", func() {
 		Entry("what is required", func(m *spec.Manifest) { m.Schemas["Invoice"].Required = []string{"id"} }),
 	)
 
+	It("changes with whether calls are jobs, how often these are tried, and their lease", func() {
+		seen := map[string]string{}
+		for name, q := range map[string]*spec.Queueing{
+			"calls": nil, "jobs": {Attempts: 5, LeaseMS: 60_000}, "attempts": {Attempts: 6, LeaseMS: 60_000}, "lease": {Attempts: 5, LeaseMS: 60_001},
+		} {
+			m := billing()
+			m.Endpoints[0].Idempotent, m.Endpoints[0].Queue = true, q
+			d := digest(m)
+			Expect(seen).NotTo(HaveKey(d), name)
+			seen[d] = name
+		}
+	})
+
 	DescribeTable("stays the same whatever changes", func(change func(*spec.Manifest)) {
 		m := billing()
 		change(m)

@@ -3,7 +3,9 @@ package spec
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"slices"
+	"strings"
 )
 
 // RequestID is the gateway's own id of a request: a UUID version 7.
@@ -18,6 +20,15 @@ func (id RequestID) String() string {
 	hex.Encode(b[24:], id[10:])
 	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
 	return string(b[:])
+}
+
+// ParseRequestID reads what String returns.
+func ParseRequestID(s string) (id RequestID, err error) {
+	b, err := hex.DecodeString(strings.ReplaceAll(s, "-", ""))
+	if err != nil || copy(id[:], b) != len(b) || id.String() != s {
+		return RequestID{}, fmt.Errorf("spec: %.40q is no request id, such as 01975bd9-9a00-7abc-8def-0123456789ab", s)
+	}
+	return id, nil
 }
 
 // Trace is the W3C trace context of a call. A zero TraceID is no trace.

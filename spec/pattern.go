@@ -129,6 +129,17 @@ func (p Pattern) Params() []string {
 // HasRest reports whether the last segment takes the rest of the path.
 func (p Pattern) HasRest() bool { return len(p.Segments) > 0 && p.Segments[len(p.Segments)-1].Rest }
 
+// ReservedPath is where a gateway answers itself, there and below: no endpoint may have such a path.
+const ReservedPath = "/" + reservedSegment
+
+const reservedSegment = "_stella"
+
+// Reserved reports whether the path is [ReservedPath] or below it. A pattern that begins with a parameter is not: it
+// matches such paths among others, and the gateway takes those first.
+func (p Pattern) Reserved() bool {
+	return len(p.Segments) > 0 && p.Segments[0].Literal == reservedSegment
+}
+
 // Identity is the pattern without its parameters' names, which do not tell endpoints apart (invariant 1):
 // /x/{id} and /x/{key} have the same.
 func (p Pattern) Identity() string {

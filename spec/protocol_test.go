@@ -148,7 +148,7 @@ func staticTable() string {
 	return b.String()
 }
 
-// limits has the value of every constant of limits.go, hello.go and manifest.go that is a limit, in the order of the page.
+// limits has the value of every constant of limits.go, hello.go, manifest.go and queueing.go that is a limit, in the order of the page.
 var limits = []struct {
 	name  string
 	value any
@@ -167,6 +167,10 @@ var limits = []struct {
 	{"MaxStreamWindow", MaxStreamWindow, "the credit that a half may have at any time"},
 	{"MaxManifest", MaxManifest, "a manifest"},
 	{"MaxFields", MaxFields, "header fields, path parameters and claims, each, of one REQUEST or RESPONSE (count)"},
+	{"MaxAttempts", MaxAttempts, "attempts at a job (count)"},
+	{"MaxLeaseMS", MaxLeaseMS, "the longest lease of an attempt at a job (ms)"},
+	{"MinLeaseMS", MinLeaseMS, "the shortest lease of an attempt at a job (ms)"},
+	{"MaxJobBody", MaxJobBody, "the body of a job"},
 	{"MaxSignedFrames", MaxSignedFrames, "frames that one MAC covers (count)"},
 	{"MaxSignedBytes", MaxSignedBytes, "frames that one MAC covers, headers included"},
 	{"MaxFeatures", MaxFeatures, "features in HELLO, and gateways in WELCOME (count)"},
@@ -255,6 +259,10 @@ func TestProtocolExamples(t *testing.T) {
 		fmt.Sprintf("not whole %d s after", HelloTimeout/time.Second),
 		fmt.Sprintf("or for %d s.", CancelHold/time.Second),
 		fmt.Sprintf("by default %d KiB", StreamWindow>>10),
+		fmt.Sprintf("| attempts | integer | 1 to %s |", thousands(MaxAttempts)),
+		fmt.Sprintf("| leaseMs | integer | %s to %s |", thousands(MinLeaseMS), thousands(MaxLeaseMS)),
+		"`maxBodyBytes` is at most " + thousands(MaxJobBody),
+		fmt.Sprintf("No endpoint's path is `%s` or begins with `%[1]s/`", ReservedPath),
 	} {
 		if !strings.Contains(flat, want) {
 			t.Errorf("%s lacks %q", protocolFile, want)
@@ -275,7 +283,7 @@ func TestRulesNameTheirTests(t *testing.T) {
 	}
 	tests := testNames(t)
 	sections := map[string]bool{}
-	for _, section := range []string{"2.1", "2.2", "2.3", "2.4", "3", "4", "5", "6", "7", "8", "9", "11"} {
+	for _, section := range []string{"2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7", "3", "4", "5", "6", "7", "8", "9", "11"} {
 		sections[section] = false
 	}
 	for line := range strings.Lines(table) {

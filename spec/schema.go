@@ -44,15 +44,15 @@ func (s *Schema) withoutDoc() *Schema {
 	return &c
 }
 
-// maxDepth bounds how deep schemas nest without a Ref.
-const maxDepth = 64
+// MaxSchemaDepth bounds how deep schemas nest without a Ref.
+const MaxSchemaDepth = 64
 
 func (s *Schema) check(m *Manifest, depth int) error {
 	if s == nil {
 		return nil
 	}
-	if depth > maxDepth {
-		return fmt.Errorf("schema nests deeper than %d: give its types names", maxDepth)
+	if depth > MaxSchemaDepth {
+		return fmt.Errorf("schema nests deeper than %d: give its types names", MaxSchemaDepth)
 	}
 	if err := s.checkSelf(m); err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -29,20 +28,8 @@ type Job struct {
 	content []byte // what the MACs are of
 }
 
-// jobHead is the JSON in a job's encoding.
-type jobHead struct {
-	ID       string `json:"id"`
-	Service  string `json:"service"`
-	Endpoint string `json:"endpoint"`
-	Attempts int    `json:"attempts"`
-	LeaseMS  int64  `json:"leaseMs"`
-	Key      string `json:"key"`
-	Owner    string `json:"owner,omitempty"`
-	Accepted int64  `json:"accepted"` // milliseconds since 1970
-}
-
-// The encoding of a job: a byte for its version, a byte for how many MACs there are, these, and the content: two bytes for
-// the length of the head, the head, four for REQUEST's metadata, that, and the body.
+// The encoding of a job: a byte for its version, a byte for how many MACs there are, these, and the content. That is the
+// fields in the order of [Job], each text with its length before it, numbers as varints, and at last the body.
 const (
 	jobVersion = 1
 	jobMAC     = 16
@@ -50,38 +37,36 @@ const (
 	jobLabel   = "stella job\n"
 )
 
-// maxJob bounds a job's encoding, in bytes.
-const maxJob = jobPrefix + maxJobMACs*jobMAC + 2 + maxJobHead + 4 + spec.MaxMetadata + spec.MaxJobBody
-
 const (
 	maxJobMACs = 255
-	maxJobHead = 1<<16 - 1
+	maxJobHead = 64 << 10 // bytes of all fields but the last two
+	// maxJob bounds a job's encoding, in bytes.
+	maxJob = jobPrefix + maxJobMACs*jobMAC + maxJobHead + spec.MaxMetadata + spec.MaxJobBody
 )
 
 // Encode returns the job's bytes, signed with every token that its service may have now; the first 255 of them. Without
 // tokens it is not signed.
 func (j *Job) Encode(tokens ...string) ([]byte, error) {
-	head, err := json.Marshal(jobHead{
-		ID: j.ID, Service: j.Queue.Service, Endpoint: j.Queue.Endpoint, Attempts: j.Attempts, LeaseMS: j.Lease.Milliseconds(),
-		Key: j.Key, Owner: j.Owner, Accepted: j.Accepted.UnixMilli(),
-	})
+	tokens = tokens[:min(len(tokens), maxJobMACs)]
+	start := jobPrefix + len(tokens)*jobMAC
+	b := make([]byte, start, start+len(j.ID)+len(j.Queue.Service)+len(j.Queue.Endpoint)+len(j.Key)+len(j.Owner)+len(j.Request)+len(j.Body)+64)
+	b[0], b[1] = jobVersion, byte(len(tokens))
+	for _, text := range []string{j.ID, j.Queue.Service, j.Queue.Endpoint, j.Key, j.Owner} {
+		b = binary.AppendUvarint(b, uint64(len(text)))
+		b = append(b, text...)
+	}
+	b = binary.AppendUvarint(b, uint64(max(j.Attempts, 0)))
+	b = binary.AppendUvarint(b, uint64(max(j.Lease.Milliseconds(), 0)))
+	b = binary.AppendUvarint(b, uint64(max(j.Accepted.UnixMilli(), 0)))
 	switch {
-	case err != nil:
-		return nil, fmt.Errorf("transports: job: %w", err)
-	case len(head) > maxJobHead:
-		return nil, fmt.Errorf("transports: job: its head takes %d bytes, the limit is %d", len(head), maxJobHead)
+	case len(b)-start > maxJobHead:
+		return nil, fmt.Errorf("transports: job: its key and names take %d bytes, the limit is %d", len(b)-start, maxJobHead)
 	case len(j.Request) > spec.MaxMetadata:
 		return nil, fmt.Errorf("transports: job: its metadata takes %d bytes, the limit is %d", len(j.Request), spec.MaxMetadata)
 	case len(j.Body) > spec.MaxJobBody:
 		return nil, fmt.Errorf("transports: job: its body takes %d bytes, the limit is %d", len(j.Body), spec.MaxJobBody)
 	}
-	tokens = tokens[:min(len(tokens), maxJobMACs)]
-	start := jobPrefix + len(tokens)*jobMAC
-	b := make([]byte, start, start+2+len(head)+4+len(j.Request)+len(j.Body))
-	b[0], b[1] = jobVersion, byte(len(tokens))
-	b = binary.BigEndian.AppendUint16(b, uint16(len(head)))
-	b = append(b, head...)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(j.Request)))
+	b = binary.AppendUvarint(b, uint64(len(j.Request)))
 	b = append(b, j.Request...)
 	b = append(b, j.Body...)
 	for i, token := range tokens {
@@ -118,44 +103,53 @@ func ParseJob(b []byte) (*Job, error) {
 		rest = rest[jobMAC:]
 	}
 	j.content = rest
-	head, rest, ok := cutPrefixed(rest, 2) //nolint:mnd // the width of its length
-	if !ok {
-		return nil, fmt.Errorf("%w: it ends within its head", errJob)
-	}
-	var h jobHead
-	if err := json.Unmarshal(head, &h); err != nil {
-		return nil, fmt.Errorf("%w: %w", errJob, err)
-	}
-	j.Request, j.Body, ok = cutPrefixed(rest, 4) //nolint:mnd // the same
+	c := cursor{rest: rest}
+	j.ID, j.Queue.Service, j.Queue.Endpoint, j.Key, j.Owner = c.text(), c.text(), c.text(), c.text(), c.text()
+	attempts, lease, accepted := c.number(spec.MaxAttempts), c.number(spec.MaxLeaseMS), c.number(maxAccepted)
+	j.Attempts, j.Lease, j.Accepted = int(attempts), time.Duration(lease)*time.Millisecond, time.UnixMilli(int64(accepted)).UTC() //nolint:gosec // bounded
+	j.Request = c.bytes(spec.MaxMetadata)
+	j.Body = c.rest
 	switch {
-	case !ok:
-		return nil, fmt.Errorf("%w: it ends within its metadata", errJob)
-	case len(j.Request) > spec.MaxMetadata || len(j.Body) > spec.MaxJobBody:
-		return nil, fmt.Errorf("%w: metadata of %d bytes, and a body of %d", errJob, len(j.Request), len(j.Body))
-	case h.ID == "" || h.Service == "" || h.Endpoint == "" || h.Attempts < 1 || h.LeaseMS < 1 || h.LeaseMS > spec.MaxLeaseMS:
-		return nil, fmt.Errorf("%w: its head is not whole", errJob)
+	case c.broken:
+		return nil, fmt.Errorf("%w: it ends within its fields, or one is larger than it can be", errJob)
+	case len(j.Body) > spec.MaxJobBody:
+		return nil, fmt.Errorf("%w: a body of %d bytes", errJob, len(j.Body))
+	case j.ID == "" || j.Queue.Service == "" || j.Queue.Endpoint == "" || attempts < 1 || lease < 1:
+		return nil, fmt.Errorf("%w: its fields are not whole", errJob)
 	}
-	j.ID, j.Queue = h.ID, QueueName{h.Service, h.Endpoint}
-	j.Attempts, j.Lease = h.Attempts, time.Duration(h.LeaseMS)*time.Millisecond
-	j.Key, j.Owner, j.Accepted = h.Key, h.Owner, time.UnixMilli(h.Accepted).UTC()
 	return j, nil
 }
 
-// cutPrefixed cuts what a length of so many bytes precedes.
-func cutPrefixed(b []byte, width int) (part, rest []byte, ok bool) {
-	if len(b) < width {
-		return nil, nil, false
-	}
-	var n uint64
-	for _, c := range b[:width] {
-		n = n<<8 | uint64(c)
-	}
-	b = b[width:]
-	if n > uint64(len(b)) {
-		return nil, nil, false
-	}
-	return b[:n:n], b[n:], true
+const maxAccepted = 1 << 48 // milliseconds: some thousand years
+
+// cursor reads fields. After the first that is broken all are empty.
+type cursor struct {
+	rest   []byte
+	broken bool
 }
+
+func (c *cursor) number(limit uint64) uint64 {
+	n, size := binary.Uvarint(c.rest)
+	if size <= 0 || n > limit || c.broken {
+		c.broken, c.rest = true, nil
+		return 0
+	}
+	c.rest = c.rest[size:]
+	return n
+}
+
+func (c *cursor) bytes(limit uint64) []byte {
+	n := c.number(limit)
+	if n > uint64(len(c.rest)) {
+		c.broken, c.rest = true, nil
+		return nil
+	}
+	b := c.rest[:n:n]
+	c.rest = c.rest[n:]
+	return b
+}
+
+func (c *cursor) text() string { return string(c.bytes(maxJobHead)) }
 
 // Raw is what the job was parsed from, its MACs included, or nil.
 func (j *Job) Raw() []byte { return j.raw }

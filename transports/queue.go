@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -30,7 +31,7 @@ type Queue interface {
 	// Purge forgets the dead jobs of a queue, and returns how many they were.
 	Purge(ctx context.Context, name QueueName) (int, error)
 
-	// Close ends the connections and all workers.
+	// Close ends the connections and all workers. It may be called more than once.
 	Close() error
 }
 
@@ -52,6 +53,16 @@ type QueueName struct {
 }
 
 func (n QueueName) String() string { return n.Service + " " + n.Endpoint }
+
+// ParseQueueName reads what String returns.
+func ParseQueueName(s string) (QueueName, error) {
+	service, endpoint, _ := strings.Cut(s, " ")
+	method, path, _ := strings.Cut(endpoint, " ")
+	if service == "" || method == "" || !strings.HasPrefix(path, "/") || strings.Contains(path, " ") {
+		return QueueName{}, fmt.Errorf("transports: %q is no queue, expected SERVICE METHOD PATH such as %q", s, "billing POST /reports")
+	}
+	return QueueName{Service: service, Endpoint: endpoint}, nil
+}
 
 // Source is a queue to take jobs from.
 type Source struct {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -250,6 +251,60 @@ var _ = Describe("Billing", func() {
 			Expect(report.Currencies).To(Equal([]reports.CurrencyTotal{
 				{Currency: "CHF", Invoices: 1, LargestCents: 5}, {Currency: "EUR", Invoices: 2, LargestCents: 37_500},
 			}))
+		})
+
+		Describe("of a month", func() {
+			order := func(month string) *stellatest.Response {
+				GinkgoHelper()
+				return call(stellatest.Request{Method: "POST", Path: "/reports", Body: []byte(`{"month":"` + month + `"}`)})
+			}
+
+			It("is a job, which is tried three times", func() {
+				m, err := spec.ParseManifest([]byte(billing.Manifest.JSON))
+				Expect(err).NotTo(HaveOccurred())
+				i := slices.IndexFunc(m.Endpoints, func(e spec.Endpoint) bool { return e.Path == "/reports" })
+				Expect(i).To(BeNumerically(">=", 0))
+				Expect(m.Endpoints[i].Queue).To(HaveValue(Equal(spec.Queueing{Attempts: 3, LeaseMS: spec.DefaultQueueing.LeaseMS})))
+			})
+
+			It("sums up what was invoiced in it, and is the same when the job runs again", func() {
+				months := map[string]bool{}
+				for _, body := range []string{
+					newInvoice, newInvoice,
+					`{"customer":"other","currency":"CHF","lines":[{"description":"n","quantity":1,"unitCents":5}]}`,
+				} {
+					months[create(body).CreatedAt.UTC().Format("2006-01")] = true
+				}
+				Expect(months).To(HaveLen(1), "the month ended while this test ran: run it again")
+				for month := range months {
+					for range 2 {
+						r := order(month)
+						Expect(r.Status).To(Equal(200), string(r.Body))
+						var report reports.MonthlyReport
+						Expect(json.Unmarshal(r.Body, &report)).To(Succeed())
+						Expect(report).To(Equal(reports.MonthlyReport{
+							Month: month, Invoices: 3, Customers: 2, Currencies: []reports.MonthlyTotal{
+								{Currency: "CHF", Invoices: 1, TotalCents: "5"}, {Currency: "EUR", Invoices: 2, TotalCents: "75000"},
+							},
+						}))
+					}
+				}
+			})
+
+			It("without invoices says so", func() {
+				create(newInvoice)
+				r := order("1999-12")
+				Expect(r.Status).To(Equal(200))
+				Expect(string(r.Body)).To(Equal(`{"month":"1999-12","invoices":0,"customers":0,"currencies":[]}`))
+			})
+
+			DescribeTable("that is none is refused", func(month string) {
+				r := order(month)
+				Expect(r.Status).To(Equal(400))
+				Expect(problem(r).Errors).To(ConsistOf(HaveField("Pointer", "/month")))
+			},
+				Entry(nil, ""), Entry(nil, "2026"), Entry(nil, "2026-13"), Entry(nil, "2026-11-01"), Entry(nil, "November"),
+			)
 		})
 
 		It("of the time before is what it always was", func() {

@@ -1,6 +1,7 @@
 // Package billing keeps invoices, and files attached to them. It is the tour of Stella Router: typed handlers with
 // JSON bodies, path and query parameters, claims, errors that callers can work with, streams of bytes in both directions,
-// a stream of events, a net/http handler as it was, and a second package of the same service: reports.
+// a stream of events, a net/http handler as it was, and a second package of the same service: reports, one of which is
+// made by a job.
 //
 // Invoices are kept in memory and end with the process; attachments are files in a directory.
 //

@@ -24,21 +24,9 @@ func (e *Edge) authorise(x *Exchange) *problem {
 		}
 		return nil
 	}
-	given := x.header()[headerAuthorization]
-	if len(given) == 0 {
-		return &problem{Kind: kindUnauthenticated, detail: "the endpoint requires a bearer token", challenge: "Bearer"}
-	}
-	if e.cfg.Verifier == nil {
-		return &problem{Kind: kindUnauthenticated, detail: "the gateway has no authentication configured", challenge: "Bearer"}
-	}
-	if len(given) > 1 || len(given[0]) <= len(bearer) || !strings.EqualFold(given[0][:len(bearer)], bearer) {
-		return &problem{
-			Kind: kindUnauthenticated, detail: "Authorization must be Bearer and one token", challenge: `Bearer error="invalid_request"`,
-		}
-	}
-	identity, err := e.cfg.Verifier.Verify(strings.TrimLeft(given[0][len(bearer):], " "), x.start)
-	if err != nil {
-		return &problem{Kind: kindUnauthenticated, detail: err.Error(), challenge: `Bearer error="invalid_token"`}
+	identity, p := e.identity(x)
+	if p != nil {
+		return p
 	}
 	for _, r := range required {
 		if !r.Satisfied(identity.Claims) {
@@ -50,4 +38,25 @@ func (e *Edge) authorise(x *Exchange) *problem {
 	x.request.Identity = identity
 	x.request.Header = slices.DeleteFunc(x.request.Header, func(f spec.Field) bool { return f.Name == headerAuthorization })
 	return nil
+}
+
+// identity is who the request's bearer token proves to call.
+func (e *Edge) identity(x *Exchange) (*spec.Identity, *problem) {
+	given := x.header()[headerAuthorization]
+	if len(given) == 0 {
+		return nil, &problem{Kind: kindUnauthenticated, detail: "the endpoint requires a bearer token", challenge: "Bearer"}
+	}
+	if e.cfg.Verifier == nil {
+		return nil, &problem{Kind: kindUnauthenticated, detail: "the gateway has no authentication configured", challenge: "Bearer"}
+	}
+	if len(given) > 1 || len(given[0]) <= len(bearer) || !strings.EqualFold(given[0][:len(bearer)], bearer) {
+		return nil, &problem{
+			Kind: kindUnauthenticated, detail: "Authorization must be Bearer and one token", challenge: `Bearer error="invalid_request"`,
+		}
+	}
+	identity, err := e.cfg.Verifier.Verify(strings.TrimLeft(given[0][len(bearer):], " "), x.start)
+	if err != nil {
+		return nil, &problem{Kind: kindUnauthenticated, detail: err.Error(), challenge: `Bearer error="invalid_token"`}
+	}
+	return identity, nil
 }

@@ -3,9 +3,11 @@ package edge
 import (
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/gateway/queue"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/gateway/telemetry"
 )
@@ -21,6 +23,8 @@ type Config struct {
 	Stall    time.Duration  // zero: [DefaultStall]
 	// Telemetry counts the requests that lead to no endpoint; the others' counters are their routes'. May be nil.
 	Telemetry *telemetry.Telemetry
+	// Queue takes the requests to endpoints with delivery=queue. Nil: they are answered with 503.
+	Queue *queue.Desk
 	// Draining says that clients' connections are to end with their next answer. Nil: they are not.
 	Draining func() bool
 }
@@ -69,6 +73,9 @@ func (e *Edge) serve(x *Exchange) *problem {
 	if p := scrub(x); p != nil {
 		return p
 	}
+	if e.cfg.Queue != nil && strings.HasPrefix(x.path, jobsPath) {
+		return e.job(x)
+	}
 	if p := e.resolve(x); p != nil || x.answered() {
 		return p
 	}
@@ -78,6 +85,9 @@ func (e *Edge) serve(x *Exchange) *problem {
 	}
 	if p := limit(x); p != nil {
 		return p
+	}
+	if x.route.Queue != nil {
+		return e.enqueue(x)
 	}
 	return e.dispatch(x)
 }

@@ -31,6 +31,8 @@ var (
 	kindOverloaded      = &Kind{"overloaded", 503, "Every instance has all the calls that it takes at once. Try again after Retry-After."}
 	kindRefused         = &Kind{"refused", 503, "The service did not take the call on: nothing was done, and it may be repeated whatever its method."}
 	kindTransport       = &Kind{"transport_unfit", 503, "Its instances' transport carries small, idempotent calls only; detail says what the endpoint is instead."}
+	kindQueue           = &Kind{"queue_unavailable", 503, "The endpoint's requests wait in a queue, and its broker cannot be used now; detail says why."}
+	kindJob             = &Kind{"job_not_found", 404, "Nothing is known of the job that is asked for, or it is somebody else's."}
 	kindStalled         = &Kind{"body_stalled", 408, "The request body stopped arriving."}
 	kindBody            = &Kind{"bad_body", 400, "The request body does not keep to its own framing."}
 	kindTimeout         = &Kind{"timeout", 504, "The service did not answer within the endpoint's timeout."}
@@ -42,7 +44,7 @@ var (
 
 var kinds = []*Kind{
 	kindPath, kindRequest, kindHeaders, kindNotFound, kindMethod, kindVersion, kindUnauthenticated, kindForbidden, kindTooLarge,
-	kindNoInstance, kindOverloaded, kindRefused, kindTransport, kindStalled, kindBody, kindTimeout, kindLost, kindFailed, kindAnswer, kindAnswerSize,
+	kindNoInstance, kindOverloaded, kindRefused, kindTransport, kindQueue, kindJob, kindStalled, kindBody, kindTimeout, kindLost, kindFailed, kindAnswer, kindAnswerSize,
 }
 
 // Problems lists every answer that the gateway makes itself.

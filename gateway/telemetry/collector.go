@@ -40,6 +40,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		c.endpointTo(ch, e)
 	}
 	c.sessionsTo(ch)
+	c.droppedTo(ch)
 }
 
 // endpointTo leaves out what has never been asked for.
@@ -95,6 +96,17 @@ func (c collector) sessionsTo(ch chan<- prometheus.Metric) {
 	}
 	for r, age := range ages {
 		ch <- constant(metricBeat, age.Seconds(), r.service, r.version)
+	}
+}
+
+func (c collector) droppedTo(ch chan<- prometheus.Metric) {
+	if c.cfg.Dropped == nil {
+		return
+	}
+	for scheme, drops := range c.cfg.Dropped() {
+		for why, n := range drops {
+			ch <- constant(metricDropped, float64(n), scheme, string(why))
+		}
 	}
 }
 

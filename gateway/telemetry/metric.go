@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/stella-ops/router/transports"
 )
 
 // Kind is the kind of a metric.
@@ -33,6 +35,7 @@ const (
 	labelOutcome  = "outcome"
 	labelState    = "state"
 	labelReason   = "reason"
+	labelScheme   = "transport"
 )
 
 var (
@@ -87,10 +90,15 @@ var (
 		"stella_gateway_connections_rejected_total", Counter, []string{labelReason},
 		"Connections to an address for services that did not become a session.",
 	}
+	metricDropped = &Metric{
+		"stella_transport_datagrams_dropped_total", Counter, []string{labelScheme, labelReason},
+		"Datagrams to an address for services that were thrown away.",
+	}
 )
 
 var metrics = []*Metric{
 	metricRequests, metricDuration, metricInFlight, metricReceived, metricSent, metricRetried, metricDenied, metricSessions, metricBeat, metricRefused, metricRejected,
+	metricDropped,
 }
 
 // Metrics lists the metrics of the gateway's own. Beside them stand go_* and process_*.
@@ -173,5 +181,16 @@ func Rejections() []Value {
 		{string(RejectedSilent), "What was expected did not come within 2 seconds."},
 		{string(RejectedClosed), "The peer went before it had said HELLO."},
 		{string(RejectedOther), "Any other reason; the log has it."},
+	}
+}
+
+// Drops lists why datagrams are thrown away.
+func Drops() []Value {
+	return []Value{
+		{string(transports.DropMalformed), "It is not one of this transport's, or was cut off on the way."},
+		{string(transports.DropNoLink), "It is of a link that this gateway does not know, or knows no more."},
+		{string(transports.DropCookie), "It would open a link, and has not the cookie that was sent to its address, or an old one."},
+		{string(transports.DropFull), "It would open a link, and there is no room for one."},
+		{string(transports.DropMisplaced), "It is of a link, and such as no service sends: beyond the window, say."},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/stella-ops/router/gateway/telemetry"
+	"github.com/stella-ops/router/transports"
 )
 
 func TestTelemetry(t *testing.T) {
@@ -27,6 +28,9 @@ func start(sessions ...telemetry.Session) *telemetry.Telemetry {
 	t, err := telemetry.New(telemetry.Config{
 		Outcomes: []telemetry.Value{ok: {Name: "ok"}, failed: {Name: "failed"}},
 		Sessions: func() []telemetry.Session { return sessions },
+		Dropped: func() map[string]map[transports.Drop]uint64 {
+			return map[string]map[transports.Drop]uint64{"udp": {transports.DropMalformed: 3, transports.DropFull: 0}}
+		},
 	})
 	Expect(err).NotTo(HaveOccurred())
 	return t

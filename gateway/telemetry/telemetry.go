@@ -18,6 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/stella-ops/router/transports"
 )
 
 // Config is what a [Telemetry] needs.
@@ -26,6 +28,9 @@ type Config struct {
 	Outcomes []Value
 	// Sessions lists the sessions there are now. It is called for every scrape, concurrently. Nil: none are shown.
 	Sessions func() []Session
+	// Dropped is how many datagrams were thrown away so far, by the scheme of the transport. It is called for every scrape,
+	// concurrently. Nil: none are shown.
+	Dropped func() map[string]map[transports.Drop]uint64
 }
 
 // Outcome is what became of a request: an index into [Config.Outcomes].

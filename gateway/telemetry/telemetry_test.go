@@ -154,6 +154,14 @@ var _ = Describe("those turned away", func() {
 	})
 })
 
+var _ = Describe("datagrams that were thrown away", func() {
+	It("are counted by transport and reason, from zero on", func() {
+		Expect(values(start(), "stella_transport_datagrams_dropped_total")).To(Equal(map[string]float64{
+			"reason=malformed transport=udp ": 3, "reason=full transport=udp ": 0,
+		}))
+	})
+})
+
 var _ = Describe("what is served", func() {
 	It("is every metric of the table, with its kind, labels and help, and beside them only Go's and the process's", func() {
 		t := start(telemetry.Session{Service: "a", Version: "1.0.0", State: telemetry.StateLive, Beat: time.Now()})

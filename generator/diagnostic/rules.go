@@ -40,6 +40,7 @@ const (
 	ServiceClash      ID = "STL0031"
 	SomeMachines      ID = "STL0032"
 	Streaming         ID = "STL0033"
+	Queueing          ID = "STL0034"
 )
 
 // Rule is one thing that can be wrong.
@@ -135,4 +136,7 @@ var rules = []Rule{
 	{ID: Streaming, Title: "stream contradicts the handler", Text: "A handler that returns iter.Seq2 streams its response and " +
 		"nothing else; other typed handlers have bodies that are held whole; GET, HEAD and DELETE have no request body to " +
 		"stream, and HEAD no response body. Raw and net/http handlers choose: stream=request, response, both or none."},
+	{ID: Queueing, Title: "delivery contradicts the endpoint", Text: "With delivery=queue calls are jobs, which wait, and may run " +
+		"more than once. Such an endpoint is idempotent, and a POST, PUT, PATCH or DELETE; it streams nothing, takes bodies of " +
+		"at most 4MiB, and its timeout is no longer than its lease. attempts and lease are said of jobs alone."},
 }

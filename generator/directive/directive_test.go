@@ -13,6 +13,7 @@ import (
 
 	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/directive"
+	"github.com/stella-ops/router/spec"
 )
 
 // parse reads one comment as it would stand in a file.
@@ -76,6 +77,27 @@ var _ = Describe("a directive", func() {
 		Entry(nil, "1024GiB", 1<<40),
 	)
 
+	DescribeTable("of a lease or a number of attempts goes as far as the manifest",
+		func(args string, want time.Duration, attempts int) {
+			d, findings := parse("//stella:with " + args)
+			Expect(findings).To(BeEmpty())
+			Expect(d.Keys["lease"].Duration).To(Equal(want))
+			Expect(d.Keys["attempts"].Int).To(BeEquivalentTo(attempts))
+		},
+		Entry(nil, "lease=1s attempts=1", spec.MinLeaseMS*time.Millisecond, 1),
+		Entry(nil, "lease=25m attempts=100", spec.MaxLeaseMS*time.Millisecond, spec.MaxAttempts),
+	)
+
+	DescribeTable("spells durations as authors do",
+		func(d time.Duration, want string) {
+			Expect(directive.Spell(d)).To(Equal(want))
+			Expect(time.ParseDuration(want)).To(Equal(d))
+		},
+		Entry(nil, 30*time.Second, "30s"), Entry(nil, time.Minute, "1m"), Entry(nil, 90*time.Second, "1m30s"), Entry(nil, 10*time.Minute, "10m"),
+		Entry(nil, 24*time.Hour, "24h"), Entry(nil, time.Hour+time.Second, "1h0m1s"), Entry(nil, 20*time.Hour+10*time.Minute, "20h10m"),
+		Entry(nil, time.Millisecond, "1ms"), Entry(nil, 1500*time.Millisecond, "1.5s"),
+	)
+
 	DescribeTable("is refused for a wrong value",
 		func(args, want string) {
 			d, findings := parse("//stella:" + args)
@@ -90,6 +112,10 @@ var _ = Describe("a directive", func() {
 		Entry(nil, "with body=1.5MiB", "expected a whole number"), Entry(nil, "with timeout=1500us", "expected whole milliseconds"),
 		Entry(nil, "with timeout=-1s", "expected 1ms to 24h"), Entry(nil, "with timeout=", "needs a duration with its unit"),
 		Entry(nil, "with timeout", "timeout needs a value"), Entry(nil, "with status=99", "a number from 200 to 299"),
+		Entry(nil, "with lease=999ms", "expected 1s to 25m"), Entry(nil, "with lease=25m1ms", "expected 1s to 25m"),
+		Entry(nil, "with timeout=24h1ms", "expected 1ms to 24h"), Entry(nil, "with attempts=0", "a number from 1 to 100"),
+		Entry(nil, "with attempts=101", "a number from 1 to 100"), Entry(nil, "with delivery=later", "expected one of call, queue"),
+		Entry(nil, "endpoint GET /_stella", "reserved for the gateway"), Entry(nil, "endpoint GET /_stella/{rest...}", "reserved for the gateway"),
 		Entry(nil, `public "a\nb"`, "no control characters"), Entry(nil, `public ""`, "needs a value"), Entry(nil, "service a/b version=1.0.0", "a name of letters"),
 		Entry(nil, "service billing version=v1.0.0", "expected strict semver"), Entry(nil, "service billing", "missing version="),
 		Entry(nil, `with tags=a"b"`, "quote within a word"), Entry(nil, `with tags="a`, "quoted text does not end"),

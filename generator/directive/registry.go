@@ -1,6 +1,10 @@
 package directive
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/stella-ops/router/spec"
+)
 
 // Place is where a directive may stand.
 type Place int
@@ -56,7 +60,7 @@ type Key struct {
 	Doc      string
 	Required bool
 	Values   []string // of an Enum
-	Min, Max int64    // of an Integer
+	Min, Max int64    // of an Integer; of a Duration in milliseconds, 0 and 0 for what every limit may be
 }
 
 // Definition is one directive.
@@ -109,6 +113,15 @@ var endpointKeys = []Key{
 			"others; request and both only for raw and net/http handlers",
 	},
 	{Name: "idempotent", Type: Flag, Doc: "safe to repeat; GET and HEAD always are"},
+	{
+		Name: "delivery", Type: Enum, Values: []string{"call", "queue"},
+		Doc: "call if callers wait for the answer, queue if their calls are jobs, which wait in a queue until somebody has done them; call",
+	},
+	{Name: "attempts", Type: Integer, Min: 1, Max: spec.MaxAttempts, Doc: "how often a job is tried until it is dead; 5"},
+	{
+		Name: "lease", Type: Duration, Min: spec.MinLeaseMS, Max: spec.MaxLeaseMS,
+		Doc: "after how long without news an attempt at a job counts as lost; at least the timeout; 60s",
+	},
 	{Name: "tags", Type: List, Doc: "groups for documentation"},
 }
 

@@ -32,7 +32,7 @@ func (k Key) check(a arg) (v Value, message string) {
 		}
 		v.Int = n
 	case Duration:
-		return checkDuration(v)
+		return k.checkDuration(v)
 	case Size:
 		return checkSize(v)
 	case Enum:
@@ -55,9 +55,7 @@ func (k Key) check(a arg) (v Value, message string) {
 			return v, fmt.Sprintf("is %q, expected %s%s", a.value, k.wants(), didYouMean(a.value, spec.Methods))
 		}
 	case Path:
-		if _, err := spec.ParsePattern(a.value); err != nil {
-			return v, "is wrong: " + err.Error()
-		}
+		return v, checkPath(a.value)
 	case Name:
 		if !isName(a.value) {
 			return v, fmt.Sprintf("is %q, expected %s", a.value, k.wants())
@@ -117,10 +115,31 @@ func isDigits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// maxDuration is the longest time that the manifest allows.
-const maxDuration = 24 * time.Hour
+// checkPath says what is wrong with a path; empty if nothing is.
+func checkPath(path string) string {
+	p, err := spec.ParsePattern(path)
+	switch {
+	case err != nil:
+		return "is wrong: " + err.Error()
+	case p.Reserved():
+		return fmt.Sprintf("is %q, which is reserved for the gateway: expected a path that does not begin with %s/", path, spec.ReservedPath)
+	case len(p.Params()) > spec.MaxFields:
+		return fmt.Sprintf("has %d parameters, expected at most %d", len(p.Params()), spec.MaxFields)
+	}
+	return ""
+}
 
-func checkDuration(v Value) (Value, string) {
+// Times that the manifest allows where a key says nothing else.
+const (
+	minDuration = time.Millisecond
+	maxDuration = 24 * time.Hour
+)
+
+func (k Key) checkDuration(v Value) (Value, string) {
+	shortest, longest := minDuration, maxDuration
+	if k.Max != 0 {
+		shortest, longest = time.Duration(k.Min)*time.Millisecond, time.Duration(k.Max)*time.Millisecond
+	}
 	if isDigits(v.Text) {
 		return v, fmt.Sprintf("is %q: missing unit, did you mean %ss?", v.Text, v.Text)
 	}
@@ -128,13 +147,25 @@ func checkDuration(v Value) (Value, string) {
 	switch {
 	case err != nil:
 		return v, fmt.Sprintf("is %q, expected a duration, such as 30s or 1m30s", v.Text)
-	case d < time.Millisecond || d > maxDuration:
-		return v, fmt.Sprintf("is %q, expected 1ms to 24h", v.Text)
+	case d < shortest || d > longest:
+		return v, fmt.Sprintf("is %q, expected %s to %s", v.Text, Spell(shortest), Spell(longest))
 	case d%time.Millisecond != 0:
 		return v, fmt.Sprintf("is %q, expected whole milliseconds", v.Text)
 	}
 	v.Duration = d
 	return v, ""
+}
+
+// Spell writes a duration as authors do, without units that count nothing: 25m, not 25m0s.
+func Spell(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // maxSize is the largest body that the manifest allows, in bytes: 1 TiB.

@@ -38,7 +38,7 @@ func Manifest(svc *scan.Service) ([]byte, error) {
 func descriptor(e *scan.Endpoint, names map[string]string) spec.Endpoint {
 	d := spec.Endpoint{
 		Method: e.Method, Path: e.Path, Handler: e.Handler(), Kind: e.Kind, Status: e.Status, Stream: e.Stream,
-		Idempotent: e.Idempotent, Public: e.Public, Claims: e.Claims, Limits: e.Limits, Tags: e.Tags, Doc: e.Doc,
+		Idempotent: e.Idempotent, Public: e.Public, Claims: e.Claims, Limits: e.Limits, Queue: e.Queue, Tags: e.Tags, Doc: e.Doc,
 		Deprecated: e.Deprecated,
 	}
 	if e.Kind == spec.KindRaw || e.Kind == spec.KindHTTP {

@@ -43,6 +43,7 @@ type handler struct {
 	decl       *ast.FuncDecl
 	directives []*directive.Directive
 	broken     bool // one of its directives has findings
+	keysBroken bool // one that has findings may hold keys of the endpoint
 	faulty     *faultyEndpoint
 }
 
@@ -67,7 +68,9 @@ func (ps *packageScan) handlerOf(byDecl map[*ast.FuncDecl]*handler, f *ast.File,
 func (l *loader) markBroken(h *handler, c *ast.Comment) {
 	h.broken = true
 	head, ok := ast.ParseDirective(c.Slash, c.Text)
-	if h.faulty != nil || !ok || head.Tool != "stella" || head.Name != endpointDirective {
+	ok = ok && head.Tool == "stella"
+	h.keysBroken = h.keysBroken || !ok || head.Name != "claim" && head.Name != "public"
+	if h.faulty != nil || !ok || head.Name != endpointDirective {
 		return
 	}
 	method, _, _ := strings.Cut(head.Args, " ")

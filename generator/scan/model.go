@@ -80,6 +80,7 @@ type Endpoint struct {
 	Public     string
 	Claims     []spec.ClaimRequirement
 	Limits     spec.Limits
+	Queue      *spec.Queueing // nil: callers wait for the answer
 	Tags       []string
 	Doc        string
 	Deprecated string

@@ -167,15 +167,17 @@ func (b *builder) endpoint(h *handler) *Endpoint {
 	}
 	e.Doc, e.Deprecated = splitDeprecated(clean(h.decl.Doc))
 	e.Idempotent = e.Method == http.MethodGet || e.Method == http.MethodHead
-	stream := b.keys(e, h)
+	said := b.keys(e, h)
 	b.claims(e, h, d)
-	if !b.place(e, h) {
-		return nil
-	}
-	if b.signature(e, h) {
+	placed := b.place(e, h)
+	if placed && b.signature(e, h) {
 		b.status(e, h)
 		b.pathFields(e, h)
-		b.streaming(e, h, stream)
+		b.streaming(e, h, said)
+	}
+	b.queueing(e, h, said)
+	if !placed {
+		return nil
 	}
 	return e
 }
@@ -200,8 +202,9 @@ func (b *builder) orphans(h *handler) {
 	}
 }
 
-// keys applies the endpoint directive's keys and those of its with lines. It returns the one that says what is streamed.
-func (b *builder) keys(e *Endpoint, h *handler) (stream *directive.Value) {
+// keys applies the endpoint directive's keys and those of its with lines. It returns them, the first of each.
+func (b *builder) keys(e *Endpoint, h *handler) map[string]directive.Value {
+	said := map[string]directive.Value{}
 	seen := map[string]*directive.Directive{}
 	for _, d := range h.directives {
 		if d.Name != endpointDirective && d.Name != "with" {
@@ -215,13 +218,11 @@ func (b *builder) keys(e *Endpoint, h *handler) (stream *directive.Value) {
 				continue
 			}
 			seen[name] = d
+			said[name] = v
 			e.apply(name, v)
-			if name == "stream" {
-				stream = &v
-			}
 		}
 	}
-	return stream
+	return said
 }
 
 func sortedKeys(m map[string]directive.Value) []string {
@@ -237,13 +238,13 @@ func (e *Endpoint) apply(key string, v directive.Value) {
 	switch key {
 	case "status":
 		e.Status = int(v.Int)
-	case "timeout":
+	case keyTimeout:
 		e.Limits.TimeoutMS = v.Duration.Milliseconds()
 	case "idle":
 		e.Limits.IdleMS = v.Duration.Milliseconds()
-	case "body":
+	case keyBody:
 		e.Limits.MaxBodyBytes = v.Int
-	case "stream":
+	case keyStream:
 		e.Stream = spec.Streaming(v.Text)
 	case "idempotent":
 		e.Idempotent = true

@@ -156,7 +156,7 @@ func (b *builder) item(args *types.TypeList, expr ast.Expr) *Type {
 		return nil
 	}
 	at := use{node: &ast.Field{Type: expr}, pos: expr.Pos()}
-	t := b.typeOf(args.At(0), at)
+	t := b.shallow(args.At(0), at)
 	if t.Kind != Invalid && isUnnamed(args.At(0)) {
 		t = b.refuse(args.At(0), at, "has an interface without a name: declare a type for it")
 	}
@@ -232,11 +232,12 @@ func (b *builder) status(e *Endpoint, h *handler) {
 }
 
 // streaming settles which bodies are streamed, and reports what the handler, or the method, rules out.
-func (b *builder) streaming(e *Endpoint, h *handler, said *directive.Value) {
+func (b *builder) streaming(e *Endpoint, h *handler, keys map[string]directive.Value) {
 	if e.Kind == spec.KindStream {
 		e.Stream = spec.StreamResponse
 	}
-	if said == nil {
+	said, given := keys[keyStream]
+	if !given {
 		return
 	}
 	name, want := h.decl.Name.Name, spec.Streaming(said.Text)
@@ -250,6 +251,7 @@ func (b *builder) streaming(e *Endpoint, h *handler, said *directive.Value) {
 		report(raw, "%s returns a sequence: it streams its response, and its input is held whole", name)
 	case e.Kind == spec.KindTyped && want != spec.StreamNone:
 		report(raw, "%s is a typed handler, whose bodies are held whole", name)
+		e.Stream = spec.StreamNone // what else is wrong with the endpoint does not hang on this
 	case !e.HasBody() && (want == spec.StreamRequest || want == spec.StreamBoth):
 		report("", "a %s request has no body", e.Method)
 	case e.Method == http.MethodHead && want == spec.StreamResponse:

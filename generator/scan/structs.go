@@ -150,7 +150,7 @@ func (b *builder) field(v *types.Var, node *ast.Field, tags fieldTags, src *sour
 		f.Type = &Type{Kind: Invalid, Go: v.Type(), Schema: &spec.Schema{}}
 		return f
 	}
-	f.Type = b.typeOf(v.Type(), use{node: node, pos: v.Pos()})
+	f.Type = b.shallow(v.Type(), use{node: node, pos: v.Pos()})
 	if tags.bound() {
 		b.checkParam(f, node)
 	}

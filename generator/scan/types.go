@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"fmt"
 	"go/types"
 
 	"github.com/stella-ops/router/generator/diagnostic"
@@ -13,6 +14,24 @@ const (
 	typeInteger = "integer"
 	typeNumber  = "number"
 )
+
+// shallow is the model of a type that a field or an item of a stream has, which must not nest deeper than its schema may.
+func (b *builder) shallow(t types.Type, at use) *Type {
+	const most = spec.MaxSchemaDepth - 1 // a field's schema is itself within a struct's
+	model := b.typeOf(t, at)
+	depth := 0
+	for s := model.Schema; s != nil; depth++ {
+		if s.Items != nil {
+			s = s.Items
+		} else {
+			s = s.Values
+		}
+	}
+	if depth-1 > most {
+		return b.refuse(t, at, fmt.Sprintf("nests slices, arrays and maps %d deep, expected at most %d: put a struct in between", depth-1, most))
+	}
+	return model
+}
 
 // typeOf is the model of a type that a field has.
 func (b *builder) typeOf(t types.Type, at use) *Type {

@@ -1,6 +1,7 @@
 // Package faultproxy puts faults between two ends that talk over TCP or UDP: delay, jitter, loss, duplicates, reordering,
-// truncation, little bandwidth, closed halves, silence in one direction, resets. It is for tests: a service or a client
-// is pointed at the proxy instead of at its peer, and the test changes what happens on the way while both run.
+// truncation, little bandwidth, bytes that come late, closed halves, silence in one direction, resets. It is for tests: a
+// service or a client is pointed at the proxy instead of at its peer, and the test changes what happens on the way while
+// both run.
 //
 // It knows nothing of frames, binds loopback addresses only, and holds a bounded number of bytes. Randomness comes from
 // a seed, so that what a test has printed can be played again. Start reading at [ListenTCP] and [Faults].
@@ -51,6 +52,11 @@ type Faults struct {
 	// all connections from when it is set; a datagram loses what is beyond. 0 cuts nothing.
 	CutAfter int64
 
+	// Of TCP: each chunk of at most 1,400 bytes comes LateBy later with this probability, from 0 to 1, and what is behind
+	// it no sooner, as when a segment was lost and had to be sent again.
+	Late   float64
+	LateBy time.Duration
+
 	// Of datagrams, each with its probability from 0 to 1.
 	Loss      float64
 	Duplicate float64
@@ -59,6 +65,7 @@ type Faults struct {
 
 const (
 	chunkSize   = 16 << 10 // bytes that are read at once
+	segment     = 1400     // bytes of TCP that are late together: what a packet carries on most networks
 	chunksHeld  = 64       // chunks on their way in one direction of a connection: 1 MiB
 	packetsHeld = 1024     // datagrams on their way in one direction
 )

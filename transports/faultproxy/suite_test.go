@@ -29,11 +29,16 @@ func noLeaks() {
 // through returns the two ends of a connection that goes through a proxy.
 func through() (p *faultproxy.TCP, client, server *net.TCPConn) {
 	GinkgoHelper()
+	return throughSeeded(1)
+}
+
+func throughSeeded(seed uint64) (p *faultproxy.TCP, client, server *net.TCPConn) {
+	GinkgoHelper()
 	noLeaks()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(ln.Close)
-	p, err = faultproxy.ListenTCP(ln.Addr().String(), 1)
+	p, err = faultproxy.ListenTCP(ln.Addr().String(), seed)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(p.Close)
 	conn, err := net.Dial("tcp", p.Addr())

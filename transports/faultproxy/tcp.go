@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,7 +35,7 @@ type TCP struct {
 }
 
 // ListenTCP listens on a loopback address of its own choosing and passes connections on to target, host:port. The seed
-// decides about jitter. Close ends it.
+// decides about jitter and about what is late. Close ends it.
 func ListenTCP(target string, seed uint64) (*TCP, error) {
 	ln, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}) //nolint:mnd // loopback
 	if err != nil {
@@ -220,7 +221,7 @@ func (p *pipe) read() {
 				return
 			}
 		}
-		if n > 0 && f.Blackhole != Swallow && !p.ended() && !p.hand(buf[:n], f, changed) {
+		if n > 0 && f.Blackhole != Swallow && !p.ended() && !p.cut(buf[:n], f, changed) {
 			return
 		}
 		if err != nil {
@@ -232,11 +233,28 @@ func (p *pipe) read() {
 	}
 }
 
+// cut hands on what was read, in parts where each may be late. It is false when nothing more may pass.
+func (p *pipe) cut(data []byte, f Faults, changed <-chan struct{}) bool {
+	size := len(data)
+	if f.Late > 0 {
+		size = segment
+	}
+	for part := range slices.Chunk(data, size) {
+		if !p.hand(part, f, changed) {
+			return false
+		}
+	}
+	return true
+}
+
 // hand hands on what was read, as far as it may pass. It is false when nothing more may.
 func (p *pipe) hand(data []byte, f Faults, changed <-chan struct{}) bool {
 	may, cut := p.proxy.lanes[p.dir].pass(len(data))
 	passed := p.pace.after(time.Now(), may, f.Bandwidth)
 	due := passed.Add(f.Delay + p.proxy.dice[p.dir].upTo(f.Jitter))
+	if p.proxy.dice[p.dir].chance(f.Late) {
+		due = due.Add(f.LateBy)
+	}
 	if due.Before(p.last) {
 		due = p.last
 	}

@@ -52,6 +52,48 @@ var _ = Describe("A TCP proxy", func() {
 		Expect(time.Since(begin)).To(BeNumerically("<", 150*time.Millisecond))
 	})
 
+	It("makes some chunks late, the same ones for the same seed", func() {
+		const late, chunks = 100 * time.Millisecond, 100
+		lateOnes := func(seed uint64) []int {
+			p, client, server := throughSeeded(seed)
+			p.Set(faultproxy.ToTarget, faultproxy.Faults{Late: 0.1, LateBy: late})
+			ones := []int{}
+			for i := range chunks {
+				begin := time.Now()
+				write(client, []byte("a chunk"))
+				read(server, 7)
+				if time.Since(begin) >= late {
+					ones = append(ones, i)
+				}
+			}
+			return ones
+		}
+		first := lateOnes(7)
+		Expect(len(first)).To(BeNumerically("~", chunks/10, 7))
+		Expect(lateOnes(7)).To(Equal(first))
+		Expect(lateOnes(8)).NotTo(Equal(first))
+	})
+
+	It("makes what is behind a late chunk late with it, and nothing before it, and not the other direction", func() {
+		const late, chunk, all = 300 * time.Millisecond, 1400, 10
+		p, client, server := through()
+		p.Set(faultproxy.ToTarget, faultproxy.Faults{Late: 0.2, LateBy: late})
+		want := pattern(all * chunk)
+		write(client, want)
+		write(server, []byte("x"))
+		begin := time.Now()
+		read(client, 1)
+		Expect(time.Since(begin)).To(BeNumerically("<", late/2))
+		Expect(server.SetReadDeadline(begin.Add(late / 2))).To(Succeed())
+		early, err := io.ReadAll(server)
+		Expect(err).To(MatchError(ContainSubstring("timeout")))
+		Expect(len(early)%chunk).To(BeZero(), "%d bytes came at once", len(early))
+		Expect(len(early)).To(And(BeNumerically(">", 0), BeNumerically("<", len(want))), "the seed makes one late that is neither the first nor none")
+		Expect(server.SetReadDeadline(time.Now().Add(patience))).To(Succeed())
+		Expect(bytes.Equal(append(early, read(server, len(want)-len(early))...), want)).To(BeTrue())
+		Expect(time.Since(begin)).To(BeNumerically(">=", late*9/10))
+	})
+
 	It("lets no more bytes a second through than its bandwidth", func() {
 		p, client, server := through()
 		p.Set(faultproxy.ToTarget, faultproxy.Faults{Bandwidth: 200_000})

@@ -363,6 +363,95 @@ func TestFramesOnTheWrongStreamAreRefused(t *testing.T) {
 	})
 }
 
+// A stream that ends between two frames says that there is no more to come, and is no fault. One that is broken off is,
+// as long as the call is open.
+func TestStreamsThatEndWithoutEnd(t *testing.T) {
+	for name, c := range map[string]struct {
+		end   func(*quic.Stream)
+		fault bool
+	}{
+		"FIN":          {func(s *quic.Stream) { s.Close() }, false},
+		"RESET_STREAM": {func(s *quic.Stream) { s.CancelWrite(1) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gateway, service := welcomed(t)
+			write(t, gateway, frame(spec.TypeRequest, 0, 2, 0, 0))
+			expect(t, service, spec.TypeRequest, 2).Release()
+			gateway.mu.Lock()
+			c.end(gateway.calls[2].s)
+			gateway.mu.Unlock()
+			if c.fault {
+				if _, err := service.ReadFrame(); !refused(err) {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			write(t, gateway, transports.NewControl(spec.TypePing, 0, 1, nil))
+			expect(t, service, spec.TypePing, 0).Release()
+			write(t, service, response(2)) // the call itself has ended in one direction only
+			expect(t, gateway, spec.TypeResponse, 2).Release()
+			forgotten(t, service)
+		})
+	}
+	t.Run("FIN before the first frame", func(t *testing.T) {
+		gateway, service := welcomed(t)
+		s, err := gateway.conn.OpenStream()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		NewWithT(t).Eventually(func() error {
+			_, err := s.Read(make([]byte, 1))
+			return err
+		}).WithTimeout(patience).Should(MatchError(io.EOF)) // the other side is closed as well
+		write(t, gateway, request(2))
+		expect(t, service, spec.TypeRequest, 2).Release()
+	})
+}
+
+// A peer that reads no more of an open call has broken off more than it may.
+func TestStopSending(t *testing.T) {
+	for name, answered := range map[string]bool{"while the call is open": false, "when the answer is whole": true} {
+		t.Run(name, func(t *testing.T) {
+			gateway, service := welcomed(t)
+			write(t, gateway, frame(spec.TypeRequest, 0, 2, 0, 0))
+			expect(t, service, spec.TypeRequest, 2).Release()
+			if answered {
+				write(t, service, response(2))
+				expect(t, gateway, spec.TypeResponse, 2).Release()
+			}
+			service.mu.Lock()
+			service.calls[2].s.CancelRead(0)
+			service.mu.Unlock()
+			var err error
+			limit := time.Now().Add(patience)
+			for aux := uint32(0); err == nil && gateway.open() > 0 && time.Now().Before(limit); aux++ {
+				err = gateway.WriteFrames([]*transports.Frame{frame(spec.TypeRequestStreamData, 0, 2, aux, 10)})
+			}
+			switch {
+			case !answered && !refused(err):
+				t.Errorf("got %v", err)
+			case answered && (err != nil || gateway.open() > 0):
+				t.Errorf("got %v, and %d calls are open", err, gateway.open())
+			}
+		})
+	}
+}
+
+// The service opens the control stream and no other, the gateway bidirectional ones, and nobody unidirectional ones.
+func TestWhoOpensStreams(t *testing.T) {
+	gateway, service := welcomed(t)
+	for name, err := range map[string]error{
+		"a second one of the service's": func() error { _, err := service.conn.OpenStream(); return err }(),
+		"one way, the service's":        func() error { _, err := service.conn.OpenUniStream(); return err }(),
+		"one way, the gateway's":        func() error { _, err := gateway.conn.OpenUniStream(); return err }(),
+	} {
+		if !errors.As(err, new(*quic.StreamLimitReachedError)) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 // A frame of a call that never was is the session's to judge: it arrives.
 func TestServiceWritesAboutCallsThatNeverWere(t *testing.T) {
 	gateway, service := welcomed(t)

@@ -154,6 +154,47 @@ func TestWhatIsNoServiceIsTurnedAway(t *testing.T) {
 	g.Expect(err).To(MatchError(ContainSubstring("versions 2 to 9")))
 }
 
+// What is sent before the handshake has ended could be sent again by others: the gateway takes none of it.
+func TestNoEarlyData(t *testing.T) {
+	noLeaks(t)
+	ca := newAuthority(t)
+	ln := listenOn(t, "quic://127.0.0.1:0?"+ca.issue(t, "gateway"), transports.ListenConfig{})
+	u, err := url.Parse(ln.Addr() + "?ca=" + ca.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := clientTLS(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tickets := tls.NewLRUClientSessionCache(1)
+	cfg.ClientSessionCache = tickets
+	tokens := quic.NewLRUTokenStore(1, 1)
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		conn, err := quic.DialAddrEarly(ctx, u.Host, cfg, &quic.Config{TokenStore: tokens})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := conn.OpenStreamSync(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Write(transports.Preamble()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Read(make([]byte, 1)); err != nil { // a ticket would have come before
+			t.Fatal(err)
+		}
+		if state := conn.ConnectionState(); state.Used0RTT || state.TLS.DidResume {
+			t.Errorf("early data %t, resumed %t", state.Used0RTT, state.TLS.DidResume)
+		}
+		cancel()
+		conn.CloseWithError(0, "")
+		_ = accept(t, ln).Close()
+	}
+}
+
 func TestGarbageDoesNoHarm(t *testing.T) {
 	noLeaks(t)
 	ca := newAuthority(t)

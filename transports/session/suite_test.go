@@ -11,6 +11,7 @@ import (
 
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
+	_ "github.com/stella-ops/router/transports/quic"
 	"github.com/stella-ops/router/transports/session"
 	_ "github.com/stella-ops/router/transports/tls"
 	"github.com/stella-ops/router/transports/trust"
@@ -35,6 +36,12 @@ var links = map[string]func() (gateway, service transports.Link){
 
 func dial(url string) (gateway, service transports.Link) {
 	GinkgoHelper()
+	return dialBy(url, func(addr string) string { return addr })
+}
+
+// dialBy is dial, but the service dials what way makes of the listener's address.
+func dialBy(url string, way func(addr string) string) (gateway, service transports.Link) {
+	GinkgoHelper()
 	ln, err := transports.Listen(context.Background(), url, transports.ListenConfig{})
 	Expect(err).NotTo(HaveOccurred())
 	defer func() { Expect(ln.Close()).To(Succeed()) }()
@@ -47,7 +54,7 @@ func dial(url string) (gateway, service transports.Link) {
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	service, err = transports.Dial(ctx, ln.Addr())
+	service, err = transports.Dial(ctx, way(ln.Addr()))
 	Expect(err).NotTo(HaveOccurred())
 	Eventually(accepted).WithTimeout(patience).Should(Receive(&gateway))
 	return gateway, service

@@ -11,7 +11,9 @@ import (
 type void struct{}
 
 func (void) write([]byte) {}
-func (void) ended(*link)  {}
+func (void) dropped()     {}
+
+func (void) ended(*link) {}
 
 // FuzzEnvelope has the decoder take any datagram, and a link whatever passes.
 func FuzzEnvelope(f *testing.F) {

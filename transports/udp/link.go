@@ -27,6 +27,8 @@ const (
 type socket interface {
 	// write sends a datagram, or loses it.
 	write(b []byte)
+	// dropped is told of a datagram of the link's that was thrown away.
+	dropped()
 	// ended is called once, when the link needs the socket no more.
 	ended(l *link)
 }
@@ -72,7 +74,10 @@ func newLink(s socket, nonce uint64, remote string) *link {
 }
 
 // drop counts a datagram that is of no use.
-func (l *link) drop() { l.dropped.Add(1) }
+func (l *link) drop() {
+	l.dropped.Add(1)
+	l.sock.dropped()
+}
 
 // Dropped is how many datagrams were thrown away because no peer of this protocol sends them. Duplicates do not count.
 func (l *link) Dropped() int64 { return l.dropped.Load() }

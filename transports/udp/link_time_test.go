@@ -40,6 +40,8 @@ func (w *wire) write(b []byte) {
 	})
 }
 
+func (*wire) dropped() {}
+
 func (*wire) ended(*link) {}
 
 func (w *wire) count() int {

@@ -74,7 +74,7 @@ type listener struct {
 	cfg     transports.ListenConfig
 	gate    gate
 	baker   *baker
-	dropped atomic.Int64
+	dropped drops
 	links   chan *link
 	done    chan struct{}
 	wg      sync.WaitGroup // the reading goroutine, and one for each link
@@ -86,8 +86,17 @@ type listener struct {
 	dead   map[key]time.Time // links that have ended, and until when that is remembered
 }
 
-// Dropped is how many datagrams were thrown away that belong to no link.
-func (l *listener) Dropped() int64 { return l.dropped.Load() }
+// drops counts the datagrams that were thrown away, by reason.
+type drops struct{ malformed, noLink, cookie, full, misplaced atomic.Uint64 }
+
+// Dropped implements [transports.Datagrams]. Those of the listener's links are among them.
+func (l *listener) Dropped() map[transports.Drop]uint64 {
+	d := &l.dropped
+	return map[transports.Drop]uint64{
+		transports.DropMalformed: d.malformed.Load(), transports.DropNoLink: d.noLink.Load(), transports.DropCookie: d.cookie.Load(),
+		transports.DropFull: d.full.Load(), transports.DropMisplaced: d.misplaced.Load(),
+	}
+}
 
 // read takes every datagram of the socket, until that is closed.
 func (l *listener) read() {
@@ -100,7 +109,7 @@ func (l *listener) read() {
 		case errors.Is(err, net.ErrClosed):
 			return
 		case oversized(err):
-			l.dropped.Add(1)
+			l.dropped.malformed.Add(1)
 		default: // short of memory, say, or a peer's port is closed; of a broken socket, links hear by silence
 			l.rest()
 		}
@@ -120,7 +129,7 @@ func (l *listener) rest() {
 func (l *listener) take(b []byte, from netip.AddrPort) {
 	e, ok := decode(b)
 	if !ok {
-		l.dropped.Add(1)
+		l.dropped.malformed.Add(1)
 		return
 	}
 	k := key{from, e.nonce}
@@ -137,10 +146,10 @@ func (l *listener) take(b []byte, from netip.AddrPort) {
 	case e.kind == kindOpen && !closed:
 		l.open(k, &e)
 	case e.kind == kindData || e.kind == kindFragment || e.kind == kindAck:
-		l.dropped.Add(1)
+		l.dropped.noLink.Add(1)
 		l.answer(kindReset, k) // no longer than what it answers
 	default:
-		l.dropped.Add(1)
+		l.dropped.noLink.Add(1)
 	}
 }
 
@@ -167,7 +176,7 @@ func (l *listener) send(b []byte, to netip.AddrPort) {
 // open makes a link for a source that shows the cookie of its address.
 func (l *listener) open(k key, e *envelope) {
 	if !l.baker.good(e.cookie, k.addr, k.nonce, time.Now()) {
-		l.dropped.Add(1)
+		l.dropped.cookie.Add(1)
 		l.sendCookie(k) // this one is good, if it was too old; and shorter than what it answers
 		return
 	}
@@ -182,7 +191,7 @@ func (l *listener) open(k key, e *envelope) {
 	case over:
 		l.answer(kindReset, k)
 	case full: // it will try again
-		l.dropped.Add(1)
+		l.dropped.full.Add(1)
 	}
 }
 
@@ -229,6 +238,8 @@ type shared struct {
 }
 
 func (s *shared) write(b []byte) { s.l.send(b, s.k.addr) }
+
+func (s *shared) dropped() { s.l.dropped.misplaced.Add(1) }
 
 func (s *shared) ended(*link) {
 	l := s.l

@@ -7,8 +7,8 @@
 // frame that was written before it; everything else comes in any order.
 //
 // A listener keeps nothing of a source that has not shown the cookie which was sent to its address, and sends it less than
-// it got. Its owner may ask it with interface{ Dropped() int64 } how many datagrams it has thrown away. Start reading at
-// the list of datagrams in envelope.go.
+// it got. Its owner may ask it how many datagrams it has thrown away, and why: it is a [transports.Datagrams]. Start reading
+// at the list of datagrams in envelope.go.
 package udp
 
 import (
@@ -241,6 +241,8 @@ func (s *dialled) write(b []byte) {
 	s.gate.open(s.conn)
 	_, _ = s.conn.Write(b) // what does not leave is lost, as on the way
 }
+
+func (*dialled) dropped() {} // nobody asks the socket: the link counts its own
 
 func (s *dialled) ended(*link) { _ = s.conn.Close() }
 

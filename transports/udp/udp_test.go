@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"strconv"
@@ -343,7 +344,10 @@ func TestTruncatedDatagramsComeAgain(t *testing.T) {
 	proxy.Set(faultproxy.ToTarget, faultproxy.Faults{CutAfter: 300})
 	write(t, far, call(1, 500), hello(4000))
 	limit := time.Now().Add(patience)
-	for near.sock.(*shared).l.Dropped() == 0 && near.Dropped() == 0 { //nolint:forcetypeassert // a test
+	cutOff := func() uint64 {
+		return near.sock.(*shared).l.Dropped()[transports.DropMalformed] //nolint:forcetypeassert // a test
+	}
+	for cutOff() == 0 && near.Dropped() == 0 {
 		if time.Now().After(limit) {
 			t.Fatal("no truncated datagram was counted")
 		}
@@ -786,11 +790,61 @@ func TestGarbage(t *testing.T) {
 	read(t, near)
 	write(t, near, call(1, 10))
 	read(t, far)
-	if ln.Dropped() == 0 {
-		t.Error("nothing was counted")
+	for _, why := range []transports.Drop{transports.DropMalformed, transports.DropNoLink} {
+		if ln.Dropped()[why] == 0 {
+			t.Errorf("nothing was counted as %s: %v", why, ln.Dropped())
+		}
 	}
 	if near.Dropped() > 0 {
 		t.Error("another address got through to the link")
+	}
+}
+
+// TestDropped holds that each datagram that is thrown away is counted once, for its reason.
+func TestDropped(t *testing.T) {
+	ln := local(t, nil)
+	far := dial(t, ln.Addr())
+	near := accept(t, ln)
+	c := raw(t, ln)
+	of := func(nonce uint64, kind kind, size int) []byte {
+		return appendHead(make([]byte, 0, datagram), kind, nonce)[:size]
+	}
+	beyond := of(far.nonce, kindData, dataHead+spec.HeaderSize)
+	binary.BigEndian.PutUint32(beyond[seqAt:], window+10)
+	want := map[transports.Drop]uint64{
+		transports.DropMalformed: 0, transports.DropNoLink: 0, transports.DropCookie: 0, transports.DropFull: 0, transports.DropMisplaced: 0,
+	}
+	for _, d := range []struct {
+		why  transports.Drop
+		send func()
+	}{
+		{transports.DropMalformed, func() { _, _ = c.Write([]byte("GET / HTTP/1.1")) }},
+		{transports.DropMalformed, func() { _, _ = c.Write(make([]byte, datagram+1)) }},
+		{transports.DropNoLink, func() { _, _ = c.Write(of(7, kindData, dataHead+spec.HeaderSize)) }},
+		{transports.DropNoLink, func() { _, _ = c.Write(of(7, kindClose, closeSize)) }},
+		{transports.DropNoLink, func() { _, _ = c.Write(of(7, kindReset, headSize)) }},
+		{transports.DropCookie, func() { _, _ = c.Write(openFor(7, 1, 1, [cookieSize]byte{})) }},
+		{transports.DropMisplaced, func() { far.sock.write(beyond) }},
+		{transports.DropFull, func() {
+			sink := netip.MustParseAddrPort(socketFor(t).LocalAddr().String())
+			for nonce := uint64(0); ln.enter(key{sink, nonce}) == entered; nonce++ { // and nobody accepts them
+			}
+			k := key{netip.MustParseAddrPort(c.LocalAddr().String()), 7}
+			_, _ = c.Write(openFor(7, 1, 1, ln.baker.bake(k.addr, k.nonce, time.Now())))
+		}},
+	} {
+		d.send()
+		want[d.why]++
+		limit := time.Now().Add(patience)
+		for !maps.Equal(ln.Dropped(), want) {
+			if time.Now().After(limit) {
+				t.Fatalf("counted %v, expected %v", ln.Dropped(), want)
+			}
+			<-time.After(time.Millisecond)
+		}
+	}
+	if near.Dropped() != 1 {
+		t.Errorf("the link has counted %d, expected 1", near.Dropped())
 	}
 }
 

@@ -19,6 +19,7 @@ type Handlers struct {
 func Endpoints(h Handlers) stella.Endpoints {
 	out := stella.Endpoints{
 		List: []stella.Endpoint{
+			{Method: "POST", Path: "/reports", Dispatch: stellaServeServiceCreateMonthlyReport(h.Service)},
 			{Method: "GET", Path: "/reports/currencies", Dispatch: stellaServeServiceGetCurrencies(h.Service)},
 		},
 		Package: "github.com/stella-ops/router/examples/billing/reports",
@@ -31,8 +32,31 @@ func Endpoints(h Handlers) stella.Endpoints {
 
 // The handlers as they were when this file was written: if one no longer fits, run go generate.
 var (
-	_ func(*Service, context.Context) (*CurrencyReport, error) = (*Service).GetCurrencies
+	_ func(*Service, context.Context, *NewMonthlyReport) (*MonthlyReport, error) = (*Service).CreateMonthlyReport
+	_ func(*Service, context.Context) (*CurrencyReport, error)                   = (*Service).GetCurrencies
 )
+
+// stellaServeServiceCreateMonthlyReport serves POST /reports.
+func stellaServeServiceCreateMonthlyReport(h *Service) stella.Dispatch {
+	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
+		var in NewMonthlyReport
+		b := stella.Bind(r)
+		if b.Body(true) {
+			stellaDecodeNewMonthlyReport(b, &in)
+		}
+		if err := b.Err(); err != nil {
+			return err
+		}
+		out, err := h.CreateMonthlyReport(ctx, &in)
+		if err != nil {
+			return err
+		}
+		if out == nil {
+			return w.Empty(204)
+		}
+		return w.JSON(200, out)
+	}
+}
 
 // stellaServeServiceGetCurrencies serves GET /reports/currencies.
 func stellaServeServiceGetCurrencies(h *Service) stella.Dispatch {
@@ -45,5 +69,18 @@ func stellaServeServiceGetCurrencies(h *Service) stella.Dispatch {
 			return w.Empty(204)
 		}
 		return w.JSON(200, out)
+	}
+}
+
+var stellaMembersOfNewMonthlyReport = []stella.Member{
+	{Name: "month", Required: true},
+}
+
+func stellaDecodeNewMonthlyReport(b *stella.Binder, out *NewMonthlyReport) {
+	for o := b.Object(stellaMembersOfNewMonthlyReport); o.Next(); {
+		switch o.Name() {
+		case "month":
+			stella.DecodeString(b, &out.Month)
+		}
 	}
 }

@@ -3,6 +3,7 @@
 //	stella-gateway run       serve until SIGTERM or SIGINT, then drain; a second signal ends at once
 //	stella-gateway token     print a token for a gateway in development mode
 //	stella-gateway certs dev make an authority and certificates for development
+//	stella-gateway dlq       look at jobs that have failed for good, and have them tried again
 //	stella-gateway version   print what this binary is
 //
 // Every flag of run can be given as a variable STELLA_NAME, too; the flag wins. Exit codes: 0 after an orderly end, 1
@@ -50,6 +51,8 @@ type cli struct {
 	Token tokenCmd `cmd:"" help:"Print a token for a gateway in development mode."`
 
 	Certs certsCmd `cmd:"" help:"Certificates for gateways and services."`
+
+	DLQ dlqCmd `cmd:"" help:"Look at jobs that have failed for good, and have them tried again." name:"dlq"`
 
 	Version versionCmd `cmd:"" help:"Print what this binary is."`
 }
@@ -103,7 +106,7 @@ func run(args []string, s streams) (code int) {
 		s.sayf("%v; stella-gateway --help lists commands and flags", err)
 		return exitWrong
 	}
-	if err := ctx.Run(s); err != nil {
+	if err := ctx.Run(s, &c); err != nil {
 		return fail(s, err)
 	}
 	return 0
@@ -131,6 +134,8 @@ type runCmd struct {
 	Peer []string `env:"STELLA_PEERS" help:"Other gateways, which services are told of and dial as well." placeholder:"URL[,URL]"`
 
 	AcceptRate int `default:"${acceptRate}" env:"STELLA_ACCEPT_RATE" help:"How many sessions a second are taken on (${default})." placeholder:"N"`
+
+	Queue string `env:"STELLA_QUEUE" help:"Broker for the requests to endpoints with delivery=queue: valkey:// or rabbitmq://." placeholder:"URL"`
 
 	Memory string `default:"${memory}" env:"STELLA_MEMORY" help:"How much of bodies is held at most, over all sessions (${default})." placeholder:"SIZE"`
 
@@ -161,7 +166,7 @@ func (c *runCmd) config(log io.Writer) (gateway.Config, error) {
 		Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: c.LogLevel})),
 	}
 	cfg.Tokens = gateway.Tokens{File: c.TokenFile, Any: c.Token}
-	cfg.Peers, cfg.AcceptRate, cfg.DrainDelay = c.Peer, c.AcceptRate, c.DrainDelay
+	cfg.Peers, cfg.AcceptRate, cfg.DrainDelay, cfg.Queue = c.Peer, c.AcceptRate, c.DrainDelay, c.Queue
 	for _, text := range c.Owner {
 		path, service, err := routing.ParseOwner(text)
 		if err != nil {
