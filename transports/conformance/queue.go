@@ -34,6 +34,8 @@ type QueueTransport struct {
 	Poison func(t *testing.T, name transports.QueueName, raw []byte)
 }
 
+const noUse = "no use" // why jobs of the suite are dead
+
 // QueueLease is the lease of the suite's jobs.
 const QueueLease = time.Second
 
@@ -378,7 +380,7 @@ func jobDead(b *queueBench) {
 	name := b.name("billing")
 	jobs := b.put(name, 2)
 	w := b.work(b.q, 1, name)
-	b.settle(w, b.next(w), transports.Outcome{State: transports.JobDead, Reason: "no use"})
+	b.settle(w, b.next(w), transports.Outcome{State: transports.JobDead, Reason: noUse})
 	for i := range queueAttempts {
 		d := b.next(w)
 		if d.Attempt != i+1 {
@@ -392,7 +394,7 @@ func jobDead(b *queueBench) {
 	for i, want := range []struct {
 		reason   string
 		attempts int
-	}{{"no use", 1}, {"failed " + strconv.Itoa(queueAttempts), queueAttempts}} {
+	}{{noUse, 1}, {"failed " + strconv.Itoa(queueAttempts), queueAttempts}} {
 		b.same(dead[i].Job, jobs[i])
 		age := time.Since(dead[i].Died)
 		if dead[i].Reason != want.reason || dead[i].Attempts != want.attempts || age < -patience || age > patience {
@@ -409,7 +411,7 @@ func jobRequeued(b *queueBench) {
 	jobs := b.put(name, 12)
 	w := b.work(b.q, 1, name)
 	for range jobs {
-		b.settle(w, b.next(w), transports.Outcome{State: transports.JobDead, Reason: "no use"})
+		b.settle(w, b.next(w), transports.Outcome{State: transports.JobDead, Reason: noUse})
 	}
 	for range 2 { // looking changes nothing
 		for i, d := range b.dead(name, len(jobs)) {

@@ -61,7 +61,7 @@ func FuzzQueue(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add("billing:POST+%2Fa", "i", "one", "o", "alice", "j", string(raw), "done", "1", `{"status":200}`)
+	f.Add("billing:POST+%2Fa", "i", "one", "o", "alice", "j", string(raw), "done", "1", "200")
 	f.Add("a:b:c", "x", "", "t", "99999999999999999999", "r", "", "dead", "-1", "")
 	f.Fuzz(func(t *testing.T, member, f1, v1, f2, v2, f3, v3, state, attempt, result string) {
 		if n, err := decodeName(member); err == nil && encodeName(n) != member {
@@ -79,9 +79,9 @@ func FuzzQueue(f *testing.F) {
 			t.Fatalf("dead: %+v", d)
 		}
 		s, err := parseStatus("one", map[string]string{
-			statusQueue: member, statusState: state, statusAttempt: attempt, statusResult: result, statusChanged: v1, statusOwner: v2,
+			statusQueue: member, statusState: state, statusAttempt: attempt, resultStatus: result, resultBody: v3, resultCut: "false", statusChanged: v1, statusOwner: v2,
 		})
-		if err == nil && (s.Attempt < 0 || s.State == transports.JobDone && result == "" || s.Owner != v2) {
+		if err == nil && (s.Attempt < 0 || s.State == transports.JobDone && string(s.Result.Body) != v3 || s.Owner != v2) {
 			t.Fatalf("status: %+v", s)
 		}
 	})

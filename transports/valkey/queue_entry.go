@@ -1,7 +1,6 @@
 package valkey
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -120,8 +119,8 @@ func parseStatus(id string, fields map[string]string) (*transports.JobStatus, er
 	switch s.State {
 	case transports.JobQueued, transports.JobRunning, transports.JobDead:
 	case transports.JobDone:
-		if err := json.Unmarshal([]byte(fields[statusResult]), &s.Result); err != nil {
-			return nil, fmt.Errorf("its result: %w", err)
+		if s.Result, err = parseResult(fields); err != nil {
+			return nil, err
 		}
 	default:
 		return nil, fmt.Errorf("it has the state %.100q, which nobody knows", s.State)
@@ -132,19 +131,35 @@ func parseStatus(id string, fields map[string]string) (*transports.JobStatus, er
 	return s, nil
 }
 
-// encodeResult is a result as a status has it. A body that is too large is left out.
-func encodeResult(r *transports.JobResult) (string, error) {
+// resultFields are a result as a status has it, names and values. A body that is too large is left out.
+func resultFields(r *transports.JobResult) []string {
 	if r == nil {
 		r = &transports.JobResult{}
 	}
-	if len(r.Body) > transports.MaxJobResult {
-		short := *r
-		short.Body, short.Cut = nil, true
-		r = &short
+	body, cut := r.Body, r.Cut
+	if len(body) > transports.MaxJobResult {
+		body, cut = nil, true
 	}
-	b, err := json.Marshal(r)
-	if err != nil {
-		return "", fmt.Errorf("valkey: a job's result: %w", err)
+	return []string{
+		resultStatus, strconv.Itoa(r.Status), resultType, r.ContentType, resultBody, client.BinaryString(body), resultCut, strconv.FormatBool(cut),
 	}
-	return string(b), nil
+}
+
+// parseResult reads what resultFields has written.
+func parseResult(fields map[string]string) (*transports.JobResult, error) {
+	r := &transports.JobResult{ContentType: fields[resultType]}
+	var err1, err2 error
+	r.Status, err1 = strconv.Atoi(fields[resultStatus])
+	r.Cut, err2 = strconv.ParseBool(fields[resultCut])
+	body := fields[resultBody]
+	if len(body) > transports.MaxJobResult {
+		err2 = fmt.Errorf("a body of %d bytes, the limit is %d", len(body), transports.MaxJobResult)
+	}
+	if body != "" {
+		r.Body = []byte(body)
+	}
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, fmt.Errorf("its result: %w", err)
+	}
+	return r, nil
 }

@@ -27,7 +27,10 @@ const (
 	statusAttempt = "n"
 	statusReason  = "r"
 	statusChanged = "c" // the server's time, in ms
-	statusResult  = "v" // JSON
+	resultStatus  = "h" // as HTTP has it
+	resultType    = "t" // of its content
+	resultBody    = "v"
+	resultCut     = "x"
 	// Beside these there is p, the nonce of the Put.
 )
 
@@ -142,8 +145,8 @@ drop(ARGV[3])
 return 1`)
 
 	// settleScript ends an attempt. KEYS: queue, dead, status. ARGV: group, consumer, entry, how often it was delivered, name,
-	// id, owner, the new state, the attempt, reason, result, retention in ms. It returns 0 when the consumer does not have
-	// the entry any more, and has done nothing then.
+	// id, owner, the new state, the attempt, reason, retention in ms, the result's fields. It returns 0 when the consumer
+	// does not have the entry any more, and has done nothing then.
 	settleScript = client.NewLuaScript(mine + `
 local count, fields = mine(ARGV[3], tonumber(ARGV[4]))
 if not count then return 0 end
@@ -154,8 +157,8 @@ elseif ARGV[8] == 'dead' then
 end
 drop(ARGV[3])
 redis.call('HSET', KEYS[3], 'q', ARGV[5], 'o', ARGV[7], 's', ARGV[8], 'n', ARGV[9], 'r', ARGV[10], 'c', now)
-if ARGV[8] == 'done' then redis.call('HSET', KEYS[3], 'v', ARGV[11]) end
-if ARGV[8] == 'queued' then redis.call('PERSIST', KEYS[3]) else redis.call('PEXPIRE', KEYS[3], ARGV[12]) end
+if ARGV[12] then redis.call('HSET', KEYS[3], unpack(ARGV, 12)) end
+if ARGV[8] == 'queued' then redis.call('PERSIST', KEYS[3]) else redis.call('PEXPIRE', KEYS[3], ARGV[11]) end
 return 1`)
 
 	// leaveScript gives back what a consumer has, at the queue's end. KEYS: queue. ARGV: group, consumer, first and last

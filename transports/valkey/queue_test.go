@@ -13,6 +13,7 @@ import (
 
 	"github.com/stella-ops/router/transports"
 	"github.com/stella-ops/router/transports/brokertest"
+	"github.com/stella-ops/router/transports/faultproxy"
 	"github.com/stella-ops/router/transports/valkey"
 )
 
@@ -328,6 +329,37 @@ var _ = Describe("A queue", func() {
 			put(q, strconv.Itoa(i))
 		}
 		Expect(durable.Command("XLEN", streamKey)).To(Equal(":21"))
+	})
+
+	It("puts and settles once where an answer is lost on the way", func() {
+		proxy, err := faultproxy.ListenTCP(durable.Addr, 1)
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(proxy.Close)
+		far := queueAt("valkey://" + proxy.Addr())
+		put(far, "zero", "one")
+		w := workerOf(far, time.Minute, 1)
+		settle(w, next(w), transports.JobDone) // the server knows the scripts then
+		d := next(w)
+		losing := func(do func() error, until func() bool) error {
+			proxy.Set(faultproxy.ToClient, faultproxy.Faults{Blackhole: faultproxy.Swallow})
+			failed := make(chan error, 1)
+			go func() { failed <- do() }()
+			Eventually(until).WithTimeout(patience).Should(BeTrue())
+			proxy.Set(faultproxy.ToClient, faultproxy.Faults{})
+			proxy.Reset()
+			var err error
+			Eventually(failed).WithTimeout(patience).Should(Receive(&err))
+			return err
+		}
+		Expect(losing(func() error { return far.Put(context.Background(), job("two")) },
+			func() bool { return lengths() == ":2:0:1" })).To(Succeed())
+		Expect(lengths()).To(Equal(":2:0:1"))
+		// Who has the job now cannot be told from here.
+		Expect(losing(func() error {
+			return w.Settle(context.Background(), d, transports.Outcome{State: transports.JobQueued})
+		},
+			func() bool { return lengths() == ":2:0:0" })).To(MatchError(transports.ErrQueue))
+		Expect(lengths()).To(Equal(":2:0:0"))
 	})
 
 	It("settles over a connection that has broken meanwhile", func() {

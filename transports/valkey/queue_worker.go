@@ -199,8 +199,8 @@ func (w *worker) accept(ctx context.Context, got fetched) (*transports.Delivery,
 
 // undo gives back an attempt that nobody has seen, and which does not count.
 func (w *worker) undo(ctx context.Context, d *transports.Delivery) {
-	t := d.Tag.(*tag)                                                        //nolint:forcetypeassert // this worker's own
-	_, _ = w.settle(ctx, d, d.Attempt-1, transports.JobQueued, t.reason, "") // else the lease ends
+	t := d.Tag.(*tag)                                                         //nolint:forcetypeassert // this worker's own
+	_, _ = w.settle(ctx, d, d.Attempt-1, transports.JobQueued, t.reason, nil) // else the lease ends
 }
 
 // fetch finds a job and begins an attempt at it. Of what comes besides, it keeps as much as there is room for.
@@ -449,14 +449,10 @@ func (w *worker) Settle(ctx context.Context, d *transports.Delivery, o transport
 		return fmt.Errorf("valkey: attempt %d at job %.100q is settled already", d.Attempt, d.ID)
 	}
 	defer w.free(t)
-	var result string
+	var result []string
 	switch o.State {
 	case transports.JobDone:
-		var err error
-		if result, err = encodeResult(o.Result); err != nil {
-			return err
-		}
-		o.Reason = ""
+		result, o.Reason = resultFields(o.Result), ""
 	case transports.JobQueued:
 		if d.Attempt >= d.Attempts {
 			o.State = transports.JobDead
@@ -473,15 +469,17 @@ func (w *worker) Settle(ctx context.Context, d *transports.Delivery, o transport
 }
 
 // settle records what became of an attempt. It is false when the worker does not have the job any more.
-func (w *worker) settle(ctx context.Context, d *transports.Delivery, attempt int, state transports.JobState, reason, result string) (bool, error) {
+func (w *worker) settle(
+	ctx context.Context, d *transports.Delivery, attempt int, state transports.JobState, reason string, result []string,
+) (bool, error) {
 	t := d.Tag.(*tag) //nolint:forcetypeassert // checked by whoever calls
 	return call(ctx, w.q, "settling a job", func(ctx context.Context, c client.Client) (bool, error) {
 		var failed error
 		kept, err := twice(ctx, func() (kept bool, err error) {
-			kept, err = settleScript.Exec(ctx, c, []string{t.source.stream, t.source.dead, w.q.statusKey(d.ID)}, []string{
+			kept, err = settleScript.Exec(ctx, c, []string{t.source.stream, t.source.dead, w.q.statusKey(d.ID)}, append([]string{
 				jobGroup, w.consumer, t.entry, t.count, encodeName(d.Queue), d.ID, d.Owner,
-				string(state), strconv.Itoa(attempt), reason, result, milli(transports.JobRetention),
-			}).AsBool()
+				string(state), strconv.Itoa(attempt), reason, milli(transports.JobRetention),
+			}, result...)).AsBool()
 			failed = errors.Join(failed, err)
 			return kept, err //nolint:wrapcheck // call wraps it
 		})
