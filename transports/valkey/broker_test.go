@@ -16,7 +16,7 @@ import (
 
 var _ = Describe("A link whose server", func() {
 	// within bounds how long both ends may take to notice.
-	const within = 5 * time.Second
+	const within = 3 * time.Second
 
 	fails := func(ends ...<-chan error) {
 		GinkgoHelper()
@@ -39,6 +39,21 @@ var _ = Describe("A link whose server", func() {
 		fails(one, two)
 		Expect(service.Close()).To(Succeed())
 		Expect(gateway.Close()).To(Succeed())
+	})
+
+	It("freezes until one end has given up tells the other end", func() {
+		service, gateway := pair()
+		given, told := ending(gateway), ending(service)
+		write(service, ping(1))
+		<-time.After(500 * time.Millisecond) // so much later does the service hear of the server for the last time
+		write(gateway, ping(2))
+		server.Stop()
+		defer server.Cont()
+		fails(given)
+		Expect(gateway.Close()).To(Succeed())
+		Expect(told).NotTo(Receive())
+		server.Cont()
+		Eventually(told).WithTimeout(within).Should(Receive(Equal(io.EOF)))
 	})
 
 	It("stands still for a moment lives on", func() {
