@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -314,6 +315,12 @@ func (b *broker) renew() (soon bool) {
 		}
 	}
 	return soon
+}
+
+// isID reports whether s is as randomID makes them.
+func isID(s string) bool {
+	_, err := strconv.ParseUint(s, 16, 64)
+	return err == nil && len(s) == 16
 }
 
 // randomID is a random number of 64 bits, as 16 digits.

@@ -76,6 +76,6 @@ const (
 
 func init() {
 	for _, scheme := range []string{Scheme, SchemeTLS, SchemeRedis, SchemeRedisTLS} {
-		transports.Register(transports.Transport{Scheme: scheme, Check: check, Guard: guard, Dialer: dialer{}, Listen: listen})
+		transports.Register(transports.Transport{Scheme: scheme, Check: check, Guard: guard, Gateways: gateways, Dialer: dialer{}, Listen: listen})
 	}
 }
