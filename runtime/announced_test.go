@@ -56,9 +56,9 @@ func (b *board) Dial(ctx context.Context, u *url.URL) (transports.Link, error) {
 	return transports.Dial(ctx, urls[0])
 }
 
-func init() {
+var _ = BeforeSuite(func() {
 	transports.Register(transports.Transport{Scheme: "board", Gateways: announcements.list, Dialer: &announcements})
-}
+})
 
 var _ = Describe("Gateways that announce themselves at a broker", func() {
 	// listed bounds what follows on an announcement.
