@@ -42,7 +42,8 @@ var _ = Describe("A link whose server", func() {
 		Expect(gateway.Close()).To(Succeed())
 	})
 
-	It("freezes until one end has given up tells the other end", func() {
+	// Where this process gets no time for half a second, the other end has given up by itself, and nothing is shown.
+	It("freezes until one end has given up tells the other end", FlakeAttempts(3), func() {
 		service, gateway := pair()
 		given, told := ending(gateway), ending(service)
 		write(service, ping(1))
@@ -54,7 +55,7 @@ var _ = Describe("A link whose server", func() {
 		Expect(gateway.Close()).To(Succeed())
 		Expect(told).NotTo(Receive())
 		server.Cont()
-		Eventually(told).WithTimeout(within).Should(Receive(Equal(io.EOF)))
+		Eventually(told).WithTimeout(patience).Should(Receive(Equal(io.EOF)))
 	})
 
 	It("stands still for a moment lives on", func() {
@@ -94,7 +95,7 @@ var _ = Describe("A link whose server", func() {
 		Eventually(func() (err error) {
 			again, err = transports.Dial(GinkgoT().Context(), far())
 			return err
-		}).WithTimeout(within).Should(Succeed())
+		}).WithTimeout(patience).Should(Succeed())
 		DeferCleanup(again.Close)
 		gateway, err := ln.Accept()
 		Expect(err).NotTo(HaveOccurred())
