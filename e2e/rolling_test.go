@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,9 +66,11 @@ func startFleetOn(stacks ...*stack) *fleet {
 // instance starts one instance, and waits until every gateway that is ready routes to it.
 func (f *fleet) instance(id string, env ...string) *process {
 	GinkgoHelper()
-	urls := make([]string, len(f.gateways))
-	for i, s := range f.gateways {
-		urls[i] = cmp.Or(s.dial, s.listen)
+	var urls []string
+	for _, s := range f.gateways {
+		if url := cmp.Or(s.dial, s.listen); !slices.Contains(urls, url) { // gateways at one broker have one
+			urls = append(urls, url)
+		}
 	}
 	p := start(id, append(env, "STELLA_GATEWAYS="+strings.Join(urls, ","), "STELLA_INSTANCE_ID="+id, fixture.EnvLedger+"="+f.ledger),
 		filepath.Join(scratch, "fixture"))

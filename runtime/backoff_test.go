@@ -75,7 +75,7 @@ func dials(t *testing.T, d time.Duration, answer func(transports.Link)) int {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			newConnection(r, gatewayURLs{u.String()}, false).run(ctx)
+			newConnection(r, gatewayURLs{u.String()}, nil).run(ctx)
 		}()
 		for {
 			link, err := accept(ctx, ln)

@@ -1,6 +1,7 @@
 package stella
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,20 +32,20 @@ const (
 // that are open; the connection looks for its successor meanwhile.
 type connection struct {
 	*running
+	reporter
 
 	gateway gatewayURLs
-	learned bool // from another gateway, and forgotten when none names it any more
-	log     *slog.Logger
+	broker  string      // the URL of the broker where the gateway has announced itself, if it has
+	gone    func() bool // whether to give the gateway up, which is asked when there is no session; nil: never
 
-	backoff  backoff
-	reported string         // the last failure that was logged as a warning
-	taken    bool           // the gateway has taken the manifest: it may know it still
-	secret   string         // of the last session: if it still lives for the gateway, the next one takes its place
-	leaving  sync.WaitGroup // sessions that drain
+	backoff backoff
+	taken   bool           // the gateway has taken the manifest: it may know it still
+	secret  string         // of the last session: if it still lives for the gateway, the next one takes its place
+	leaving sync.WaitGroup // sessions that drain
 }
 
-func newConnection(r *running, gateway gatewayURLs, learned bool) *connection {
-	return &connection{running: r, gateway: gateway, learned: learned, log: r.log.With("gateway", gateway.String())}
+func newConnection(r *running, gateway gatewayURLs, gone func() bool) *connection {
+	return &connection{running: r, gateway: gateway, gone: gone, reporter: reporter{log: r.log.With("gateway", gateway.String())}}
 }
 
 // run dials, serves and dials again until ctx ends. Then it drains, and returns when no session is left.
@@ -52,8 +53,7 @@ func (c *connection) run(ctx context.Context) {
 	defer c.leaving.Wait()
 	for ctx.Err() == nil {
 		wait := c.backoff.next(c.attempt(ctx))
-		if c.learned && c.peers.forget(c.gateway[0]) {
-			c.log.Info("stella: gateway forgotten, since no other names it any more")
+		if c.gone != nil && c.gone() {
 			return
 		}
 		pause(ctx, wait)
@@ -190,14 +190,19 @@ func (c *connection) part(s *served) {
 	}
 }
 
-// report logs a failure: as a warning when it is news.
-func (c *connection) report(msg string, err error) {
+// reporter logs failures: as warnings when they are news.
+type reporter struct {
+	log      *slog.Logger
+	reported string // the last one
+}
+
+func (r *reporter) report(msg string, err error) {
 	level := slog.LevelWarn
-	if err.Error() == c.reported {
+	if err.Error() == r.reported {
 		level = slog.LevelDebug
 	}
-	c.reported = err.Error()
-	c.log.Log(context.Background(), level, msg, "error", err)
+	r.reported = err.Error()
+	r.log.Log(context.Background(), level, msg, "error", err)
 }
 
 // drain lets the open calls of a session finish, until the service's own drain cuts them off.
@@ -250,7 +255,7 @@ func (c *connection) open(ctx context.Context, ways gatewayURLs, l *lease, super
 func (c *connection) welcomed(s *served, way string) {
 	w := s.Welcome()
 	c.taken = true
-	c.peers.name(c, way, w.Gateways)
+	c.peers.name(c, cmp.Or(c.broker, way), w.Gateways) // what it names is not behind that gateway, but beside the broker
 	c.log.Info("stella: connected", "node", w.Node, "remote", s.Remote(), "instance", c.instance.ID, "endpoints", len(c.dispatcher.routes))
 }
 

@@ -85,7 +85,7 @@ func TestConnectionReturnsToTheBetterWay(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			newConnection(r, gatewayURLs{better.url, worse.url}, false).run(ctx)
+			newConnection(r, gatewayURLs{better.url, worse.url}, nil).run(ctx)
 		}()
 		time.Sleep(10 * time.Minute)
 		g.Expect(worse.live()).To(gomega.Equal(1))
@@ -124,7 +124,7 @@ func TestConnectionRenewsItselfAtItsAgeGiveOrTakeAFifth(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			newConnection(r, gatewayURLs{w.url}, false).run(ctx)
+			newConnection(r, gatewayURLs{w.url}, nil).run(ctx)
 		}()
 		const days = 3
 		time.Sleep(days * 24 * time.Hour)

@@ -1,6 +1,7 @@
 package stella
 
 import (
+	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
@@ -99,7 +100,7 @@ func (p *peers) unname(c *connection) {
 
 // forget reports whether no live session names a gateway that was learned, which it then forgets: its connection is
 // down, and ends.
-func (p *peers) forget(way string) bool {
+func (p *peers) forget(way string, log *slog.Logger) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, urls := range p.namedBy {
@@ -108,5 +109,6 @@ func (p *peers) forget(way string) bool {
 		}
 	}
 	delete(p.known, way)
+	log.Info("stella: gateway forgotten, since no other names it any more", "gateway", transports.Redacted(way))
 	return true
 }

@@ -91,10 +91,10 @@ func (r *running) run(ctx context.Context, signals <-chan os.Signal) error {
 	var wg sync.WaitGroup
 	r.leases, r.memory = &leases{total: r.lease}, session.NewMemory(r.maxMemory)
 	r.peers = newPeers(r.gateways, func(way string) { // called by a connection, which is one that is waited for
-		wg.Go(func() { newConnection(r, gatewayURLs{way}, true).run(serving) })
+		wg.Go(func() { r.connect(serving, gatewayURLs{way}, true) })
 	})
 	for _, urls := range r.gateways {
-		wg.Go(func() { newConnection(r, urls, false).run(serving) })
+		wg.Go(func() { r.connect(serving, urls, false) })
 	}
 	wg.Go(func() { r.takeJobs(serving) })
 	closed := make(chan struct{})
@@ -130,6 +130,20 @@ func (r *running) run(ctx context.Context, signals <-chan os.Signal) error {
 			return fmt.Errorf("%w (%s)", errSecondSignal, sig)
 		}
 	}
+}
+
+// connect keeps sessions with a gateway, or with all that are at a broker, until ctx ends and they are over; with one that
+// was learned, for as long as it is named.
+func (r *running) connect(ctx context.Context, urls gatewayURLs, learned bool) {
+	if list := lister(urls); list != nil {
+		newAnnounced(r, urls[0], list, learned).run(ctx)
+		return
+	}
+	var gone func() bool
+	if learned {
+		gone = func() bool { return r.peers.forget(urls[0], r.log) }
+	}
+	newConnection(r, urls, gone).run(ctx)
 }
 
 var (

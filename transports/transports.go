@@ -110,7 +110,13 @@ type Transport struct {
 	// Encrypted says that nobody on the way can read or change frames.
 	Encrypted bool
 	Dialer    Dialer
-	Listen    func(ctx context.Context, u *url.URL, cfg ListenConfig) (Listener, error)
+	// Gateways lists the gateways that a URL stands for at the moment, where that may be several: those that have announced
+	// themselves at a broker. Each is a URL that Dial opens a link with to that gateway and to no other, and that stays the
+	// same for as long as the gateway listens. It has the login and the parameters of u, and stands for itself when it is
+	// listed in turn. None is no error; an error says that it cannot be known now. Services hold a session with each gateway:
+	// they ask every few seconds, and whenever a session has ended, until ctx does. Nil: every URL is one gateway.
+	Gateways func(ctx context.Context, u *url.URL) ([]string, error)
+	Listen   func(ctx context.Context, u *url.URL, cfg ListenConfig) (Listener, error)
 	// Queue opens the queues at the broker that the URL names. Nil: the transport has no broker.
 	Queue func(u *url.URL) (Queue, error)
 }

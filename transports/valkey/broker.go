@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,12 +28,15 @@ type broker struct {
 	done   chan struct{}
 	wg     sync.WaitGroup
 	silent atomic.Bool // the server does not answer: who closes does not try
+	born   time.Time
+	heard  atomic.Int64 // when a reader has last had an answer, in nanoseconds of the broker's life; 0: never
 
 	mu      sync.Mutex
 	sources map[string]*source
 	readers []*reader
 	waking  map[*reader]struct{} // to be woken
 	linked  map[string]int       // links of this process, by gateway
+	owed    []*link              // closed while the server was silent: their peers have not been told
 }
 
 var brokers = struct {
@@ -46,7 +50,7 @@ func acquire(ctx context.Context, t target) (*broker, error) {
 	b := brokers.m[t]
 	if b == nil {
 		b = &broker{
-			target: t, ready: make(chan struct{}), wakeup: make(chan struct{}, 1), doubt: make(chan struct{}, 1), done: make(chan struct{}),
+			target: t, born: time.Now(), ready: make(chan struct{}), wakeup: make(chan struct{}, 1), doubt: make(chan struct{}, 1), done: make(chan struct{}),
 			sources: map[string]*source{}, linked: map[string]int{}, waking: map[*reader]struct{}{},
 		}
 		brokers.m[t] = b
@@ -140,23 +144,35 @@ func refusePolicy(conf map[string]string, what string) error {
 	return nil
 }
 
+// deadline is that of a command which begins now: no later than the moment at which links give up, so that none of them
+// waits for its writer then. The library cannot call every command off.
+func (b *broker) deadline() time.Time {
+	now := time.Now()
+	end := now.Add(commandTimeout)
+	last := b.heard.Load()
+	if givenUp := b.born.Add(time.Duration(last) + failAfter); last > 0 && givenUp.After(now) && givenUp.Before(end) {
+		return givenUp
+	}
+	return end
+}
+
 // do runs a command with its deadline.
 func (b *broker) do(ctx context.Context, cmd client.Completed) client.ValkeyResult {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := context.WithDeadline(ctx, b.deadline())
 	defer cancel()
 	return b.client.Do(ctx, cmd)
 }
 
 // multi runs commands in one go, with the deadline of one.
 func (b *broker) multi(ctx context.Context, cmds ...client.Completed) []client.ValkeyResult {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := context.WithDeadline(ctx, b.deadline())
 	defer cancel()
 	return b.client.DoMulti(ctx, cmds...)
 }
 
 // script runs a script with a command's deadline.
 func (b *broker) script(ctx context.Context, s *client.Lua, keys, args []string) client.ValkeyResult {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := context.WithDeadline(ctx, b.deadline())
 	defer cancel()
 	return s.Exec(ctx, b.client, keys, args)
 }
@@ -215,6 +231,7 @@ func (b *broker) keep() {
 			b.interrupt()
 		case <-b.doubt:
 			b.registerAnew()
+			b.pay()
 			tick.Reset(0)
 		case <-tick.C:
 			if b.renew() {
@@ -244,6 +261,30 @@ func (b *broker) registerAnew() {
 	}
 }
 
+// owe keeps a link's farewell until the server answers, and reports whether it does not answer now. A peer that has not
+// noticed that would hold the session for alive. Whoever dials forgets it with its last link: its next session takes the
+// place of the one before.
+func (b *broker) owe(l *link) bool {
+	if !b.silent.Load() {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.owed = append(b.owed, l)
+	return true
+}
+
+// pay says the farewells that are owed.
+func (b *broker) pay() {
+	b.mu.Lock()
+	owed := b.owed
+	b.owed = nil
+	b.mu.Unlock()
+	for _, l := range owed {
+		l.farewell()
+	}
+}
+
 // links are those that are open.
 func (b *broker) links() (links []*link) {
 	b.mu.Lock()
@@ -270,7 +311,9 @@ func (b *broker) renew() (soon bool) {
 		for i, l := range some {
 			in, err1 := answers[2*i].AsBool()
 			out, err2 := answers[2*i+1].AsBool()
-			if errors.Join(err1, err2) == nil { // else the reader hears of it, too
+			if errors.Join(err1, err2) != nil {
+				soon = true // a server that was restarted has closed the connection, which the first command finds out
+			} else {
 				soon = l.renewed(in, out) || soon
 				if !in { // who flushed that has flushed more
 					b.registerAnew()
@@ -279,6 +322,12 @@ func (b *broker) renew() (soon bool) {
 		}
 	}
 	return soon
+}
+
+// isID reports whether s is as randomID makes them.
+func isID(s string) bool {
+	_, err := strconv.ParseUint(s, 16, 64)
+	return err == nil && len(s) == 16
 }
 
 // randomID is a random number of 64 bits, as 16 digits.

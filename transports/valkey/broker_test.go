@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -16,7 +17,7 @@ import (
 
 var _ = Describe("A link whose server", func() {
 	// within bounds how long both ends may take to notice.
-	const within = 5 * time.Second
+	const within = 3 * time.Second
 
 	fails := func(ends ...<-chan error) {
 		GinkgoHelper()
@@ -39,6 +40,22 @@ var _ = Describe("A link whose server", func() {
 		fails(one, two)
 		Expect(service.Close()).To(Succeed())
 		Expect(gateway.Close()).To(Succeed())
+	})
+
+	// Where this process gets no time for half a second, the other end has given up by itself, and nothing is shown.
+	It("freezes until one end has given up tells the other end", FlakeAttempts(3), func() {
+		service, gateway := pair()
+		given, told := ending(gateway), ending(service)
+		write(service, ping(1))
+		<-time.After(500 * time.Millisecond) // so much later does the service hear of the server for the last time
+		write(gateway, ping(2))
+		server.Stop()
+		defer server.Cont()
+		fails(given)
+		Expect(gateway.Close()).To(Succeed())
+		Expect(told).NotTo(Receive())
+		server.Cont()
+		Eventually(told).WithTimeout(patience).Should(Receive(Equal(io.EOF)))
 	})
 
 	It("stands still for a moment lives on", func() {
@@ -78,7 +95,7 @@ var _ = Describe("A link whose server", func() {
 		Eventually(func() (err error) {
 			again, err = transports.Dial(GinkgoT().Context(), far())
 			return err
-		}).WithTimeout(within).Should(Succeed())
+		}).WithTimeout(patience).Should(Succeed())
 		DeferCleanup(again.Close)
 		gateway, err := ln.Accept()
 		Expect(err).NotTo(HaveOccurred())
@@ -242,6 +259,49 @@ var _ = Describe("A listener", func() {
 		}
 	})
 
+	It("is listed for as long as it listens, as a URL that reaches it and no other", func() {
+		u, t, err := transports.Parse(far() + "?prefix=several")
+		Expect(err).NotTo(HaveOccurred())
+		listed := func() []string {
+			GinkgoHelper()
+			urls, err := t.Gateways(GinkgoT().Context(), u)
+			Expect(err).NotTo(HaveOccurred())
+			return urls
+		}
+		Expect(listed()).To(BeEmpty())
+		lns := map[string]transports.Listener{}
+		for range 3 {
+			before := listed()
+			ln := listenAt(near() + "?prefix=several")
+			after := slices.DeleteFunc(listed(), func(url string) bool { return slices.Contains(before, url) })
+			Expect(after).To(HaveLen(1))
+			lns[after[0]] = ln
+		}
+		for url, ln := range lns {
+			for range 3 {
+				service, err := transports.Dial(GinkgoT().Context(), url)
+				Expect(err).NotTo(HaveOccurred())
+				gateway, err := ln.Accept()
+				Expect(err).NotTo(HaveOccurred())
+				write(service, ping(1))
+				Expect(read(gateway).Header().Aux).To(BeEquivalentTo(1))
+				Expect(service.Close()).To(Succeed())
+				Expect(gateway.Close()).To(Succeed())
+			}
+			u, t, err := transports.Parse(url)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(t.Gateways(GinkgoT().Context(), u)).To(Equal([]string{url}))
+		}
+		for url, ln := range lns {
+			Expect(ln.Close()).To(Succeed())
+			Expect(listed()).NotTo(ContainElement(url))
+			_, err := transports.Dial(GinkgoT().Context(), url)
+			Expect(err).To(MatchError(valkey.ErrNoGateway))
+		}
+		_, err = transports.Listen(GinkgoT().Context(), near()+"?gateway=0123456789abcdef", transports.ListenConfig{})
+		Expect(err).To(MatchError(ContainSubstring("gateway is for services")))
+	})
+
 	It("that has closed is not dialled", func() {
 		ln := listenAt(near())
 		Expect(ln.Close()).To(Succeed())
@@ -252,7 +312,7 @@ var _ = Describe("A listener", func() {
 	})
 
 	It("that died is passed over", func() {
-		server.Command("EVAL", "return redis.call('ZADD', '{stella}:gateways', redis.call('TIME')[1] * 1000 + 9000, 'dead')", "0")
+		server.Command("EVAL", "return redis.call('ZADD', '{stella}:gateways', redis.call('TIME')[1] * 1000 + 9000, 'deaddeaddeaddead')", "0")
 		ln := listenAt(near())
 		for range 4 {
 			service, gateway := dialTo(ln)
@@ -349,7 +409,9 @@ var _ = Describe("Dialling", func() {
 	})
 
 	It("ends with its context", func() {
-		server.Command("EVAL", "redis.call('XADD', '{stella}:gateway:mute', '*', 'o', '') return redis.call('ZADD', '{stella}:gateways', 9e15, 'mute')", "0")
+		const mute = "00000000000000ff"
+		server.Command("XADD", "{stella}:gateway:"+mute, "*", "o", "")
+		server.Command("ZADD", "{stella}:gateways", "9e15", mute)
 		ctx, cancel := context.WithTimeout(GinkgoT().Context(), 200*time.Millisecond)
 		defer cancel()
 		began := time.Now()
@@ -368,6 +430,7 @@ var _ = Describe("Dialling", func() {
 		Entry("with a path that is no database", "valkey://host:1/x", "database"),
 		Entry("with a deep path", "redis://host:1/1/2", "database"),
 		Entry("with another parameter", "rediss://host:1?stream=x", "prefix is the only"),
+		Entry("with a gateway that is none", "valkey://host:1?gateway=here", "16 hexadecimal digits"),
 		Entry("with two prefixes", "valkey://host:1?prefix=a&prefix=b", "once"),
 		Entry("with a prefix that ends the hash tag", "valkey://host:1?prefix=a%7Db", "letters"),
 		Entry("with an empty prefix", "valkey://host:1?prefix=", "letters"),

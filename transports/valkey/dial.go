@@ -23,7 +23,7 @@ var ErrRefused = errors.New("the gateway refuses")
 type dialer struct{}
 
 func (dialer) Dial(ctx context.Context, u *url.URL) (transports.Link, error) {
-	t, err := parse(u)
+	t, gateway, err := parseGateway(u)
 	if err != nil {
 		return nil, err
 	}
@@ -32,18 +32,60 @@ func (dialer) Dial(ctx context.Context, u *url.URL) (transports.Link, error) {
 		return nil, err
 	}
 	defer b.release()
-	l, err := b.dial(ctx)
+	var l *link
+	if gateway == "" {
+		l, err = b.dial(ctx)
+	} else if l, err = b.open(ctx, gateway); err != nil {
+		err = fmt.Errorf("gateway %s: %w", gateway, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("valkey: dial %s: %w", t.url(), err)
 	}
 	return l, nil
 }
 
-// dial opens a link to one of the live gateways: one of those with the fewest links of this process, and of these any.
-func (b *broker) dial(ctx context.Context) (*link, error) {
-	gateways, err := b.script(ctx, gatewaysScript, []string{b.target.key("gateways")}, nil).AsStrSlice()
+// gateways lists the gateways that a URL stands for.
+func gateways(ctx context.Context, u *url.URL) ([]string, error) {
+	t, gateway, err := parseGateway(u)
+	if err != nil {
+		return nil, err
+	}
+	if gateway != "" {
+		return []string{u.String()}, nil
+	}
+	b, err := acquire(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	defer b.release()
+	ids, err := b.gateways(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("valkey: %s: %w", t.url(), err)
+	}
+	urls := make([]string, len(ids))
+	for i, id := range ids {
+		one, query := *u, u.Query()
+		query.Set(paramGateway, id)
+		one.RawQuery = query.Encode()
+		urls[i] = one.String()
+	}
+	return urls, nil
+}
+
+// gateways are the ids of those that listen.
+func (b *broker) gateways(ctx context.Context) ([]string, error) {
+	ids, err := b.script(ctx, gatewaysScript, []string{b.target.key("gateways")}, nil).AsStrSlice()
 	if err != nil {
 		return nil, fmt.Errorf("looking for gateways: %w", err)
+	}
+	return slices.DeleteFunc(ids, func(id string) bool { return !isID(id) }), nil // no gateway has put another there
+}
+
+// dial opens a link to one of the live gateways: one of those with the fewest links of this process, and of these any.
+func (b *broker) dial(ctx context.Context) (*link, error) {
+	gateways, err := b.gateways(ctx)
+	if err != nil {
+		return nil, err
 	}
 	if len(gateways) == 0 {
 		return nil, ErrNoGateway

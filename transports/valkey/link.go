@@ -97,6 +97,9 @@ func (l *link) fail(err error) {
 	}
 	l.mu.Unlock()
 	l.tell()
+	if errors.Is(err, errVanished) { // whatever has deleted the session has deleted gateways, too
+		l.b.registerAnew()
+	}
 }
 
 // renewed is told which of the streams the server had when leases were renewed, and says whether it wants to be told
@@ -210,13 +213,8 @@ func (l *link) Close() error {
 		l.b.remove(l.in)
 		l.box.Lock() // a write in progress ends with its command
 		defer l.box.Unlock()
-		if !l.b.silent.Load() {
-			cmd := l.b.client.B()
-			end := strconv.FormatUint(l.box.seq, 10)
-			l.b.multi(context.Background(),
-				cmd.Xadd().Key(l.out).Nomkstream().Id(endID).FieldValue().FieldValue(fieldEnd, end).Build(),
-				l.b.expire(l.out),
-				cmd.Del().Key(l.in).Build())
+		if !l.b.owe(l) {
+			l.farewell()
 		}
 		if l.gateway != "" {
 			l.b.count(l.gateway, -1)
@@ -224,6 +222,15 @@ func (l *link) Close() error {
 		l.b.release()
 	})
 	return nil
+}
+
+// farewell is Close's last word. The peer takes it for an error where entries are on their way that were not confirmed.
+func (l *link) farewell() {
+	cmd := l.b.client.B()
+	l.b.multi(context.Background(),
+		cmd.Xadd().Key(l.out).Nomkstream().Id(endID).FieldValue().FieldValue(fieldEnd, strconv.FormatUint(l.box.seq, 10)).Build(),
+		l.b.expire(l.out),
+		cmd.Del().Key(l.in).Build())
 }
 
 func (l *link) Traits() transports.Traits {

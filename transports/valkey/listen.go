@@ -141,7 +141,7 @@ func (l *listener) take(entries []client.XRangeSlice) {
 		if nonce == fieldOpen {
 			continue
 		}
-		if _, err := strconv.ParseUint(nonce, 16, 64); err != nil || len(nonce) != 16 {
+		if !isID(nonce) {
 			l.fail(fmt.Errorf("valkey: the inbox has an entry with the nonce %.40q, expected 16 hexadecimal digits", nonce))
 			continue
 		}

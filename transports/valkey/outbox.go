@@ -250,13 +250,13 @@ func (l *link) insist(f func() (progress bool, err error)) error {
 		if progress {
 			began = time.Now()
 		}
-		if broken := l.broken(); broken != nil {
-			return broken
-		}
 		if time.Since(began) >= failAfter {
 			return fmt.Errorf("valkey: %s %s: %w", l.b.target.addr, reason, err)
 		}
 		l.wait(pause)
+		if broken := l.broken(); broken != nil { // perhaps since a moment ago, and the next command would take its time
+			return broken
+		}
 		pause = min(2*pause, maxPause)
 	}
 }

@@ -114,13 +114,21 @@ const minPause, maxPause = 20 * time.Millisecond, 500 * time.Millisecond
 func (r *reader) run() {
 	b := r.b
 	answered := time.Now()
-	pause, idle, count := time.Duration(0), false, int64(readEntries)
+	// Beside the commands' own deadlines, which come in the midst of an attempt.
+	watchdog := time.AfterFunc(failAfter, func() {
+		r.noteSilence()
+		r.fail(fmt.Errorf("valkey: %s does not answer: it has been silent for %v", b.target.addr, failAfter))
+	})
+	defer watchdog.Stop()
+	pause, wait, idle, count := time.Duration(0), block, false, int64(readEntries)
 	for r.connect() {
 		var err error
-		idle, err = r.pass(idle, count)
+		idle, err = r.pass(idle, count, wait)
 		switch _, refused := client.IsValkeyErr(err); {
 		case err == nil:
-			answered, pause = time.Now(), 0
+			answered, pause, wait = time.Now(), 0, block
+			watchdog.Reset(failAfter)
+			b.heard.Store(int64(answered.Sub(b.born)))
 			count = min(2*count, readEntries)
 			if b.silent.Swap(false) {
 				select {
@@ -139,6 +147,7 @@ func (r *reader) run() {
 				r.fail(fmt.Errorf("valkey: %s does not answer: %w", b.target.addr, err))
 			}
 		}
+		wait = probe
 		pause = min(max(2*pause, minPause), maxPause)
 		timer := time.NewTimer(pause)
 		select {
@@ -202,8 +211,8 @@ func (r *reader) disconnect() {
 	}
 }
 
-// pass deletes what is due and reads once, for as long as block. idle tells that nothing came, now or in the pass before.
-func (r *reader) pass(wasIdle bool, count int64) (idle bool, err error) {
+// pass deletes what is due and reads once, for as long as wait. idle tells that nothing came, now or in the pass before.
+func (r *reader) pass(wasIdle bool, count int64, wait time.Duration) (idle bool, err error) {
 	b, wake := r.b, r.wake
 	b.mu.Lock()
 	conn := r.conn
@@ -223,8 +232,8 @@ func (r *reader) pass(wasIdle bool, count int64) (idle bool, err error) {
 		}
 	}
 	b.mu.Unlock()
-	cmds = append(cmds, conn.B().Xread().Count(count).Block(block.Milliseconds()).Streams().Key(keys...).Id(ids...).Build())
-	ctx, cancel := context.WithTimeout(context.Background(), block+commandTimeout)
+	cmds = append(cmds, conn.B().Xread().Count(count).Block(wait.Milliseconds()).Streams().Key(keys...).Id(ids...).Build())
+	ctx, cancel := context.WithTimeout(context.Background(), wait+commandTimeout)
 	defer cancel()
 	answers := conn.DoMulti(ctx, cmds...)
 	got, err := answers[len(answers)-1].AsXReadSlices()

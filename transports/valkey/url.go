@@ -21,6 +21,9 @@ const (
 	SchemeRedisTLS = "rediss"
 )
 
+// paramGateway is the parameter of a URL that stands for one gateway of several. Only the transport makes such.
+const paramGateway = "gateway"
+
 // DefaultPrefix begins every key where a URL names no prefix.
 const DefaultPrefix = "stella"
 
@@ -42,7 +45,7 @@ type target struct {
 
 // check says whether the URL is one of this transport.
 func check(u *url.URL) error {
-	_, err := parse(u)
+	_, _, err := parseGateway(u)
 	return err
 }
 
@@ -61,9 +64,18 @@ func guard(u *url.URL) error {
 }
 
 func parse(u *url.URL) (target, error) {
-	t := target{prefix: DefaultPrefix, tls: u.Scheme == SchemeTLS || u.Scheme == SchemeRedisTLS}
-	fail := func(format string, args ...any) (target, error) {
-		return target{}, fmt.Errorf("valkey: %s: %s", u.Redacted(), fmt.Sprintf(format, args...))
+	t, gateway, err := parseGateway(u)
+	if err == nil && gateway != "" {
+		return target{}, fmt.Errorf("valkey: %s: the parameter gateway is for services, which dial one of several", u.Redacted())
+	}
+	return t, err
+}
+
+// parseGateway reads a URL that may say which gateway is meant.
+func parseGateway(u *url.URL) (t target, gateway string, err error) {
+	t = target{prefix: DefaultPrefix, tls: u.Scheme == SchemeTLS || u.Scheme == SchemeRedisTLS}
+	fail := func(format string, args ...any) (target, string, error) {
+		return target{}, "", fmt.Errorf("valkey: %s: %s", u.Redacted(), fmt.Sprintf(format, args...))
 	}
 	if u.Hostname() == "" || u.Port() == "" || u.Fragment != "" || u.ForceQuery {
 		return fail(form)
@@ -91,14 +103,20 @@ func parse(u *url.URL) (target, error) {
 		return fail("%v", err)
 	}
 	for name, values := range query {
-		if name != "prefix" || len(values) != 1 {
+		switch {
+		case len(values) == 1 && name == "prefix":
+			if t.prefix = values[0]; !plain(t.prefix) {
+				return fail("expected a prefix of 1 to %d letters, digits, '-', '_' and '.', got %q", maxPrefix, t.prefix)
+			}
+		case len(values) == 1 && name == paramGateway:
+			if gateway = values[0]; !isID(gateway) {
+				return fail("expected a gateway of 16 hexadecimal digits, got %.40q", gateway)
+			}
+		default:
 			return fail("prefix is the only parameter there is, once; got %s", u.RawQuery)
 		}
-		if t.prefix = values[0]; !plain(t.prefix) {
-			return fail("expected a prefix of 1 to %d letters, digits, '-', '_' and '.', got %q", maxPrefix, t.prefix)
-		}
 	}
-	return t, nil
+	return t, gateway, nil
 }
 
 // plain reports whether s may begin keys: nothing in it ends the hash tag or would have to be quoted.

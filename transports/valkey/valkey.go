@@ -33,16 +33,19 @@ import (
 const (
 	commandTimeout = time.Second      // bounds every command
 	block          = time.Second      // a blocking read without news
-	failAfter      = 3 * time.Second  // without an answer from the server, links fail
-	pingInterval   = 15 * time.Second // an idle connection is tested, as those of tcp are
-	sessionLease   = 30 * time.Second // of a stream, after its writer has died
-	renewAgain     = 100 * time.Millisecond
-	gatewayLease   = 10 * time.Second // of a gateway, after it has died
+	probe          = time.Millisecond // the first read after a failure: what was lost is found as soon as the server answers
+	// failAfter is how long links live without an answer from the server. It bears that one stands still for a second and
+	// a half, whenever that is in a blocking read, and leaves time to tell everybody within 3 s.
+	failAfter    = 2500 * time.Millisecond
+	pingInterval = 15 * time.Second // an idle connection is tested, as those of tcp are
+	sessionLease = 30 * time.Second // of a stream, after its writer has died
+	renewAgain   = 100 * time.Millisecond
+	gatewayLease = 10 * time.Second // of a gateway, after it has died
 )
 
 // Times that tests shorten.
 var (
-	renewEvery    = 2 * time.Second // the leases of sessions, which is how long a flush may go unnoticed
+	renewEvery    = time.Second     // the leases of sessions, which is how long a flush may go unnoticed
 	registerEvery = 3 * time.Second // a gateway's lease
 )
 
@@ -74,7 +77,7 @@ const (
 func init() {
 	for _, scheme := range []string{Scheme, SchemeTLS, SchemeRedis, SchemeRedisTLS} {
 		transports.Register(transports.Transport{
-			Scheme: scheme, Check: check, Guard: guard, Dialer: dialer{}, Listen: listen, Queue: openQueue,
+			Scheme: scheme, Check: check, Guard: guard, Gateways: gateways, Dialer: dialer{}, Listen: listen, Queue: openQueue,
 		})
 	}
 }
