@@ -1,12 +1,16 @@
 package rabbitmq
 
 import (
+	"sync"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/stella-ops/router/transports"
 )
+
+// Prefetch is how many messages the server sends to a link before that confirms the first.
+const Prefetch = prefetch
 
 // Queue is the name of the queue that a link reads.
 func Queue(l transports.Link) string {
@@ -84,6 +88,16 @@ func Abandon(l transports.Link) {
 	if k, ok := l.(*link); ok {
 		_ = k.in.channel.Close()
 	}
+}
+
+// Hold has a link take nothing from the library until release is called.
+func Hold(l transports.Link) (release func()) {
+	k, ok := l.(*link)
+	if !ok {
+		return func() {}
+	}
+	k.mu.Lock()
+	return sync.OnceFunc(k.mu.Unlock)
 }
 
 // SetStall sets how long a write waits without progress.

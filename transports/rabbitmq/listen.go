@@ -236,7 +236,7 @@ func (o opening) answer() (*link, error) {
 	defer o.b.release()
 	link, err := o.b.newLink(o.nonce, false)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("rabbitmq: opening a session: %w", err)
 	}
 	refused := checkVersions(o.versions)
 	if refused != nil {

@@ -37,7 +37,7 @@ import (
 
 // Times.
 const (
-	connectTimeout = 3 * time.Second        // from dialling to an open connection
+	connectTimeout = 5 * time.Second        // from dialling to an open connection; a wrong password is answered after three
 	rpcTimeout     = 5 * time.Second        // of what the server has to answer; the connections are given up then
 	writeTimeout   = 3 * time.Second        // of one write to a connection
 	confirmTimeout = 3 * time.Second        // of a message's confirmation

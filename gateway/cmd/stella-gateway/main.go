@@ -35,6 +35,7 @@ import (
 	_ "github.com/stella-ops/router/transports/tcp"
 	_ "github.com/stella-ops/router/transports/tls"
 	_ "github.com/stella-ops/router/transports/udp"
+	_ "github.com/stella-ops/router/transports/rabbitmq"
 	_ "github.com/stella-ops/router/transports/valkey"
 )
 
