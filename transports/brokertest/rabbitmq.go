@@ -85,6 +85,7 @@ func RabbitMQ(t TB) *RabbitMQServer {
 // may insist on a certain user: it is the link in whose place the server's own is looked for first.
 func findRabbitMQ() (bin, epmd string, err error) {
 	for _, dir := range []string{filepath.Join(cmp.Or(os.Getenv("RABBITMQ_HOME"), "/usr/lib/rabbitmq"), "bin"), "/opt/rabbitmq/sbin"} {
+		//nolint:gosec // the user of the test says where it is
 		if info, err := os.Stat(filepath.Join(dir, "rabbitmq-server")); err == nil && !info.IsDir() {
 			bin = dir
 			break
@@ -167,8 +168,8 @@ func (s *RabbitMQServer) start() error {
 		}
 		over := time.Now().After(end)
 		select {
-		case <-exited:
-			over = true
+		case ended := <-exited:
+			err, over = cmp.Or(ended, err), true
 		case <-time.After(attempt):
 		}
 		if over {
@@ -275,9 +276,8 @@ func (s *RabbitMQServer) kill() {
 
 // waitFor waits until a child has ended, whoever else waits for it.
 func waitFor(cmd *exec.Cmd) error {
-	_, err := cmd.Process.Wait()
-	if errors.Is(err, os.ErrProcessDone) {
-		return nil
+	if _, err := cmd.Process.Wait(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("wait: %w", err)
 	}
-	return err
+	return nil
 }

@@ -68,7 +68,10 @@ func (b *broker) dial(ctx context.Context) (l *link, err error) {
 		again := l.gateway != "" && ctx.Err() == nil && len(tried) < maxOffers
 		_ = l.Close()
 		if !again {
-			return nil, cmp.Or(failed, err)
+			if failed != nil {
+				err = failed // says more than that there is no other
+			}
+			return nil, err
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -18,7 +19,7 @@ func FuzzMessage(f *testing.F) {
 	head := make([]byte, spec.HeaderSize)
 	spec.Header{Type: spec.TypePing, Aux: 1}.Put(head)
 	f.Add(kindFrames, nonce, "1", head, uint64(0))
-	f.Add(kindFrames, nonce+"-2", "7+", append(head, head[:3]...), uint64(7))
+	f.Add(kindFrames, nonce+"-2", "7+", slices.Concat(head, head[:3]), uint64(7))
 	huge := make([]byte, spec.HeaderSize)
 	binary.BigEndian.PutUint32(huge, spec.MaxFrameHard)
 	f.Add(kindFrames, nonce, "8", huge, uint64(7))

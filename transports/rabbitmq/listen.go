@@ -133,7 +133,7 @@ func (l *listener) stay(in *inbox) {
 			if err == nil {
 				return
 			}
-			in, pause = nil, minPause
+			pause = minPause
 			l.reject(l.target.addr, err)
 		}
 		timer := time.NewTimer(pause)

@@ -19,7 +19,7 @@ import (
 
 // fleet is a gateway and services that dial again whenever their session ends, under load.
 type fleet struct {
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // it is the fleet's life
 	wg    sync.WaitGroup
 	ln    transports.Listener
 	size  int

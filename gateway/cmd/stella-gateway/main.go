@@ -32,10 +32,10 @@ import (
 	"github.com/stella-ops/router/spec"
 
 	_ "github.com/stella-ops/router/transports/quic"
+	_ "github.com/stella-ops/router/transports/rabbitmq"
 	_ "github.com/stella-ops/router/transports/tcp"
 	_ "github.com/stella-ops/router/transports/tls"
 	_ "github.com/stella-ops/router/transports/udp"
-	_ "github.com/stella-ops/router/transports/rabbitmq"
 	_ "github.com/stella-ops/router/transports/valkey"
 )
 
