@@ -37,6 +37,7 @@ type RabbitMQServer struct {
 	t     TB
 	bin   string // the folder of its programs
 	dir   string
+	conf  string
 	epmd  string   // the port mapper's program
 	ports []string // of AMQP, of other nodes, and of the port mapper
 	url   url.URL
@@ -44,10 +45,10 @@ type RabbitMQServer struct {
 }
 
 // RabbitMQ starts a rabbitmq-server on a free loopback port, and ends it when the test does, with all that it has started. The
-// test fails when there is none to be had.
-func RabbitMQ(t TB) *RabbitMQServer {
+// test fails when there is none to be had. conf are further lines of its configuration.
+func RabbitMQ(t TB, conf ...string) *RabbitMQServer {
 	t.Helper()
-	if raw := os.Getenv(RabbitMQURLVariable); raw != "" {
+	if raw := os.Getenv(RabbitMQURLVariable); raw != "" && len(conf) == 0 {
 		u, err := url.Parse(raw)
 		if err != nil || u.Port() == "" || u.User == nil {
 			t.Fatalf("brokertest: %s is not of the form rabbitmq://user:password@host:port/vhost", RabbitMQURLVariable)
@@ -66,7 +67,7 @@ func RabbitMQ(t TB) *RabbitMQServer {
 		return nil
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s := &RabbitMQServer{t: t, bin: bin, dir: dir, epmd: epmd, url: url.URL{User: url.UserPassword("guest", "guest"), Path: "/"}}
+	s := &RabbitMQServer{t: t, bin: bin, dir: dir, epmd: epmd, conf: rabbitConf + strings.Join(conf, "\n") + "\n", url: url.URL{User: url.UserPassword("guest", "guest"), Path: "/"}}
 	t.Cleanup(s.kill)
 	for range ports {
 		if s.ports, err = freePorts(); err != nil {
@@ -104,6 +105,17 @@ func findRabbitMQ() (bin, epmd string, err error) {
 	return bin, epmd, nil
 }
 
+// FreePort is a port on which nobody listens.
+func FreePort(t TB) string {
+	t.Helper()
+	all, err := freePorts()
+	if err != nil {
+		t.Fatalf("brokertest: %v", err)
+		return ""
+	}
+	return all[0]
+}
+
 // freePorts are ports for AMQP, for other nodes, and for the port mapper.
 func freePorts() (all []string, err error) {
 	var lc net.ListenConfig
@@ -139,7 +151,7 @@ func (s *RabbitMQServer) env() []string {
 
 // start starts the children and waits until the server answers.
 func (s *RabbitMQServer) start() error {
-	for name, text := range map[string]string{"rabbit.conf": rabbitConf, "plugins": "[].\n"} {
+	for name, text := range map[string]string{"rabbit.conf": s.conf, "plugins": "[].\n"} {
 		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
 			return fmt.Errorf("configuration: %w", err)
 		}

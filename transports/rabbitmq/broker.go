@@ -243,6 +243,32 @@ type queue struct {
 	deliveries <-chan amqp.Delivery
 	cancelled  chan string
 	closed     chan *amqp.Error
+
+	// What was taken and is not acknowledged yet: messages, their bytes, and the last one's tag.
+	due, dueBytes int
+	tag           uint64
+	lateAck       *time.Timer
+}
+
+// took notes that a message was taken. What is wrong with acknowledging it ends the channel.
+func (q *queue) took(d *amqp.Delivery) {
+	if q.due == 0 {
+		q.lateAck.Reset(ackAfter)
+	}
+	q.tag = d.DeliveryTag
+	q.dueBytes += len(d.Body)
+	if q.due++; q.due >= ackMessages || q.dueBytes >= ackBytes {
+		q.ack()
+	}
+}
+
+// ack acknowledges what was taken.
+func (q *queue) ack() {
+	q.lateAck.Stop()
+	if q.due > 0 {
+		_ = q.channel.Ack(q.tag, true)
+		q.due, q.dueBytes = 0, 0
+	}
 }
 
 // consume makes an exclusive queue, binds it, and reads it.
@@ -252,13 +278,14 @@ func (b *broker) consume(name, exchange string, args amqp.Table, keys ...string)
 		return nil, err //nolint:wrapcheck // within wraps it
 	}
 	q = &queue{
-		channel: ch, cancelled: ch.NotifyCancel(make(chan string, 1)), closed: ch.NotifyClose(make(chan *amqp.Error, 1)),
+		lateAck: time.NewTimer(ackAfter), channel: ch, cancelled: ch.NotifyCancel(make(chan string, 1)), closed: ch.NotifyClose(make(chan *amqp.Error, 1)),
 	}
 	defer func() {
 		if err != nil {
 			_ = ch.Close()
 		}
 	}()
+	q.lateAck.Stop()
 	if err := ch.Qos(prefetch, 0, false); err != nil {
 		return nil, err //nolint:wrapcheck // the same
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -11,8 +14,11 @@ import (
 	. "github.com/onsi/gomega"
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
+	"github.com/stella-ops/router/transports/brokertest"
 	"github.com/stella-ops/router/transports/rabbitmq"
+	"github.com/stella-ops/router/transports/trust"
 )
 
 var _ = Describe("A link whose server", func() {
@@ -381,6 +387,21 @@ var _ = Describe("A listener", func() {
 		Expect(read(gateway).Header().Aux).To(BeEquivalentTo(2))
 	})
 
+	It("makes the exchanges again when they are deleted", func() {
+		ln := listenAt(near())
+		service, gateway := dialTo(ln)
+		one, two := ending(service), ending(gateway)
+		ch := channel()
+		for _, name := range []string{".gateways", ".services"} {
+			Expect(ch.ExchangeDelete(prefix+name, false, false)).To(Succeed())
+		}
+		Expect(errors.Join(service.WriteFrames([]*transports.Frame{ping(1)}), gateway.WriteFrames([]*transports.Frame{ping(1)}))).To(Succeed())
+		fails(time.Second, one, two)
+		service, gateway = again(ln)
+		write(service, ping(2))
+		Expect(read(gateway).Header().Aux).To(BeEquivalentTo(2))
+	})
+
 	It("says that others have made the exchange another way", func() {
 		ch := channel()
 		Expect(ch.ExchangeDeclare(prefix+".gateways", "fanout", false, true, false, false, nil)).To(Succeed())
@@ -405,28 +426,31 @@ var _ = Describe("A listener", func() {
 	})
 })
 
-// The permissions that docs/reference/transports.md tells operators to give, as configure, write and read.
-var (
-	serviceMay = []string{`^PREFIX\.s\.`, `^PREFIX\.(gateways$|s\.)`, `^PREFIX\.(services$|s\.)`}
-	gatewayMay = []string{`^PREFIX\.(gateways$|services$|g\.)`, `^PREFIX\.(services$|g\.)`, `^PREFIX\.(gateways$|g\.)`}
-)
+// permissions are those that the documentation tells operators to give a user: what it may configure, write and read.
+func permissions(user string) []string {
+	GinkgoHelper()
+	page, err := os.ReadFile("../../docs/reference/transports.md")
+	Expect(err).NotTo(HaveOccurred())
+	found := regexp.MustCompile(`rabbitmqctl set_permissions ` + user + ` '(.*)' '(.*)' '(.*)'\n`).FindStringSubmatch(string(page))
+	Expect(found).To(HaveLen(4))
+	for i := range found {
+		found[i] = strings.ReplaceAll(found[i], "stella", prefix)
+	}
+	return found[1:]
+}
 
 var _ = Describe("Users with the least permissions", func() {
 	It("have a session, and a service can neither pose as a gateway nor write to another service", func() {
-		for user, may := range map[string][]string{"service": serviceMay, "gateway": gatewayMay} {
+		for _, user := range []string{"billing", "gateway"} {
 			server.Ctl("add_user", prefix+user, "secret")
 			DeferCleanup(func() { server.Ctl("delete_user", prefix+user) })
-			args := []string{"set_permissions", prefix + user}
-			for _, pattern := range may {
-				args = append(args, strings.ReplaceAll(pattern, "PREFIX", prefix))
-			}
-			server.Ctl(args...)
+			server.Ctl(append([]string{"set_permissions", prefix + user}, permissions(user)...)...)
 		}
 		as := func(user string) string {
 			return "amqp://" + prefix + user + ":secret@" + server.Addr + "/?prefix=" + prefix
 		}
 		ln := listenAt(as("gateway"))
-		service, err := transports.Dial(GinkgoT().Context(), as("service"))
+		service, err := transports.Dial(GinkgoT().Context(), as("billing"))
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(service.Close)
 		gateway, err := ln.Accept()
@@ -437,12 +461,12 @@ var _ = Describe("Users with the least permissions", func() {
 		write(gateway, ping(2))
 		Expect(read(service).Header().Aux).To(BeEquivalentTo(2))
 
-		_, err = transports.Listen(GinkgoT().Context(), as("service"), transports.ListenConfig{})
+		_, err = transports.Listen(GinkgoT().Context(), as("billing"), transports.ListenConfig{})
 		Expect(err).To(MatchError(ContainSubstring("ACCESS_REFUSED")))
 		_, err = transports.Dial(GinkgoT().Context(), as("gateway"))
 		Expect(err).To(MatchError(ContainSubstring("ACCESS_REFUSED")))
 
-		c, err := amqp.Dial("amqp://" + prefix + "service:secret@" + server.Addr + "/")
+		c, err := amqp.Dial("amqp://" + prefix + "billing:secret@" + server.Addr + "/")
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(c.Close)
 		for doing, attempt := range map[string]func(*amqp.Channel) error{
@@ -506,6 +530,34 @@ var _ = Describe("Dialling", func() {
 	It("wants TLS of a server where the URL says so", func() {
 		_, err := transports.Dial(GinkgoT().Context(), "rabbitmqs://"+server.Addr)
 		Expect(err).To(MatchError(ContainSubstring("with TLS")))
+	})
+
+	It("speaks TLS with a server whose certificate its URL tells it to trust, and with no other", func() {
+		dir := GinkgoT().TempDir()
+		authority, err := trust.OpenAuthority(dir)
+		Expect(err).NotTo(HaveOccurred())
+		cert, key, err := authority.IssueFiles(dir, "server", "localhost")
+		Expect(err).NotTo(HaveOccurred())
+		ca := filepath.Join(dir, "ca.pem")
+		port := brokertest.FreePort(GinkgoT())
+		brokertest.RabbitMQ(GinkgoT(), "listeners.ssl.1 = 127.0.0.1:"+port, "ssl_options.cacertfile = "+ca,
+			"ssl_options.certfile = "+cert, "ssl_options.keyfile = "+key, "ssl_options.verify = verify_none")
+		ln := listenAt("rabbitmqs://localhost:" + port + "?ca=" + ca)
+		Expect(ln.Addr()).To(Equal("rabbitmqs://localhost:" + port))
+		service, err := transports.Dial(GinkgoT().Context(), "amqps://guest:guest@localhost:"+port+"/?ca="+ca)
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(service.Close)
+		gateway, err := ln.Accept()
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(gateway.Close)
+		write(service, large(spec.MaxFrameHello), ping(1))
+		read(gateway)
+		Expect(read(gateway).Header().Aux).To(BeEquivalentTo(1))
+
+		_, err = transports.Dial(GinkgoT().Context(), "amqps://localhost:"+port)
+		Expect(err).To(MatchError(And(ContainSubstring("with TLS"), ContainSubstring("certificate"))))
+		_, err = transports.Dial(GinkgoT().Context(), "amqps://127.0.0.1:"+port+"?ca="+ca)
+		Expect(err).To(MatchError(ContainSubstring("127.0.0.1")))
 	})
 
 	It("says that there is no server", func() {

@@ -105,7 +105,8 @@ func (b *broker) newLink(nonce string, service bool) (*link, error) {
 // for nothing itself, and goes on until the library has closed what it reads.
 func (l *link) pump() {
 	var lastWord <-chan time.Time
-	due, dead := 0, l.b.dead
+	defer l.in.lateAck.Stop()
+	dead := l.b.dead
 	deliveries, returns, shut := l.in.deliveries, l.returns, l.shut
 	for deliveries != nil || returns != nil {
 		select {
@@ -116,10 +117,9 @@ func (l *link) pump() {
 				break
 			}
 			l.take(&d)
-			if due++; due == prefetch/4 {
-				_ = d.Ack(true) // what is wrong with the channel ends it
-				due = 0
-			}
+			l.in.took(&d)
+		case <-l.in.lateAck.C:
+			l.in.ack()
 		case r, ok := <-returns:
 			switch {
 			case !ok:

@@ -76,28 +76,18 @@ func (l *listener) announce(ctx context.Context) (*inbox, error) {
 	}
 	in := &inbox{b: b, id: randomID()}
 	err = b.within("announcing the gateway", func() error {
-		ch, err := b.con.Channel()
-		if err != nil {
+		var err error
+		if in.pub, err = b.pub.Channel(); err != nil {
 			return err //nolint:wrapcheck // within wraps it
 		}
-		for _, name := range []string{l.target.gateways(), l.target.services()} {
-			const durable, autoDelete, internal, noWait = true, false, false, false
-			if err := ch.ExchangeDeclare(name, amqp.ExchangeDirect, durable, autoDelete, internal, noWait, nil); err != nil {
-				return err //nolint:wrapcheck // the same; the channel is closed
-			}
-		}
-		if err := ch.Close(); err != nil {
-			return err //nolint:wrapcheck // the same
-		}
-		if in.pub, err = b.pub.Channel(); err != nil {
-			return err //nolint:wrapcheck // the same
-		}
 		in.shut = in.pub.NotifyClose(make(chan *amqp.Error, 1))
-		name := l.target.inbox(in.id)
-		if in.queue, err = b.consume(name, l.target.gateways(), amqp.Table{"x-max-length": maxInbox}, name, everyGateway); err != nil {
-			_ = in.pub.Close()
+		if in.queue, err = b.consume(l.target.inbox(in.id), "", amqp.Table{"x-max-length": maxInbox}); err != nil {
+			return errors.Join(err, in.pub.Close())
 		}
-		return err
+		if err = l.bind(in); err != nil {
+			return errors.Join(err, in.pub.Close(), in.channel.Close())
+		}
+		return nil
 	})
 	if err != nil {
 		b.release()
@@ -107,6 +97,23 @@ func (l *listener) announce(ctx context.Context) (*inbox, error) {
 	l.id = in.id
 	l.mu.Unlock()
 	return in, nil
+}
+
+// bind makes the exchanges, which others may delete, and binds the inbox.
+func (l *listener) bind(in *inbox) error {
+	const durable, autoDelete, internal, noWait = true, false, false, false
+	for _, name := range []string{l.target.gateways(), l.target.services()} {
+		if err := in.channel.ExchangeDeclare(name, amqp.ExchangeDirect, durable, autoDelete, internal, noWait, nil); err != nil {
+			return err //nolint:wrapcheck // within wraps it
+		}
+	}
+	name := l.target.inbox(in.id)
+	for _, key := range []string{name, everyGateway} {
+		if err := in.channel.QueueBind(name, key, l.target.gateways(), noWait, nil); err != nil {
+			return err //nolint:wrapcheck // the same
+		}
+	}
+	return nil
 }
 
 // withdraw ends an inbox.
@@ -154,7 +161,10 @@ func (l *listener) stay(in *inbox) {
 // serve answers what comes to an inbox. It returns nil when the listener is closed.
 func (l *listener) serve(in *inbox) error {
 	shut := in.shut
-	for due := 0; ; {
+	renew := time.NewTicker(renewEvery)
+	defer renew.Stop()
+	defer in.lateAck.Stop()
+	for {
 		select {
 		case <-l.done:
 			return nil
@@ -171,9 +181,12 @@ func (l *listener) serve(in *inbox) error {
 			if err := l.take(in, &d); err != nil {
 				l.reject(l.target.addr, fmt.Errorf("rabbitmq: session %.40q: %w", d.CorrelationId, err))
 			}
-			if due++; due == prefetch/4 {
-				_ = d.Ack(true) // what is wrong with the channel ends it
-				due = 0
+			in.took(&d)
+		case <-in.lateAck.C:
+			in.ack()
+		case <-renew.C:
+			if err := in.b.within("renewing the announcement", func() error { return l.bind(in) }); err != nil {
+				return err
 			}
 		}
 	}

@@ -229,11 +229,11 @@ func (l *link) say(kind, body string) error {
 	l.box.Lock()
 	defer l.box.Unlock()
 	m := message{kind: kind, number: l.box.seq + 1, body: []byte(body)}
+	l.unread.add(m)
 	if err := l.publish(l.exchange, l.key, m, 0, 0); err != nil {
 		return err
 	}
 	l.box.seq++
-	l.unread.add(m)
 	return nil
 }
 
@@ -260,10 +260,10 @@ func (l *link) flush(patience time.Duration, leave bool) (left bool, err error) 
 			break
 		}
 		m, p := o.first(), o.parcels[0]
+		l.unread.add(m) // before the peer can say that it has read it
 		if err = l.publish(l.exchange, l.key, m, p.stream, p.expires); err != nil {
 			break
 		}
-		l.unread.add(m)
 		o.sent(m)
 	}
 	if err != nil {
@@ -294,6 +294,7 @@ func (l *link) ready(patience time.Duration) (bool, error) {
 			if l.broken() != nil {
 				return true, nil
 			}
+			timer.Reset(patience)
 		case <-l.done:
 			return true, nil
 		case <-l.dead:

@@ -52,6 +52,8 @@ const (
 	anotherFor = 250 * time.Millisecond
 	// lastWords is how long a link whose peer's queue is gone still reads: the peer's end may be on its way.
 	lastWords = 30 * time.Millisecond
+	// ackAfter is how long the server keeps what was taken. It closes channels that acknowledge nothing for half an hour.
+	ackAfter = 10 * time.Second
 	// Bounds of the wait before a listener registers again.
 	minPause, maxPause = 50 * time.Millisecond, time.Second
 )
@@ -73,8 +75,10 @@ const (
 	// Messages that may expire are no larger than this, and no more than so many in a row: see message.
 	maxFleeting      = 32 << 10
 	maxFleetingInRow = 16
-	// prefetch bounds the messages of a link that the client library holds.
-	prefetch = 64
+	// prefetch bounds the messages of a link that the client library holds. They are acknowledged after as many, or as much.
+	prefetch    = 64
+	ackMessages = prefetch / 4
+	ackBytes    = 256 << 10
 	// maxQueue bounds a queue on the server, beyond what a writer that keeps to the rules may have there.
 	maxQueue = maxUnread + 3*maxValue
 	// maxInbox bounds the messages that wait for a gateway, on the server and in the gateway.
@@ -82,6 +86,9 @@ const (
 	// openers bounds the sessions that a listener opens at once: each takes a few round trips.
 	openers = 8
 )
+
+// renewEvery is how often a listener sees that its exchanges and bindings are still there. Tests shorten it.
+var renewEvery = 5 * time.Second
 
 func init() {
 	for _, scheme := range []string{Scheme, SchemeTLS, SchemeAMQP, SchemeAMQPTLS} {
