@@ -67,7 +67,10 @@ func RabbitMQ(t TB, conf ...string) *RabbitMQServer {
 		return nil
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	s := &RabbitMQServer{t: t, bin: bin, dir: dir, epmd: epmd, conf: rabbitConf + strings.Join(conf, "\n") + "\n", url: url.URL{User: url.UserPassword("guest", "guest"), Path: "/"}}
+	s := &RabbitMQServer{
+		t: t, bin: bin, dir: dir, epmd: epmd, conf: rabbitConf + strings.Join(conf, "\n") + "\n",
+		url: url.URL{User: url.UserPassword("guest", "guest"), Path: "/"},
+	}
 	t.Cleanup(s.kill)
 	for range ports {
 		if s.ports, err = freePorts(); err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/stella-ops/router/transports"
 )
 
-// What is lost is noticed sooner, so that the spec about it takes less time.
-func init() { renewEvery = 500 * time.Millisecond }
+// What is late comes sooner, so that specs about it take less time.
+func init() { renewEvery, ackAfter = 500*time.Millisecond, 500*time.Millisecond }
 
 // Prefetch is how many messages the server sends to a link before that confirms the first.
 const Prefetch = prefetch

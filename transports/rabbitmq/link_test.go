@@ -146,6 +146,16 @@ var _ = Describe("A link", func() {
 		Expect(server.Ctl("list_queues", "name")).NotTo(ContainSubstring(prefix + "."))
 	})
 
+	It("leaves nothing with the server that was taken, however little that is", func() {
+		service, gateway := pair()
+		write(service, ping(1))
+		write(gateway, ping(1))
+		Eventually(func() string {
+			return server.Ctl("list_queues", "name", "messages")
+		}).WithTimeout(2 * patience).Should(And(
+			ContainSubstring(rabbitmq.Queue(service)+"\t0\n"), ContainSubstring(rabbitmq.Queue(gateway)+"\t0\n")))
+	})
+
 	It("outlives its listener", func() {
 		ln := listenAt(near())
 		service, gateway := dialTo(ln)

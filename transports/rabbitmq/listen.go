@@ -132,7 +132,7 @@ func (in *inbox) withdraw() {
 
 // stay has an inbox until the listener is closed. A server that is away for a while does not end it.
 func (l *listener) stay(in *inbox) {
-	pause := minPause
+	pause, reported := minPause, ""
 	for {
 		if in != nil {
 			err := l.serve(in)
@@ -140,7 +140,7 @@ func (l *listener) stay(in *inbox) {
 			if err == nil {
 				return
 			}
-			pause = minPause
+			pause, reported = minPause, ""
 			l.reject(l.target.addr, err)
 		}
 		timer := time.NewTimer(pause)
@@ -152,8 +152,9 @@ func (l *listener) stay(in *inbox) {
 		}
 		pause = min(2*pause, maxPause)
 		var err error
-		if in, err = l.announce(context.Background()); err != nil {
-			l.reject(l.target.addr, fmt.Errorf("rabbitmq: announcing the gateway, again in %v: %w", pause, err))
+		if in, err = l.announce(context.Background()); err != nil && err.Error() != reported { // once, however long it lasts
+			reported = err.Error()
+			l.reject(l.target.addr, fmt.Errorf("rabbitmq: the gateway is not announced, and tries again until it is: %w", err))
 		}
 	}
 }

@@ -52,8 +52,6 @@ const (
 	anotherFor = 250 * time.Millisecond
 	// lastWords is how long a link whose peer's queue is gone still reads: the peer's end may be on its way.
 	lastWords = 30 * time.Millisecond
-	// ackAfter is how long the server keeps what was taken. It closes channels that acknowledge nothing for half an hour.
-	ackAfter = 10 * time.Second
 	// Bounds of the wait before a listener registers again.
 	minPause, maxPause = 50 * time.Millisecond, time.Second
 )
@@ -87,8 +85,12 @@ const (
 	openers = 8
 )
 
-// renewEvery is how often a listener sees that its exchanges and bindings are still there. Tests shorten it.
-var renewEvery = 5 * time.Second
+// Times that tests shorten.
+var (
+	renewEvery = 5 * time.Second // a listener sees that its exchanges and bindings are still there
+	// ackAfter is how long the server keeps what was taken. It closes channels that acknowledge nothing for half an hour.
+	ackAfter = 10 * time.Second
+)
 
 func init() {
 	for _, scheme := range []string{Scheme, SchemeTLS, SchemeAMQP, SchemeAMQPTLS} {
