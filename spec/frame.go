@@ -123,6 +123,15 @@ func (h Header) Put(b []byte) {
 	binary.BigEndian.PutUint32(b[12:], h.Aux)
 }
 
+// Expires says after how many milliseconds a link that keeps frames for its peer may throw this one away: a call's whole
+// request, once its deadline has passed. 0 is never.
+func (h Header) Expires() uint32 {
+	if h.Type == TypeRequest && h.Flags&FlagEnd != 0 {
+		return h.Aux
+	}
+	return 0
+}
+
 // ErrShort means that the bytes so far are no whole header.
 var ErrShort = errors.New("spec: fewer bytes than a frame header")
 

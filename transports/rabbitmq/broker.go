@@ -153,6 +153,22 @@ func (b *broker) within(doing string, f func() error) error {
 	return nil
 }
 
+// leave runs what says goodbye, and waits for closeTimeout at most. Where the server does not go along within that, the rest
+// is left to a goroutine of the broker's, which ends no later than its connections.
+func (b *broker) leave(goodbye func() error) {
+	left := make(chan struct{})
+	b.wg.Go(func() {
+		defer close(left)
+		_ = b.within("leaving", goodbye) // whoever leaves has no use for the reason why that failed
+	})
+	timer := time.NewTimer(closeTimeout)
+	defer timer.Stop()
+	select {
+	case <-left:
+	case <-timer.C:
+	}
+}
+
 // close ends the connections and waits for all goroutines.
 func (b *broker) close() {
 	close(b.done)

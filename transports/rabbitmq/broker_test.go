@@ -23,7 +23,8 @@ import (
 
 var _ = Describe("A link whose server", func() {
 	It("freezes fails, and so do its writes", func() {
-		service, gateway := pair()
+		ln := listenAt(near())
+		service, gateway := dialTo(ln)
 		one, two := ending(service), ending(gateway)
 		server.Stop()
 		defer server.Cont()
@@ -43,6 +44,7 @@ var _ = Describe("A link whose server", func() {
 		began = time.Now()
 		Expect(service.Close()).To(Succeed())
 		Expect(gateway.Close()).To(Succeed())
+		Expect(ln.Close()).To(Succeed())
 		Expect(time.Since(began)).To(BeNumerically("<", 4*time.Second))
 	})
 

@@ -311,8 +311,7 @@ func (l *link) WriteSome(batch []*transports.Frame) (left bool, err error) {
 
 func (l *link) SetMaxPayload(n uint32) { l.max = n }
 
-// Close says that this was all, and ends the queue that nobody reads any more. Where the server does not go along within
-// closeTimeout, the rest is left to a goroutine of the broker's, which ends no later than its connections.
+// Close says that this was all, and ends the queue that nobody reads any more.
 func (l *link) Close() error {
 	l.once.Do(func() {
 		close(l.done)
@@ -321,17 +320,7 @@ func (l *link) Close() error {
 		delete(b.links, l)
 		delete(b.owing, l)
 		b.mu.Unlock()
-		left := make(chan struct{})
-		b.wg.Go(func() {
-			defer close(left)
-			l.leave()
-		})
-		timer := time.NewTimer(closeTimeout)
-		defer timer.Stop()
-		select {
-		case <-left:
-		case <-timer.C:
-		}
+		b.leave(l.leave)
 		if l.gateway != "" {
 			b.count(l.gateway, -1)
 		}
@@ -341,19 +330,17 @@ func (l *link) Close() error {
 }
 
 // leave says goodbye to the peer and to the server.
-func (l *link) leave() {
+func (l *link) leave() error {
 	l.box.Lock() // a write in progress sees that the link is closed
 	defer l.box.Unlock()
 	l.mu.Lock()
 	told := l.err != nil || l.gone != nil
 	l.mu.Unlock()
-	_ = l.b.within("leaving", func() error { // whoever leaves has no use for the reason why that failed
-		if !told {
-			end := message{kind: kindEnd, body: strconv.AppendUint(nil, l.box.seq, 10)}
-			_ = l.publish(l.exchange, l.key, end, 0, 0)
-		}
-		return errors.Join(l.pub.Close(), l.in.channel.Close())
-	})
+	if !told {
+		end := message{kind: kindEnd, body: strconv.AppendUint(nil, l.box.seq, 10)}
+		_ = l.publish(l.exchange, l.key, end, 0, 0)
+	}
+	return errors.Join(l.pub.Close(), l.in.channel.Close())
 }
 
 func (l *link) Traits() transports.Traits {

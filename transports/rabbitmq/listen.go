@@ -118,15 +118,7 @@ func (l *listener) bind(in *inbox) error {
 
 // withdraw ends an inbox.
 func (in *inbox) withdraw() {
-	select {
-	case <-in.b.dead:
-	default:
-		in.b.wg.Go(func() {
-			_ = in.b.within("leaving", func() error { return errors.Join(in.channel.Close(), in.pub.Close()) })
-		})
-	}
-	for range in.deliveries { // until the library has closed it
-	}
+	in.b.leave(func() error { return errors.Join(in.channel.Close(), in.pub.Close()) })
 	in.b.release()
 }
 

@@ -10,7 +10,6 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
 )
 
@@ -54,7 +53,7 @@ func (o *outbox) gather(batch []*transports.Frame) {
 			}
 		}
 		first := len(p.body) == 0
-		switch deadline := wholeRequest(h); {
+		switch deadline := h.Expires(); {
 		case deadline == 0:
 			p.expires = 0
 		case first || p.expires > 0:
@@ -70,14 +69,6 @@ func (o *outbox) gather(batch []*transports.Frame) {
 	if len(p.body) > 0 {
 		o.parcels = append(o.parcels, p)
 	}
-}
-
-// wholeRequest is the deadline, in ms, of a frame that is a call's whole request; 0 of all others.
-func wholeRequest(h spec.Header) uint32 {
-	if h.Type == spec.TypeRequest && h.Flags&spec.FlagEnd != 0 {
-		return h.Aux
-	}
-	return 0
 }
 
 // first is the message that the first parcel makes.
