@@ -44,7 +44,7 @@ test: test-deps modules build $(TESTSUM) ## all tests with the race detector, th
 .PHONY: test-go
 test-go: modules build $(TESTSUM) ## what Go alone can test: no race detector (it needs gcc), no specs that run curl, no brokers
 	E2E_BIN=$(CURDIR)/bin $(TESTSUM) \
-		-- env CGO_ENABLED=0 $(GO) test -tags nobrokers -timeout 5m $$($(GO) list $(PKGS) | grep -vE '/e2e$$|/transports/(brokertest|valkey)$$') \
+		-- env CGO_ENABLED=0 $(GO) test -tags nobrokers -timeout 5m $$($(GO) list $(PKGS) | grep -vE '/e2e$$|/transports/(brokertest|rabbitmq|valkey)$$') \
 		-- env CGO_ENABLED=0 $(GO) test -tags nobrokers -timeout 5m -count=1 ./e2e -args -ginkgo.label-filter='!curl'
 
 # Suites compile modules of their own without the network: every module of go.mod has to be there, needed by a build or not.

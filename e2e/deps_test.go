@@ -26,7 +26,7 @@ func (m machine) install() (code int, said, calls string) {
 	shell, err := exec.LookPath("bash")
 	Expect(err).NotTo(HaveOccurred())
 	cmd := exec.Command(shell, "scripts/install-test-deps.sh")
-	cmd.Dir, cmd.Env = "..", []string{"PATH=" + string(m), "POLICY_RC_D=" + filepath.Join(string(m), "policy-rc.d")}
+	cmd.Dir, cmd.Env = "..", []string{"PATH=" + string(m), "POLICY_RC_D=" + filepath.Join(string(m), "policy-rc.d"), "RABBITMQ_HOME=" + string(m)}
 	out, err := cmd.CombinedOutput()
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 		code = exit.ExitCode()
@@ -50,7 +50,7 @@ var _ = Describe("make test on a machine", func() {
 
 	var m machine
 
-	// apt puts an apt-get there that notes how it is called, and installs a gcc with this script, a curl and a broker.
+	// apt puts an apt-get there that notes how it is called, and installs a gcc with this script, a curl and brokers.
 	apt := func(gcc string) {
 		dir := string(m)
 		m.has("apt-get", `echo "$@" >>`+dir+`/calls
@@ -62,6 +62,9 @@ case "$*" in
 esac
 case "$*" in
 *redis-server*) printf '#!/bin/sh\n' >`+dir+`/redis-server; /bin/chmod +x `+dir+`/redis-server;;
+esac
+case "$*" in
+*rabbitmq-server*) printf '#!/bin/sh\n' >`+dir+`/rabbitmq-server; /bin/chmod +x `+dir+`/rabbitmq-server;;
 esac`)
 	}
 
@@ -71,10 +74,11 @@ esac`)
 		apt(compiles)
 	})
 
-	It("that has gcc, curl and a broker installs nothing", func() {
+	It("that has gcc, curl and brokers installs nothing", func() {
 		m.has("gcc", compiles)
 		m.has("curl", "")
 		m.has("valkey-server", "")
+		m.has("rabbitmq-server", "")
 		code, said, calls := m.install()
 		Expect(code).To(BeZero(), said)
 		Expect(said + calls).To(BeEmpty())
@@ -96,11 +100,12 @@ esac`)
 			Expect(code).To(BeZero())
 			Expect(again).To(Equal(calls), "it installs a second time")
 		},
-		Entry("everything", nil, "gcc libc6-dev curl redis-server"),
-		Entry("gcc", map[string]string{"curl": "", "redis-server": ""}, "gcc libc6-dev"),
-		Entry("curl", map[string]string{"gcc": compiles, "redis-server": ""}, "curl"),
-		Entry("a broker", map[string]string{"gcc": compiles, "curl": ""}, "redis-server"),
-		Entry("what gcc needs to compile", map[string]string{"gcc": fails, "curl": "", "redis-server": ""}, "gcc libc6-dev"),
+		Entry("everything", nil, "gcc libc6-dev curl redis-server rabbitmq-server"),
+		Entry("gcc", map[string]string{"curl": "", "redis-server": "", "rabbitmq-server": ""}, "gcc libc6-dev"),
+		Entry("curl", map[string]string{"gcc": compiles, "redis-server": "", "rabbitmq-server": ""}, "curl"),
+		Entry("a Redis", map[string]string{"gcc": compiles, "curl": "", "rabbitmq-server": ""}, "redis-server"),
+		Entry("a RabbitMQ", map[string]string{"gcc": compiles, "curl": "", "valkey-server": ""}, "rabbitmq-server"),
+		Entry("what gcc needs to compile", map[string]string{"gcc": fails, "curl": "", "redis-server": "", "rabbitmq-server": ""}, "gcc libc6-dev"),
 	)
 
 	DescribeTable("where it may not install fails, and says what is missing and what can be done",

@@ -73,6 +73,10 @@ func TestImportRules(t *testing.T) {
 			of:   "transports/quic", not: without(heavy, "github.com/quic-go"),
 		},
 		{
+			name: "the rabbitmq transport links no QUIC and no other broker",
+			of:   "transports/rabbitmq", not: without(heavy, "github.com/rabbitmq"),
+		},
+		{
 			name: "the valkey transport links no QUIC and no other broker",
 			of:   "transports/valkey", not: without(heavy, "github.com/valkey-io"),
 		},

@@ -15,7 +15,7 @@ import (
 )
 
 // linked are the transports that a service gets by importing them, beside those of every service.
-var linked = []string{"", "transports/quic", "transports/valkey"} //nolint:gochecknoglobals // a constant
+var linked = []string{"", "transports/quic", "transports/rabbitmq", "transports/valkey"} //nolint:gochecknoglobals // a constant
 
 // BenchmarkServiceSize builds the smallest service that there is with one transport more each, and reports its size and the
 // modules that it links.

@@ -125,6 +125,18 @@ func (h Header) Put(b []byte) {
 	binary.BigEndian.PutUint32(b[12:], h.Aux)
 }
 
+// Expires says after how many milliseconds a link that keeps frames for its peer may throw this one away: a call's whole
+// request, once its deadline has passed. 0 is never. A MAC says nothing of its own: it goes with what it covers.
+func (h Header) Expires() (ms uint32, says bool) {
+	switch {
+	case h.Type == TypeMAC:
+		return 0, false
+	case h.Type == TypeRequest && h.Flags&FlagEnd != 0:
+		return h.Aux, true
+	}
+	return 0, true
+}
+
 // ErrShort means that the bytes so far are no whole header.
 var ErrShort = errors.New("spec: fewer bytes than a frame header")
 

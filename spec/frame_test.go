@@ -78,6 +78,19 @@ var _ = Describe("A frame header", func() {
 		}
 	})
 
+	DescribeTable("says when the frame is of no use any more", func(h spec.Header, ms uint32) {
+		got, says := h.Expires()
+		Expect(got).To(Equal(ms))
+		Expect(says).To(Equal(h.Type != spec.TypeMAC))
+	},
+		Entry("of a whole request, at its deadline", spec.Header{Type: spec.TypeRequest, Flags: spec.FlagEnd, Stream: 2, Aux: 7}, uint32(7)),
+		Entry("of one without a deadline, never", spec.Header{Type: spec.TypeRequest, Flags: spec.FlagEnd, Stream: 2}, uint32(0)),
+		Entry("of one whose body follows, never", spec.Header{Type: spec.TypeRequest, Stream: 2, Aux: 7}, uint32(0)),
+		Entry("of data, never", spec.Header{Type: spec.TypeRequestStreamData, Flags: spec.FlagEnd, Stream: 2, Aux: 7}, uint32(0)),
+		Entry("of a MAC, with what it covers", spec.Header{Type: spec.TypeMAC}, uint32(0)),
+		Entry("of a CANCEL, never", spec.Header{Type: spec.TypeCancel, Stream: 2, Aux: 2}, uint32(0)),
+	)
+
 	It("names types it does not know by their number", func() {
 		Expect(spec.FrameType(0x99).String()).To(Equal("type 0x99"))
 	})

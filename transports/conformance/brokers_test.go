@@ -4,19 +4,30 @@ package conformance_test
 
 import (
 	"net/url"
+	"strconv"
 	"testing"
 
 	"github.com/stella-ops/router/transports"
 	"github.com/stella-ops/router/transports/brokertest"
 	"github.com/stella-ops/router/transports/conformance"
+	_ "github.com/stella-ops/router/transports/rabbitmq"
 	_ "github.com/stella-ops/router/transports/valkey"
 )
 
 func init() {
-	known = append(known, transport{"valkey", conformance.Transport{Listen: func(t *testing.T) string {
-		t.Helper()
-		return "valkey://" + brokertest.Valkey(t).Addr
-	}}})
+	var rabbit *brokertest.RabbitMQServer
+	known = append(known,
+		transport{name: "rabbitmq", Transport: conformance.Transport{Listen: func(*testing.T) string {
+			return rabbit.URL("", "prefix=conformance"+strconv.FormatInt(names.Add(1), 10))
+		}}, begin: func(t *testing.T) {
+			t.Helper()
+			rabbit = brokertest.RabbitMQ(t) // which takes seconds: one server for all cases, each with names of its own
+		}},
+		transport{name: "valkey", Transport: conformance.Transport{Listen: func(t *testing.T) string {
+			t.Helper()
+			return "valkey://" + brokertest.Valkey(t).Addr
+		}}},
+	)
 	complete = true
 }
 

@@ -28,6 +28,8 @@ var names atomic.Int64
 type transport struct {
 	name string
 	conformance.Transport
+
+	begin func(*testing.T) // starts what all cases share, if it is not nil
 }
 
 // complete tells that all transports of this repository are known here: those over brokers need more than Go.
@@ -35,12 +37,12 @@ var complete = false //nolint:gochecknoglobals // set by a file that a build may
 
 // known are the transports of this repository, in the order of the table.
 var known = []transport{ //nolint:gochecknoglobals // the same
-	{"inmemory", conformance.Transport{Listen: func(*testing.T) string { return "inmemory://conformance-" + strconv.FormatInt(names.Add(1), 10) }}},
-	{"unix", conformance.Transport{Listen: socket}},
-	{"tcp", conformance.Transport{Listen: func(*testing.T) string { return "tcp://127.0.0.1:0" }, Proxy: "tcp"}},
-	{"tls", conformance.Transport{Listen: func(*testing.T) string { return "tls://127.0.0.1:0" }, Proxy: "tcp"}},
-	{"quic", conformance.Transport{Listen: func(*testing.T) string { return "quic://127.0.0.1:0" }, Proxy: "udp"}},
-	{"udp", conformance.Transport{Listen: func(*testing.T) string { return "udp://127.0.0.1:0" }, Proxy: "udp"}},
+	{name: "inmemory", Transport: conformance.Transport{Listen: func(*testing.T) string { return "inmemory://conformance-" + strconv.FormatInt(names.Add(1), 10) }}},
+	{name: "unix", Transport: conformance.Transport{Listen: socket}},
+	{name: "tcp", Transport: conformance.Transport{Listen: func(*testing.T) string { return "tcp://127.0.0.1:0" }, Proxy: "tcp"}},
+	{name: "tls", Transport: conformance.Transport{Listen: func(*testing.T) string { return "tls://127.0.0.1:0" }, Proxy: "tcp"}},
+	{name: "quic", Transport: conformance.Transport{Listen: func(*testing.T) string { return "quic://127.0.0.1:0" }, Proxy: "udp"}},
+	{name: "udp", Transport: conformance.Transport{Listen: func(*testing.T) string { return "udp://127.0.0.1:0" }, Proxy: "udp"}},
 }
 
 func socket(t *testing.T) string {
@@ -53,7 +55,12 @@ func TestConformance(t *testing.T) {
 	t.Setenv(trust.EnvDevelopment, t.TempDir())
 	results := make([][]conformance.Result, len(known))
 	for i, transport := range known {
-		t.Run(transport.name, func(t *testing.T) { results[i] = conformance.Run(t, transport.Transport) })
+		t.Run(transport.name, func(t *testing.T) {
+			if transport.begin != nil {
+				transport.begin(t)
+			}
+			results[i] = conformance.Run(t, transport.Transport)
+		})
 	}
 	if t.Failed() || !complete {
 		return

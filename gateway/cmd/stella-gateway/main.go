@@ -33,6 +33,7 @@ import (
 	"github.com/stella-ops/router/spec"
 
 	_ "github.com/stella-ops/router/transports/quic"
+	_ "github.com/stella-ops/router/transports/rabbitmq"
 	_ "github.com/stella-ops/router/transports/tcp"
 	_ "github.com/stella-ops/router/transports/tls"
 	_ "github.com/stella-ops/router/transports/udp"

@@ -12,6 +12,7 @@ import (
 	"github.com/stella-ops/router/examples/echo"
 	stella "github.com/stella-ops/router/runtime"
 	_ "github.com/stella-ops/router/transports/quic"
+	_ "github.com/stella-ops/router/transports/rabbitmq"
 	_ "github.com/stella-ops/router/transports/valkey"
 )
 
