@@ -5,7 +5,11 @@ package conformance_test
 import (
 	"net/url"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/stella-ops/router/transports"
 	"github.com/stella-ops/router/transports/brokertest"
@@ -32,6 +36,38 @@ func init() {
 }
 
 func TestQueues(t *testing.T) {
+	t.Run("rabbitmq", func(t *testing.T) {
+		server, prefix := brokertest.RabbitMQ(t), ""
+		conformance.RunQueues(t, conformance.QueueTransport{
+			URL: func(*testing.T) string {
+				prefix = "queues" + strconv.FormatInt(names.Add(1), 10)
+				return server.URL("", "prefix="+prefix)
+			},
+			// At once: but what ends the connections takes a second to begin.
+			Redelivery: 4 * time.Second,
+			Restart:    func(*testing.T) { server.Restart() },
+			Lose:       func(*testing.T) { server.Ctl("close_all_connections", "the suite's") },
+			Poison: func(t *testing.T, name transports.QueueName, raw []byte) {
+				t.Helper()
+				c, err := amqp.Dial(strings.Replace(server.URL("", ""), "rabbitmq://", "amqp://", 1))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = c.Close() }()
+				ch, err := c.Channel()
+				if err == nil {
+					key := prefix + ".queue." + url.QueryEscape(name.Service) + "." + url.QueryEscape(name.Endpoint)
+					err = ch.Publish(prefix+".jobs."+url.QueryEscape(name.Service), key, true, false, amqp.Publishing{Body: raw})
+				}
+				if err == nil {
+					err = ch.Close() // by then the server has it
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			},
+		})
+	})
 	t.Run("valkey", func(t *testing.T) {
 		var server *brokertest.Server
 		conformance.RunQueues(t, conformance.QueueTransport{

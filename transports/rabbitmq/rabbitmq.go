@@ -94,6 +94,6 @@ var (
 
 func init() {
 	for _, scheme := range []string{Scheme, SchemeTLS, SchemeAMQP, SchemeAMQPTLS} {
-		transports.Register(transports.Transport{Scheme: scheme, Check: check, Guard: guard, Dialer: dialer{}, Listen: listen})
+		transports.Register(transports.Transport{Scheme: scheme, Check: check, Guard: guard, Dialer: dialer{}, Listen: listen, Queue: openQueue})
 	}
 }
