@@ -53,11 +53,38 @@ type fault struct {
 	mend func()
 	// brief has it mended at the moment at which the gateway knows. The services may not know yet, and must hear of it.
 	brief bool
+	// alarm is that the broker answers, and takes no messages: the gateway has to say so within a second.
+	alarm bool
 }
 
 // brokers are the rows of the table.
 func brokers() []broker {
-	return []broker{valkeyBroker()}
+	return []broker{valkeyBroker(), rabbitBroker()}
+}
+
+func rabbitBroker() broker {
+	var s *brokertest.RabbitMQServer
+	return broker{
+		name: "rabbitmq",
+		start: func() string {
+			s = brokertest.RabbitMQ(GinkgoT())
+			return s.URL("", "")
+		},
+		faults: []fault{
+			{name: "is killed, and started again later", strike: func() { s.Kill() }, mend: func() { s.Start() }},
+			{name: "is restarted", strike: func() { s.Restart() }},
+			{name: "closes all connections", strike: func() { s.Ctl("close_all_connections", "maintenance") }},
+			{name: "has its queues deleted", strike: func() {
+				for _, q := range strings.Fields(s.Ctl("list_queues", "name", "--no-table-headers")) {
+					if !strings.HasPrefix(q, "stella.g.inbox.") { // the sessions' own
+						s.Ctl("delete_queue", q)
+					}
+				}
+			}},
+			{name: "is short of memory", alarm: true, strike: func() { s.Ctl("set_vm_memory_high_watermark", "absolute", "1") },
+				mend: func() { s.Ctl("set_vm_memory_high_watermark", "0.9") }},
+		},
+	}
 }
 
 func valkeyBroker() broker {

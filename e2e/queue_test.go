@@ -31,6 +31,10 @@ type queueBroker struct {
 }
 
 var queueBrokers = map[string]func() queueBroker{
+	"RabbitMQ": func() queueBroker {
+		s := brokertest.RabbitMQ(GinkgoT())
+		return queueBroker{url: s.URL("", ""), restart: s.Restart, lost: time.Second}
+	},
 	"Valkey": func() queueBroker {
 		s := brokertest.DurableValkey(GinkgoT())
 		return queueBroker{url: "valkey://" + s.Addr, restart: s.Restart, lost: 10 * time.Second}

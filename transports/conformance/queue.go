@@ -28,6 +28,8 @@ type QueueTransport struct {
 	Redelivery time.Duration
 	// Restart kills the broker of the last URL, and starts it with what it has confirmed. Nil: it cannot be.
 	Restart func(t *testing.T)
+	// Settling is how old a queue has to be before it outlives that.
+	Settling time.Duration
 	// Lose ends all connections to the broker of the last URL. Nil: nobody can.
 	Lose func(t *testing.T)
 	// Poison puts bytes that are no job into a queue, in which there was a job before. Nil: nobody can.
@@ -672,6 +674,7 @@ func jobsRestart(b *queueBench) {
 	running := b.put(name, 1)[0]
 	holder := b.work(b.open(), 1, name)
 	b.same(b.next(holder).Job, running)
+	<-time.After(b.transport.Settling)
 	all := make(chan *transports.Job, jobs)
 	for range jobs {
 		all <- b.job(name)
