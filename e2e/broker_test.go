@@ -72,17 +72,22 @@ func rabbitBroker() broker {
 		},
 		faults: []fault{
 			{name: "is killed, and started again later", strike: func() { s.Kill() }, mend: func() { s.Start() }},
-			{name: "is restarted", strike: func() { s.Restart() }},
+			{name: "is restarted", strike: func() { s.Kill() }, mend: func() { s.Start() }, brief: true},
 			{name: "closes all connections", strike: func() { s.Ctl("close_all_connections", "maintenance") }},
 			{name: "has its queues deleted", strike: func() {
-				for _, q := range strings.Fields(s.Ctl("list_queues", "name", "--no-table-headers")) {
-					if !strings.HasPrefix(q, "stella.g.inbox.") { // the sessions' own
-						s.Ctl("delete_queue", q)
-					}
+				var wg sync.WaitGroup
+				for _, name := range strings.Fields(s.Ctl("list_queues", "name", "--no-table-headers")) {
+					wg.Go(func() {
+						defer GinkgoRecover()
+						s.Ctl("delete_queue", name)
+					})
 				}
+				wg.Wait()
 			}},
-			{name: "is short of memory", alarm: true, strike: func() { s.Ctl("set_vm_memory_high_watermark", "absolute", "1") },
-				mend: func() { s.Ctl("set_vm_memory_high_watermark", "0.9") }},
+			{
+				name: "is short of memory", strike: func() { s.Ctl("set_vm_memory_high_watermark", "absolute", "1") },
+				mend: func() { s.Ctl("set_vm_memory_high_watermark", "0.9") }, alarm: true,
+			},
 		},
 	}
 }
@@ -314,8 +319,8 @@ func (c *crowd) survives(f fault) {
 		ends := c.open(opened)
 		Expect(c.live()).To(Equal(len(c.instances)))
 
-		struck := time.Now()
 		f.strike()
+		struck := time.Now() // what strikes may take a second to begin
 		for range opened {
 			var a answer
 			Eventually(ends).WithTimeout(markedDown - time.Since(struck)).WithPolling(time.Millisecond).Should(Receive(&a))
@@ -343,6 +348,11 @@ func (c *crowd) survives(f fault) {
 	})
 	GinkgoWriter.Printf("back %v later\n", back)
 	c.settled()
+	if f.alarm {
+		for _, what := range []string{"GET 502", "GET 503", "POST 502", "POST 503"} {
+			Expect(c.longest[what]).To(BeNumerically("<", time.Second), what)
+		}
+	}
 }
 
 // settled expects every call to have ended in time as it may, and none to have been executed twice that must not be.
