@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -345,6 +347,52 @@ var _ = Describe("A listener", func() {
 		}
 	})
 
+	It("is listed for as long as it listens, as a URL that reaches it and no other", func() {
+		u, t, err := transports.Parse(far())
+		Expect(err).NotTo(HaveOccurred())
+		listed := func() []string {
+			GinkgoHelper()
+			urls, err := t.Gateways(GinkgoT().Context(), u)
+			Expect(err).NotTo(HaveOccurred())
+			return urls
+		}
+		Expect(listed()).To(BeEmpty())
+		lns := map[string]transports.Listener{}
+		for range 3 {
+			before := listed()
+			ln := listenAt(near())
+			after := slices.DeleteFunc(listed(), func(url string) bool { return slices.Contains(before, url) })
+			Expect(after).To(HaveLen(1))
+			lns[after[0]] = ln
+		}
+		for url, ln := range lns {
+			for range 3 {
+				service, err := transports.Dial(GinkgoT().Context(), url)
+				Expect(err).NotTo(HaveOccurred())
+				gateway, err := ln.Accept()
+				Expect(err).NotTo(HaveOccurred())
+				write(service, ping(1))
+				Expect(read(gateway).Header().Aux).To(BeEquivalentTo(1))
+				Expect(service.Close()).To(Succeed())
+				Expect(gateway.Close()).To(Succeed())
+			}
+			u, t, err := transports.Parse(url)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(t.Gateways(GinkgoT().Context(), u)).To(Equal([]string{url}))
+		}
+		server.Ctl("close_all_connections", "maintenance")
+		Eventually(func() ([]string, error) { return t.Gateways(GinkgoT().Context(), u) }).WithTimeout(patience).
+			Should(ConsistOf(slices.Collect(maps.Keys(lns))), "the same as before")
+		for url, ln := range lns {
+			Expect(ln.Close()).To(Succeed())
+			Expect(listed()).NotTo(ContainElement(url))
+			_, err := transports.Dial(GinkgoT().Context(), url)
+			Expect(err).To(MatchError(rabbitmq.ErrNoGateway))
+		}
+		_, err = transports.Listen(GinkgoT().Context(), near()+"&gateway=0123456789abcdef", transports.ListenConfig{})
+		Expect(err).To(MatchError(ContainSubstring("gateway is for services")))
+	})
+
 	It("that has closed is not dialled", func() {
 		ln := listenAt(near())
 		Expect(ln.Close()).To(Succeed())
@@ -600,7 +648,7 @@ var _ = Describe("Dialling", func() {
 		go func() { // makes offers in the name of a gateway that is gone
 			for d := range asked {
 				_ = ch.Publish(prefix+".services", prefix+".s."+d.CorrelationId, false, false, amqp.Publishing{
-					Type: "offer", CorrelationId: d.CorrelationId, Body: []byte("00000000deadbeef"),
+					Type: "offer", CorrelationId: d.CorrelationId, Body: []byte("00000000deadbeef.00000000deadbeef"),
 				})
 			}
 		}()
@@ -618,12 +666,13 @@ var _ = Describe("Dialling", func() {
 		Entry("without a host", "rabbitmq://:5672", "expected rabbitmq://"),
 		Entry("with a port that is none", "rabbitmq://host:66000", "port"),
 		Entry("with a deep path", "amqp://host/1/2", "virtual host"),
-		Entry("with another parameter", "rabbitmq://host?heartbeat=1", `unknown parameter "heartbeat", expected some of prefix`),
+		Entry("with another parameter", "rabbitmq://host?heartbeat=1", `unknown parameter "heartbeat", expected some of prefix, gateway`),
 		Entry("with a parameter of TLS without it", "amqp://host?ca=x", `unknown parameter "ca"`),
-		Entry("with a parameter of listeners", "amqps://host?clients=x", `expected some of prefix, ca, cert`),
+		Entry("with a parameter of listeners", "amqps://host?clients=x", `expected some of prefix, gateway, ca, cert`),
 		Entry("with half of a certificate", "amqps://host?cert=x", "cert and key"),
 		Entry("with two prefixes", "rabbitmq://host?prefix=a&prefix=b", "one value of prefix"),
 		Entry("with a prefix that permissions would misread", "rabbitmq://host?prefix=a%2Bb", "letters"),
+		Entry("with a gateway that is none", "rabbitmq://host?gateway=..", "16 hexadecimal digits"),
 		Entry("with an empty prefix", "rabbitmq://host?prefix=", "letters"),
 		Entry("with a prefix of the server's own", "rabbitmq://host?prefix=amq.x", "amq."),
 		Entry("with a fragment", "rabbitmqs://host#x", "expected rabbitmq://"),

@@ -28,7 +28,7 @@ const maxOffers = 64
 type dialer struct{}
 
 func (dialer) Dial(ctx context.Context, u *url.URL) (transports.Link, error) {
-	t, err := parse(u)
+	t, gateway, err := parseGateway(u)
 	if err != nil {
 		return nil, err
 	}
@@ -37,35 +37,83 @@ func (dialer) Dial(ctx context.Context, u *url.URL) (transports.Link, error) {
 		return nil, err
 	}
 	defer b.release()
-	l, err := b.dial(ctx)
+	l, err := b.dial(ctx, gateway)
 	if err != nil {
 		return nil, fmt.Errorf("rabbitmq: dial %s: %w", t.url(), err)
 	}
 	return l, nil
 }
 
-// dial opens a link to one of the gateways that listen. One that leaves or dies meanwhile is passed over.
-func (b *broker) dial(ctx context.Context) (l *link, err error) {
+// gateways lists the gateways that a URL stands for: those that answer.
+func gateways(ctx context.Context, u *url.URL) ([]string, error) {
+	t, gateway, err := parseGateway(u)
+	if err != nil {
+		return nil, err
+	}
+	if gateway != "" {
+		return []string{u.String()}, nil
+	}
+	b, err := acquire(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	defer b.release()
+	offers, err := b.list(ctx)
+	if errors.Is(err, ErrNoGateway) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rabbitmq: %s: looking for gateways: %w", t.url(), err)
+	}
+	urls := make([]string, len(offers))
+	for i, o := range offers {
+		one, query := *u, u.Query()
+		query.Set(paramGateway, o.gateway())
+		one.RawQuery = query.Encode()
+		urls[i] = one.String()
+	}
+	return urls, nil
+}
+
+// list asks for all gateways there are.
+func (b *broker) list(ctx context.Context) ([]offer, error) {
+	l, err := b.ask()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = l.Close() }()
+	return l.discover(ctx, spec.HelloTimeout, everybodyFor, nil, func(offers []offer) bool { return len(offers) == maxOffers })
+}
+
+// ask makes a link that has no gateway yet.
+func (b *broker) ask() (*link, error) {
+	l, err := b.newLink(randomID(), true)
+	var e *amqp.Error
+	if errors.As(err, &e) && e.Code == amqp.NotFound { // the exchange, which every gateway makes
+		return nil, ErrNoGateway
+	}
+	return l, err
+}
+
+// dial opens a link to one of the gateways that listen, or to a certain one. One that leaves or dies meanwhile is passed over.
+func (b *broker) dial(ctx context.Context, gateway string) (l *link, err error) {
 	var failed error
-	var tried []string
+	var tried []offer
 	for {
-		l, err = b.newLink(randomID(), true)
-		if err != nil {
-			var e *amqp.Error
-			if errors.As(err, &e) && e.Code == amqp.NotFound { // the exchange, which every gateway makes
-				return nil, ErrNoGateway
-			}
+		if l, err = b.ask(); err != nil {
 			return nil, err
 		}
-		if l.gateway, err = l.discover(ctx, tried); err == nil {
+		var o offer
+		if o, err = l.choose(ctx, gateway, tried); err == nil {
+			l.gateway, l.inbox = o.gateway(), string(o)
 			b.count(l.gateway, 1)
-			tried = append(tried, l.gateway)
+			tried = append(tried, o)
 			if err = l.open(ctx); err == nil {
 				return l, nil
 			}
 			failed = fmt.Errorf("gateway %s: %w", l.gateway, err)
 		}
-		again := l.gateway != "" && ctx.Err() == nil && len(tried) < maxOffers
+		again := l.gateway != "" && ctx.Err() == nil && len(tried) < maxOffers && gateway == ""
 		_ = l.Close()
 		if !again {
 			if failed != nil {
@@ -76,53 +124,77 @@ func (b *broker) dial(ctx context.Context) (l *link, err error) {
 	}
 }
 
-// discover asks for gateways, and returns the id of the one to which this process has the fewest links, of these any.
-func (l *link) discover(ctx context.Context, tried []string) (string, error) {
-	patience := spec.HelloTimeout
+// choose asks for gateways, and returns the offer of a certain one; or, where there is no such wish, of the one to which this
+// process has the fewest links, and of these any.
+func (l *link) choose(ctx context.Context, gateway string, tried []offer) (offer, error) {
+	patience, more := spec.HelloTimeout, offersFor
+	enough := func(offers []offer) bool { return len(offers) == maxOffers }
 	if len(tried) > 0 {
 		patience = anotherFor
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errNoAnswer)
-	defer cancel()
-	if err := l.publish(l.exchange, everyGateway, message{kind: kindDiscover}, 0, 0); err != nil {
+	if gateway != "" {
+		more = everybodyFor
+		enough = func(offers []offer) bool { return offers[len(offers)-1].gateway() == gateway }
+	}
+	offers, err := l.discover(ctx, patience, more, tried, enough)
+	if err != nil {
 		return "", err
 	}
-	var gateways []string
-	var enough <-chan time.Time
-	for waiting := true; waiting; {
-		select {
-		case id := <-l.offers:
-			if !isID(id) || slices.Contains(tried, id) {
-				break
-			}
-			if gateways = append(gateways, id); enough == nil {
-				timer := time.NewTimer(offersFor)
-				defer timer.Stop()
-				enough = timer.C
-			}
-			waiting = len(gateways) < maxOffers
-		case <-enough:
-			waiting = false
-		case <-l.dead:
-			_, _, err := l.pop()
-			return "", err
-		case <-ctx.Done():
-			return "", context.Cause(ctx)
-		}
+	offers = slices.DeleteFunc(offers, func(o offer) bool { return gateway != "" && o.gateway() != gateway })
+	if len(offers) == 0 {
+		return "", fmt.Errorf("gateway %s has left: %w", gateway, ErrNoGateway)
 	}
 	//nolint:gosec // nobody gains by guessing
-	rand.Shuffle(len(gateways), func(i, j int) { gateways[i], gateways[j] = gateways[j], gateways[i] })
+	rand.Shuffle(len(offers), func(i, j int) { offers[i], offers[j] = offers[j], offers[i] })
 	b := l.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.MinFunc(gateways, func(x, y string) int { return cmp.Compare(b.linked[x], b.linked[y]) }), nil
+	return slices.MinFunc(offers, func(x, y offer) int { return cmp.Compare(b.linked[x.gateway()], b.linked[y.gateway()]) }), nil
+}
+
+// discover asks for gateways, and returns their offers but those that were tried: what comes within more of the first, unless it
+// is enough before.
+func (l *link) discover(
+	ctx context.Context, patience, more time.Duration, tried []offer, enough func([]offer) bool,
+) ([]offer, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errNoAnswer)
+	defer cancel()
+	if err := l.publish(l.exchange, everyGateway, message{kind: kindDiscover}, 0, 0); err != nil {
+		return nil, err
+	}
+	var offers []offer
+	var over <-chan time.Time
+	for {
+		select {
+		case id := <-l.offers:
+			o := offer(id)
+			if !o.valid() || slices.Contains(tried, o) || slices.Contains(offers, o) {
+				break
+			}
+			if offers = append(offers, o); enough(offers) {
+				return offers, nil
+			}
+			if over == nil {
+				timer := time.NewTimer(more)
+				defer timer.Stop()
+				over = timer.C
+			}
+		case <-over:
+			return offers, nil
+		case <-l.dead:
+			_, _, err := l.pop()
+			return nil, err
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 // open opens the session with the gateway that was chosen.
 func (l *link) open(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, spec.HelloTimeout, errNoAnswer)
 	defer cancel()
-	err := l.publish(l.exchange, l.b.target.inbox(l.gateway), message{kind: kindOpen, body: []byte(versions())}, 0, 0)
+	err := l.publish(l.exchange, l.b.target.inbox(l.inbox), message{kind: kindOpen, body: []byte(versions())}, 0, 0)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ type link struct {
 	b        *broker
 	nonce    string
 	gateway  string // dialled; for the count of links
+	inbox    string // of that
 	in       *queue
 	pub      *amqp.Channel
 	returns  chan amqp.Return
@@ -126,6 +128,8 @@ func (l *link) pump() {
 				returns = nil
 			case r.RoutingKey == everyGateway:
 				l.fail(ErrNoGateway)
+			case strings.HasPrefix(r.RoutingKey, l.b.target.inbox("")):
+				l.fail(fmt.Errorf("it has left: %w", ErrNoGateway))
 			case lastWord == nil:
 				l.lose(fmt.Errorf("rabbitmq: %s: %w", l.b.target.addr, errReturned))
 				timer := time.NewTimer(lastWords)

@@ -25,7 +25,7 @@ func listen(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (trans
 		}
 	}
 	l := &listener{
-		target: t, cfg: cfg, links: make(chan transports.Link), opening: make(chan opening, maxInbox), done: make(chan struct{}),
+		gateway: randomID(), target: t, cfg: cfg, links: make(chan transports.Link), opening: make(chan opening, maxInbox), done: make(chan struct{}),
 	}
 	first, err := l.announce(ctx)
 	if err != nil {
@@ -39,6 +39,7 @@ func listen(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (trans
 }
 
 type listener struct {
+	gateway string // its id
 	target  target
 	cfg     transports.ListenConfig
 	links   chan transports.Link
@@ -48,7 +49,7 @@ type listener struct {
 	wg      sync.WaitGroup
 
 	mu sync.Mutex
-	id string // of its inbox
+	id string // what it offers
 }
 
 // inbox is a gateway's place on the server, as long as its connections last.
@@ -56,7 +57,7 @@ type inbox struct {
 	*queue
 
 	b    *broker
-	id   string
+	id   string        // the gateway's and its own: see offer
 	pub  *amqp.Channel // for offers
 	shut chan *amqp.Error
 }
@@ -74,7 +75,7 @@ func (l *listener) announce(ctx context.Context) (*inbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &inbox{b: b, id: randomID()}
+	in := &inbox{b: b, id: l.gateway + "." + randomID()}
 	err = b.within("announcing the gateway", func() error {
 		var err error
 		if in.pub, err = b.pub.Channel(); err != nil {

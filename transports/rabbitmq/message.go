@@ -15,7 +15,7 @@ import (
 // The kind of a message is its AMQP type.
 const (
 	kindDiscover = "discover" // a service asks all gateways for an offer
-	kindOffer    = "offer"    // a gateway's answer: the id of its inbox
+	kindOffer    = "offer"    // a gateway's answer: its id, a dot, and its inbox's
 	kindOpen     = "open"     // a service opens a session: the lowest and the highest protocol version that it speaks
 	kindVersion  = "version"  // the gateway's answer: its own
 	kindRefused  = "refused"  // the gateway's answer: why there is no link
@@ -117,7 +117,21 @@ func cutFrame(body []byte, maxPayload uint32) (*transports.Frame, []byte, error)
 	return f, body[n:], nil
 }
 
-// isID reports whether s is a nonce or an inbox's id: what comes from others is put into names only then.
+// offer is what a gateway answers. It has its id for as long as it listens, and another inbox whenever its connection was
+// lost: the server may have the last one for a while.
+type offer string
+
+func (o offer) valid() bool {
+	gateway, inbox, ok := strings.Cut(string(o), ".")
+	return ok && isID(gateway) && isID(inbox)
+}
+
+func (o offer) gateway() string {
+	id, _, _ := strings.Cut(string(o), ".")
+	return id
+}
+
+// isID reports whether s is a nonce, or the id of a gateway or an inbox: what comes from others is put into names only then.
 func isID(s string) bool {
 	const digits = 16
 	for _, c := range []byte(s) {

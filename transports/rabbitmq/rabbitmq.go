@@ -7,7 +7,7 @@
 //
 //	PREFIX.gateways    direct exchange, durable; what services write
 //	PREFIX.services    direct exchange, durable; what gateways write
-//	PREFIX.g.inbox.ID  queue, the inbox of a gateway that listens, bound to PREFIX.gateways by its name and by "gateways"
+//	PREFIX.g.inbox.ID.N  queue, the inbox of a gateway that listens, bound to PREFIX.gateways by its name and by "gateways"
 //	PREFIX.g.NONCE     queue, frames from the service to the gateway, bound to PREFIX.gateways by its name
 //	PREFIX.s.NONCE     queue, frames from the gateway to the service, bound to PREFIX.services by its name
 //
@@ -15,8 +15,8 @@
 // and nobody but its owner reads a queue. There are two exchanges so that a service's user needs no right by which it could
 // pose as a gateway. Those who want to know which rights do: docs/reference/transports.md, and the spec that uses them.
 //
-// A service asks all gateways for an offer, takes the one to which this process has the fewest links, and tells that one's
-// inbox its nonce. A link is then two queues. Messages are mandatory and confirmed, so that a queue which is gone ends the
+// A service asks all gateways for an offer, takes the one to which this process has the fewest links, or the one that its URL
+// names (&gateway=ID, as they are listed), and tells that one's inbox its nonce. A link is then two queues. Messages are mandatory and confirmed, so that a queue which is gone ends the
 // link at once; they are numbered, so that one which a policy of the server's has thrown away is missed; and each end tells
 // the other how far it has read, which bounds what is on the way. Direct reply-to is not used: it has no buffer, drops what
 // it cannot deliver, and tells nobody.
@@ -48,6 +48,8 @@ const (
 	blockedFor = 500 * time.Millisecond
 	// offersFor is how long a service waits for more gateways once the first has made an offer.
 	offersFor = 25 * time.Millisecond
+	// everybodyFor is the same, where all are to be known, or a certain one: it may be busy.
+	everybodyFor = 250 * time.Millisecond
 	// anotherFor is how long it waits for another gateway, when the one that it took has failed.
 	anotherFor = 250 * time.Millisecond
 	// lastWords is how long a link whose peer's queue is gone still reads: the peer's end may be on its way.
@@ -94,6 +96,6 @@ var (
 
 func init() {
 	for _, scheme := range []string{Scheme, SchemeTLS, SchemeAMQP, SchemeAMQPTLS} {
-		transports.Register(transports.Transport{Scheme: scheme, Check: check, Guard: guard, Dialer: dialer{}, Listen: listen, Queue: openQueue})
+		transports.Register(transports.Transport{Scheme: scheme, Check: check, Guard: guard, Dialer: dialer{}, Gateways: gateways, Listen: listen, Queue: openQueue})
 	}
 }

@@ -39,6 +39,8 @@ const (
 const (
 	form        = "expected rabbitmq://[user:password@]host[:port][/vhost][?prefix=name]"
 	prefixParam = "prefix"
+	// paramGateway is the gateway that is meant, of several.
+	paramGateway = "gateway"
 	// defaultUser is the server's own, and its password: good on loopback addresses only, unless the server is told otherwise.
 	defaultUser  = "guest"
 	defaultVhost = "/"
@@ -55,7 +57,7 @@ type target struct {
 
 // check says whether the URL is one of this transport.
 func check(u *url.URL) error {
-	_, err := parse(u)
+	_, _, err := parseGateway(u)
 	return err
 }
 
@@ -92,12 +94,21 @@ func loopback(ctx context.Context, addr string) error {
 }
 
 func parse(u *url.URL) (target, error) {
-	t := target{
+	t, gateway, err := parseGateway(u)
+	if err == nil && gateway != "" {
+		return target{}, fmt.Errorf("rabbitmq: %s: the parameter gateway is for services, which dial one of several", u.Redacted())
+	}
+	return t, err
+}
+
+// parseGateway reads a URL that may say which gateway is meant.
+func parseGateway(u *url.URL) (t target, gateway string, err error) {
+	t = target{
 		user: defaultUser, password: defaultUser, vhost: defaultVhost, prefix: DefaultPrefix,
 		tls: u.Scheme == SchemeTLS || u.Scheme == SchemeAMQPTLS,
 	}
-	fail := func(format string, args ...any) (target, error) {
-		return target{}, fmt.Errorf("rabbitmq: %s: %s", u.Redacted(), fmt.Sprintf(format, args...))
+	fail := func(format string, args ...any) (target, string, error) {
+		return target{}, "", fmt.Errorf("rabbitmq: %s: %s", u.Redacted(), fmt.Sprintf(format, args...))
 	}
 	if u.Hostname() == "" || u.Fragment != "" || u.ForceQuery {
 		return fail(form)
@@ -129,32 +140,42 @@ func parse(u *url.URL) (target, error) {
 }
 
 // parameters reads a URL's parameters.
-func (t target) parameters(u *url.URL) (target, error) {
+func (t target) parameters(u *url.URL) (_ target, gateway string, err error) {
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return target{}, fmt.Errorf("rabbitmq: %s: %w", u.Redacted(), err)
+		return target{}, "", fmt.Errorf("rabbitmq: %s: %w", u.Redacted(), err)
 	}
-	known := []string{prefixParam}
+	known := []string{prefixParam, paramGateway}
 	if t.tls {
 		known = append(known, slices.DeleteFunc(slices.Clone(trust.Parameters), func(s string) bool { return s == "clients" })...)
 	}
 	for name, values := range query {
 		switch {
 		case !slices.Contains(known, name):
-			return target{}, fmt.Errorf("rabbitmq: %s: unknown parameter %q, expected some of %s", u.Redacted(), name, strings.Join(known, ", "))
+			return target{}, "", fmt.Errorf("rabbitmq: %s: unknown parameter %q, expected some of %s", u.Redacted(), name, strings.Join(known, ", "))
 		case len(values) > 1 || values[0] == "" && name != prefixParam:
-			return target{}, fmt.Errorf("rabbitmq: %s: expected one value of %s", u.Redacted(), name)
+			return target{}, "", fmt.Errorf("rabbitmq: %s: expected one value of %s", u.Redacted(), name)
 		}
 	}
 	if query.Has(prefixParam) {
 		if t.prefix = query.Get(prefixParam); !plain(t.prefix) {
-			return target{}, fmt.Errorf("rabbitmq: %s: expected a prefix of 1 to %d letters, digits, '-', '_' and '.', which does not begin with amq., got %q",
+			return target{}, "", fmt.Errorf("rabbitmq: %s: expected a prefix of 1 to %d letters, digits, '-', '_' and '.', which does not begin with amq., got %q",
 				u.Redacted(), maxPrefix, t.prefix)
 		}
 		query.Del(prefixParam)
 	}
+	trusted := *u
+	if query.Has(paramGateway) {
+		if gateway = query.Get(paramGateway); !isID(gateway) {
+			return target{}, "", fmt.Errorf("rabbitmq: %s: expected a gateway of 16 hexadecimal digits, got %.40q", u.Redacted(), gateway)
+		}
+		query.Del(paramGateway)
+		all := u.Query()
+		all.Del(paramGateway)
+		trusted.RawQuery = all.Encode()
+	}
 	t.trust = query.Encode()
-	return t, trust.Check(u)
+	return t, gateway, trust.Check(&trusted)
 }
 
 // plain reports whether s may begin names: nothing in it has a meaning in the patterns of permissions but the dot, and the
@@ -179,7 +200,7 @@ func (t target) services() string { return t.prefix + ".services" }
 func (t target) toGateway(nonce string) string { return t.prefix + ".g." + nonce }
 func (t target) toService(nonce string) string { return t.prefix + ".s." + nonce }
 
-// inbox is the queue of a gateway that listens.
+// inbox is the queue of a gateway that listens, by what that offers.
 func (t target) inbox(id string) string { return t.prefix + ".g.inbox." + id }
 
 // everyGateway is the key by which all inboxes are bound.
