@@ -109,3 +109,43 @@ func SetStall(l transports.Link, d time.Duration) {
 		l.stall = d
 	}
 }
+
+// What tests of queues know.
+const (
+	DeliveryLimit  = deliveryLimit
+	MaxStatusBytes = maxStatusBytes
+)
+
+// Hoard has a worker fetch a job that nobody asks for.
+func Hoard(w transports.Worker) {
+	k, ok := w.(*worker)
+	if !ok {
+		return
+	}
+	if _, err := k.fetchAhead(); err != nil {
+		return
+	}
+	got := <-k.fetched
+	k.fetched <- got
+}
+
+// Record is a status as the log has it.
+func Record(s *transports.JobStatus) []byte { return encodeStatus(s) }
+
+// QueueName is what a queue is called on the server.
+func QueueName(prefix string, n transports.QueueName) string { return target{prefix: prefix}.queue(n) }
+
+// Log is what a process keeps of the log.
+type Log struct{ log *statusLog }
+
+// NewLog is one that is empty.
+func NewLog() Log { return Log{newStatusLog(nil)} }
+
+// Put notes a status.
+func (l Log) Put(s *transports.JobStatus) { l.log.put(s) }
+
+// Has reports whether a job is known.
+func (l Log) Has(id string) bool { return l.log.status(id) != nil }
+
+// Bytes is how much it is.
+func (l Log) Bytes() int { return l.log.bytes }

@@ -4,13 +4,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
 )
 
 // FuzzMessage holds that what somebody else puts into a queue is refused or read, and never more than it is.
@@ -68,6 +71,37 @@ func FuzzInbox(f *testing.F) {
 		n, err := strconv.ParseUint(id, 16, 64)
 		if want := err == nil && id == fmt.Sprintf("%016x", n); isID(id) != want {
 			t.Fatalf("%q is an id: %v", id, isID(id))
+		}
+	})
+}
+
+// FuzzRecord holds that what is in the log of statuses is refused, or is the only way to write what was read.
+func FuzzRecord(f *testing.F) {
+	name := transports.QueueName{Service: "billing", Endpoint: "POST /reports"}
+	for _, s := range []transports.JobStatus{
+		{ID: "a", Queue: name, State: transports.JobQueued, Changed: time.UnixMilli(1)},
+		{ID: "a", Queue: name, Owner: "alice", State: transports.JobRunning, Attempt: 3, Reason: "x", Changed: time.UnixMilli(1)},
+		{ID: "a", Queue: name, State: transports.JobDone, Result: &transports.JobResult{Status: 200, ContentType: "a/b", Body: []byte{0}}},
+		{ID: "a", Queue: name, State: transports.JobDone, Result: &transports.JobResult{Status: 200, Cut: true}},
+		{ID: "a", Queue: name, State: transports.JobDead, Attempt: 100, Reason: "y"},
+	} {
+		f.Add(encodeStatus(&s))
+	}
+	f.Add(encodeName(name))
+	f.Add([]byte{recordVersion, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if n, err := parseName(b); err == nil {
+			if again, err := parseName(encodeName(n)); err != nil || again != n {
+				t.Fatalf("%q became %q: %v", n, again, err)
+			}
+		}
+		s, err := parseStatus(b)
+		if err != nil {
+			return
+		}
+		again, err := parseStatus(encodeStatus(s))
+		if err != nil || !reflect.DeepEqual(again, s) {
+			t.Fatalf("%+v became %+v: %v", s, again, err)
 		}
 	})
 }
