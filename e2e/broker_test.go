@@ -76,7 +76,7 @@ func rabbitBroker() broker {
 			{name: "closes all connections", strike: func() { s.Ctl("close_all_connections", "maintenance") }},
 			{name: "has its queues deleted", strike: func() {
 				var wg sync.WaitGroup
-				for _, name := range strings.Fields(s.Ctl("list_queues", "name", "--no-table-headers")) {
+				for name := range strings.FieldsSeq(s.Ctl("list_queues", "name", "--no-table-headers")) {
 					if strings.HasPrefix(name, "stella.g.") { // those that the gateway reads: the others end with them
 						wg.Go(func() {
 							defer GinkgoRecover()

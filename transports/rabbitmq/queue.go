@@ -183,7 +183,7 @@ func (q *queues) Queues(ctx context.Context) ([]transports.QueueDepth, error) {
 		for name, n := range tallies {
 			ready, err1 := v.depth(q.target.queue(name))
 			dead, err2 := v.depth(q.target.graves(name))
-			if err := cmp.Or(err1, err2, ctx.Err()); err != nil {
+			if err := errors.Join(err1, err2, ctx.Err()); err != nil {
 				return nil, err
 			}
 			// A job whose worker was lost is still said to be running, and waits already; one that was never confirmed is said

@@ -121,7 +121,7 @@ func (q *queues) Requeue(ctx context.Context, name transports.QueueName, id stri
 			if err := q.enqueue(ctx, dead.Job, dead.Raw()); err != nil {
 				return false, err
 			}
-			return false, d.Ack(false) //nolint:wrapcheck // call wraps it
+			return false, d.Ack(false)
 		})
 		if err == nil && !found {
 			err = fmt.Errorf("rabbitmq: %s: %q is not among the dead jobs of %s: %w", q.target.url(), id, name, transports.ErrNoJob)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"sync"
 	"time"
@@ -333,11 +334,7 @@ func (l *statusLog) status(id string) *transports.JobStatus {
 func (l *statusLog) tallies() map[transports.QueueName]tally {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := make(map[transports.QueueName]tally, len(l.names))
-	for name, n := range l.names {
-		all[name] = n
-	}
-	return all
+	return maps.Clone(l.names)
 }
 
 // announce writes to the log that there is a queue: its dead jobs are found when nothing else is known of it any more.

@@ -11,7 +11,6 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
 )
 
@@ -24,6 +23,7 @@ import (
 //	PREFIX.status                  stream, what became of jobs
 //	PREFIX.marks                   direct exchange, durable; what readers of the stream put there, to know its end
 const (
+	argType = "x-queue-type"
 	// maxShort is the longest name that AMQP has, in bytes.
 	maxShort = 255
 	// statusBytes bounds the log of statuses. Its readers read all of it when they begin: a few seconds.
@@ -31,8 +31,8 @@ const (
 	// statusSegment is what the server deletes at once of it, where it is too large or too old.
 	statusSegment = 8 << 20
 	// deliveryLimit is how often the server delivers a job, whatever workers do. They count by themselves, and give up long
-	// before: it is for a job that kills its workers before they can, and for a defect of this package.
-	deliveryLimit = 10 * spec.MaxAttempts
+	// before, after a hundred at most: it is for a job that kills its workers before they can, and for a defect of this package.
+	deliveryLimit = 1000
 )
 
 // escaped is s as a part of a name: nothing in it is a dot.
@@ -75,11 +75,11 @@ func (q *queues) declare(ctx context.Context, n transports.QueueName) error {
 		// The dead are in a classic queue, which gives back in order what was looked at, and does not count how often that
 		// was: a quorum queue does neither. It is on one node of a cluster. While that is down, no job can die: those that
 		// would are given back.
-		if err := declareQueue(ch, t.graves(n), t.jobs(n.Service), t.graves(n), amqp.Table{"x-queue-type": "classic"}); err != nil {
+		if err := declareQueue(ch, t.graves(n), t.jobs(n.Service), t.graves(n), amqp.Table{argType: "classic"}); err != nil {
 			return err
 		}
 		return declareQueue(ch, t.queue(n), t.jobs(n.Service), t.queue(n), amqp.Table{
-			"x-queue-type": "quorum", "x-delivery-limit": int64(deliveryLimit), "x-overflow": "reject-publish",
+			argType: "quorum", "x-delivery-limit": int64(deliveryLimit), "x-overflow": "reject-publish",
 			"x-dead-letter-exchange": t.jobs(n.Service), "x-dead-letter-routing-key": t.graves(n), "x-dead-letter-strategy": "at-least-once",
 		})
 	})
@@ -92,7 +92,7 @@ func (t target) declareLog(ch *amqp.Channel, exchange string) error {
 		return err //nolint:wrapcheck // who calls does
 	}
 	return declareQueue(ch, t.status(), exchange, t.status(), amqp.Table{
-		"x-queue-type": "stream", "x-max-age": "24h", "x-max-length-bytes": int64(statusBytes), "x-stream-max-segment-size-bytes": int64(statusSegment),
+		argType: "stream", "x-max-age": "24h", "x-max-length-bytes": int64(statusBytes), "x-stream-max-segment-size-bytes": int64(statusSegment),
 	})
 }
 

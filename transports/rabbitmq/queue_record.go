@@ -32,6 +32,8 @@ const (
 	maxRecord = 4*maxText + maxReason + transports.MaxJobResult + 128
 	// maxNumber bounds a number in a record: a time in ms, of some thousand years.
 	maxNumber = 1 << 48
+	// maxAttempt bounds an attempt in a record: a job that was given back often has had as many deliveries.
+	maxAttempt = 1 << 20
 )
 
 // states are those of jobs, as they are encoded.
@@ -55,7 +57,7 @@ func encodeStatus(s *transports.JobStatus) []byte {
 	state := byte(0)
 	for i, known := range states {
 		if known == s.State {
-			state = byte(i) //nolint:gosec // of four
+			state = byte(i)
 		}
 	}
 	b = append(b, state)
@@ -140,7 +142,7 @@ func parseStatus(b []byte) (*transports.JobStatus, error) {
 	}
 	s := &transports.JobStatus{ID: f.text(), Queue: transports.QueueName{Service: f.text(), Endpoint: f.text()}, Owner: f.text()}
 	state := f.byte()
-	s.Attempt = int(f.number(deliveryLimit))
+	s.Attempt = int(f.number(maxAttempt))
 	s.Reason = f.text()
 	s.Changed = time.UnixMilli(int64(f.number(maxNumber))).UTC()
 	if f.broken || int(state) >= len(states) || s.ID == "" || s.Queue.Service == "" || s.Queue.Endpoint == "" || len(s.Reason) > maxReason {

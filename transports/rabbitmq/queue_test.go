@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/gomega"
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
 	"github.com/stella-ops/router/transports/faultproxy"
 	"github.com/stella-ops/router/transports/rabbitmq"
@@ -119,6 +120,7 @@ var _ = Describe("A queue", func() {
 			g.Expect(q.Dead(GinkgoT().Context(), invoices, 5)).To(HaveLen(1))
 		}).WithTimeout(6 * patience).Should(Succeed())
 		Expect(delivered).To(Equal(1 + rabbitmq.DeliveryLimit))
+		Expect(delivered).To(BeNumerically(">=", 10*spec.MaxAttempts), "workers have long given up")
 		dead, err := q.Dead(GinkgoT().Context(), invoices, 5)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(dead[0].ID).To(Equal("one"))

@@ -286,7 +286,7 @@ func (w *worker) find(ctx context.Context) (*arrival, error) {
 		default:
 		}
 		if ctx.Err() != nil {
-			return nil, nil //nolint:nilnil // nobody waits for it
+			return nil, nil //nolint:nilnil,nilerr // nobody waits for it
 		}
 		w.mu.Lock()
 		free := w.slots - len(w.open) - w.settling - w.armed
@@ -470,14 +470,13 @@ func (w *worker) disarm() error {
 
 // attempt begins an attempt at what was delivered. It returns nothing when there is none to be made.
 func (w *worker) attempt(ctx context.Context, a *arrival) (*transports.Delivery, error) {
-	j, err := transports.ParseJob(a.d.Body)
-	if err == nil && j.Queue != a.source.QueueName {
-		err = fmt.Errorf("the job is one of %.200q", j.Queue)
+	j, poison := transports.ParseJob(a.d.Body)
+	if poison == nil && j.Queue != a.source.QueueName {
+		poison = fmt.Errorf("the job is one of %.200q", j.Queue)
 	}
-	if err != nil {
-		reason := err.Error()
+	if poison != nil {
 		return nil, w.end(ctx, a.d, "burying what is no job", func(ctx context.Context) error {
-			return w.q.bury(ctx, a.source.QueueName, kindPoison, randomID(), a.d.Body, reason, 0)
+			return w.q.bury(ctx, a.source.QueueName, kindPoison, randomID(), a.d.Body, poison.Error(), 0)
 		})
 	}
 	before := number(a.d.Headers[headerAttempts]) + number(a.d.Headers[headerCount])
@@ -492,7 +491,7 @@ func (w *worker) attempt(ctx context.Context, a *arrival) (*transports.Delivery,
 			return w.q.record(ctx, status)
 		})
 	}
-	err = w.insist(ctx, "beginning a job", func(ctx context.Context) error { return w.q.record(ctx, status) })
+	err := w.insist(ctx, "beginning a job", func(ctx context.Context) error { return w.q.record(ctx, status) })
 	if err != nil {
 		w.undo(j, a.d, false)
 		return nil, err

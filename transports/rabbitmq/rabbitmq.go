@@ -16,16 +16,17 @@
 // pose as a gateway. Those who want to know which rights do: docs/reference/transports.md, and the spec that uses them.
 //
 // A service asks all gateways for an offer, takes the one to which this process has the fewest links, or the one that its URL
-// names (&gateway=ID, as they are listed), and tells that one's inbox its nonce. A link is then two queues. Messages are mandatory and confirmed, so that a queue which is gone ends the
-// link at once; they are numbered, so that one which a policy of the server's has thrown away is missed; and each end tells
-// the other how far it has read, which bounds what is on the way. Direct reply-to is not used: it has no buffer, drops what
-// it cannot deliver, and tells nobody.
+// names (gateway=ID, as they are listed), and tells that one's inbox its nonce. A link is then two queues. Messages are
+// mandatory and confirmed, so that a queue which is gone ends the link at once; they are numbered, so that one which a policy
+// of the server's has thrown away is missed; and each end tells the other how far it has read, which bounds what is on the
+// way. Direct reply-to is not used: it has no buffer, drops what it cannot deliver, and tells nobody.
 //
 // A process has two connections to a server, one that publishes and one that consumes, since the server stops reading from
 // the former when it is short of memory. Where that lasts, or either ends, all its links fail, and are dialled again:
 // waiting would leave calls without an answer.
 //
-// Start reading at link.
+// Job queues are beside all that: start at queues, and for what they need on the server, at its names. For sessions, start
+// reading at link.
 package rabbitmq
 
 import (
