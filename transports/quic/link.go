@@ -26,6 +26,7 @@ const (
 	queue         = 64       // frames that wait to be taken by ReadFrame
 	smallFrame    = 4 << 10  // bytes; larger frames of calls are counted
 	largeFrames   = 64       // that may be on their way in at once: a peer may announce them and send nothing
+	idleReaders   = 64       // goroutines that wait for another call's stream: a new one would have to grow its stack first
 )
 
 // linger bounds how long Close waits for the peer to have read everything. A peer that is there has after a round trip.
@@ -58,13 +59,29 @@ type link struct {
 	fault  error         // why; set before ended is closed
 	fail   sync.Once
 
+	handing sync.Mutex                    // held while a frame is taken
+	take    func(*transports.Frame) error // Deliver's; nil: frames go to ReadFrame
+	pushing int                           // frames that go there now
+
 	mu      sync.Mutex
 	calls   map[uint32]*call
-	highest uint32        // the highest id that has, or had, a stream
-	readers int           // of calls
-	quiet   chan struct{} // closed when readers is 0, once somebody asks
+	highest uint32              // the highest id that has, or had, a stream
+	readers int                 // of calls
+	quiet   chan struct{}       // closed when readers is 0, once somebody asks
+	late    map[*call]time.Time // calls that have ended and whose streams the peer has not, and since when
+	sweeper *time.Timer         // looks at them; nil: there is none
+
+	streams chan stream  // to a reader that is idle
+	idle    atomic.Int32 // readers that are, or that wait for the peer to open one
 
 	writer
+}
+
+// stream is a call's stream that is to be read. The call is nil as long as its id is not known.
+type stream struct {
+	*quic.Stream
+
+	call *call
 }
 
 // call is a call that has a stream. Guarded by link.mu.
@@ -75,6 +92,7 @@ type call struct {
 	got  bool // the other has
 	busy bool // a frame is being written
 	gone bool // the link has forgotten it
+	read bool // to its end
 }
 
 // newLink opens the link: control is its control stream. It takes over the socket's share, unless it fails.
@@ -96,7 +114,7 @@ func newLink(ctx context.Context, s *socket, conn *quic.Conn, control *quic.Stre
 	l := &link{
 		s: s, conn: conn, control: control, accepting: accepting,
 		frames: make(chan *transports.Frame, queue), large: make(chan struct{}, largeFrames), ended: make(chan struct{}),
-		calls: map[uint32]*call{}, writer: writer{stall: spec.WriteStall},
+		calls: map[uint32]*call{}, late: map[*call]time.Time{}, streams: make(chan stream), writer: writer{stall: spec.WriteStall},
 	}
 	l.max.Store(spec.MaxFrameHello)
 	l.ctx, l.cancel = context.WithCancel(context.Background())
@@ -125,6 +143,34 @@ func (l *link) ReadFrame() (*transports.Frame, error) {
 	}
 }
 
+// Deliver implements [transports.Deliverer].
+func (l *link) Deliver(take func(*transports.Frame) error) error {
+	for {
+		l.handing.Lock()
+		if len(l.frames) == 0 && l.pushing == 0 { // whoever reads a stream does so in its order
+			l.take = take
+			l.handing.Unlock()
+			break
+		}
+		l.handing.Unlock()
+		f, err := l.ReadFrame()
+		if err != nil {
+			return err
+		}
+		if err := take(f); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-l.ctx.Done():
+		return net.ErrClosed
+	case <-l.ended:
+		l.handing.Lock() // what is being taken still counts
+		defer l.handing.Unlock()
+		return l.fault
+	}
+}
+
 // end says that no more frames come, and why.
 func (l *link) end(err error) {
 	l.fail.Do(func() {
@@ -145,14 +191,42 @@ func cause(err error) error {
 	return err
 }
 
-// push hands a frame to ReadFrame. When nobody reads any more it drops it: the peer's end is still to be noticed.
+// push hands a frame to Deliver's function, or to ReadFrame. When nobody reads any more it drops it: the peer's end is still
+// to be noticed.
 func (l *link) push(f *transports.Frame) {
+	l.handing.Lock()
+	if l.take != nil {
+		defer l.handing.Unlock()
+		if l.over() {
+			f.Release()
+		} else if err := l.take(f); err != nil {
+			l.end(err)
+		}
+		return
+	}
+	l.pushing++
+	l.handing.Unlock()
 	select {
 	case l.frames <- f:
 	case <-l.ended:
 		f.Release()
 	case <-l.ctx.Done():
 		f.Release()
+	}
+	l.handing.Lock()
+	l.pushing--
+	l.handing.Unlock()
+}
+
+// over reports whether no more frames are taken.
+func (l *link) over() bool {
+	select {
+	case <-l.ended:
+		return true
+	case <-l.ctx.Done():
+		return true
+	default:
+		return false
 	}
 }
 
@@ -174,6 +248,7 @@ func (l *link) readControl(r *bufio.Reader) {
 		l.push(f)
 		if gate && h.Type == spec.TypeWelcome {
 			gate = false
+			l.idle.Add(1)
 			l.wg.Go(l.acceptCalls)
 		}
 	}
@@ -207,7 +282,8 @@ func (l *link) controlEnded(r io.Reader, err error) {
 	_ = l.conn.CloseWithError(codeDone, "") // which the peer waits for
 }
 
-// acceptCalls accepts the streams of calls.
+// acceptCalls accepts a call's stream, has somebody else accept the next one, and reads the call: so a call wakes one
+// goroutine, and not a second that it is handed to.
 func (l *link) acceptCalls() {
 	for {
 		s, err := l.conn.AcceptStream(l.ctx)
@@ -218,32 +294,76 @@ func (l *link) acceptCalls() {
 			l.end(cause(err))
 			return
 		}
-		l.read(s, nil)
+		if l.idle.Add(-1) == 0 {
+			l.idle.Add(1)
+			l.wg.Go(l.acceptCalls)
+		}
+		l.began()
+		l.read(stream{s, nil})
+		if l.idle.Add(1) > idleReaders {
+			l.idle.Add(-1)
+			return
+		}
 	}
 }
 
-// read has a call's stream read. The call is nil as long as its id is not known.
-func (l *link) read(s *quic.Stream, c *call) {
+// began counts a reader.
+func (l *link) began() {
 	l.mu.Lock()
 	l.readers++
 	l.mu.Unlock()
-	l.wg.Go(func() {
-		if err := l.readCall(s, c); err != nil {
-			l.end(cause(err))
+}
+
+// read reads a call's stream to its end.
+func (l *link) read(s stream) {
+	c, err := l.readCall(s)
+	if err != nil {
+		l.end(cause(err))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c != nil {
+		c.read = true
+		delete(l.late, c)
+	}
+	if l.readers--; l.readers == 0 && l.quiet != nil {
+		close(l.quiet)
+		l.quiet = nil
+	}
+}
+
+// watch has a call's stream, which this end has opened, read.
+func (l *link) watch(s stream) {
+	l.began()
+	select {
+	case l.streams <- s:
+	default:
+		l.wg.Go(func() { l.reader(s) })
+	}
+}
+
+// reader reads streams, one after the other.
+func (l *link) reader(s stream) {
+	for {
+		l.read(s)
+		if l.idle.Add(1) > idleReaders {
+			l.idle.Add(-1)
+			return
 		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.readers--; l.readers == 0 && l.quiet != nil {
-			close(l.quiet)
-			l.quiet = nil
+		select {
+		case s = <-l.streams:
+			l.idle.Add(-1)
+		case <-l.ctx.Done():
+			return
 		}
-	})
+	}
 }
 
 var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, callBuffer) }}
 
-// readCall reads a call's stream to its end. An error ends the link.
-func (l *link) readCall(s *quic.Stream, c *call) error {
+// readCall reads a call's stream to its end, and returns the call, if there was one. An error ends the link.
+func (l *link) readCall(s stream) (*call, error) {
+	c := s.call
 	r, _ := buffers.Get().(*bufio.Reader)
 	r.Reset(s)
 	defer func() {
@@ -254,7 +374,7 @@ func (l *link) readCall(s *quic.Stream, c *call) error {
 		free := l.slot(r)
 		f, err := transports.ReadFrame(r, &l.max)
 		if err == nil {
-			if c, err = l.received(s, c, f.Header()); err == nil {
+			if c, err = l.received(s.Stream, c, f.Header()); err == nil {
 				l.push(f)
 			} else {
 				f.Release()
@@ -262,7 +382,7 @@ func (l *link) readCall(s *quic.Stream, c *call) error {
 		}
 		free()
 		if err != nil {
-			return l.callEnded(s, c, err)
+			return c, l.callEnded(s.Stream, c, err)
 		}
 	}
 }
@@ -357,8 +477,35 @@ func (l *link) settle(c *call) {
 	c.gone = true
 	delete(l.calls, c.id)
 	_ = c.s.Close() // fails when the peer has refused to read on
-	// The peer closes its side as soon as it has read the end of the call. It may add a CANCEL until then.
-	_ = c.s.SetReadDeadline(time.Now().Add(spec.CancelHold))
+	// The peer closes its side as soon as it has read the end of the call. It may add a CANCEL until then. Nearly all do so
+	// at once: a deadline for each would wake the reader once more.
+	if c.read {
+		return
+	}
+	l.late[c] = time.Now()
+	if l.sweeper == nil && l.ctx.Err() == nil {
+		l.sweeper = time.AfterFunc(spec.CancelHold, l.sweep)
+	}
+}
+
+// sweep ends the reading of streams whose calls have been over for so long that the peer has nothing to add.
+func (l *link) sweep() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sweeper = nil
+	now, next := time.Now(), time.Duration(0)
+	for c, since := range l.late {
+		left := spec.CancelHold - now.Sub(since)
+		if left <= 0 {
+			_ = c.s.SetReadDeadline(now)
+			delete(l.late, c)
+		} else if next == 0 || left < next {
+			next = left
+		}
+	}
+	if next > 0 && l.ctx.Err() == nil {
+		l.sweeper = time.AfterFunc(next, l.sweep)
+	}
 }
 
 func (l *link) SetMaxPayload(n uint32) { l.max.Store(n) }
@@ -385,6 +532,11 @@ func (l *link) Close() error {
 		}
 		_ = l.conn.CloseWithError(codeDone, "")
 		l.wg.Wait()
+		l.mu.Lock()
+		if l.sweeper != nil {
+			l.sweeper.Stop()
+		}
+		l.mu.Unlock()
 		for {
 			select {
 			case f := <-l.frames:

@@ -150,7 +150,7 @@ func (l *link) begin(id uint32, until time.Time) (*quic.Stream, *call, error) {
 	c := l.add(id, s)
 	c.busy = true
 	l.mu.Unlock()
-	l.read(s, c)
+	l.watch(stream{s, c})
 	return s, c, nil
 }
 
