@@ -89,6 +89,7 @@ type call struct {
 	id   uint32
 	s    *quic.Stream
 	sent bool // this direction has ended
+	shut bool // and so has this side of the stream
 	got  bool // the other has
 	busy bool // a frame is being written
 	gone bool // the link has forgotten it
@@ -240,7 +241,7 @@ func (l *link) readControl(r *bufio.Reader) {
 			return
 		}
 		h := f.Header()
-		if h.Stream != 0 && h.Type != spec.TypeCredit && !l.accepting {
+		if h.Stream != 0 && h.Type != spec.TypeCredit && h.Type != spec.TypeCancel && !l.accepting {
 			f.Release()
 			l.controlEnded(r, &spec.FrameError{Header: h, Reason: "not on the control stream"})
 			return
@@ -298,20 +299,15 @@ func (l *link) acceptCalls() {
 			l.idle.Add(1)
 			l.wg.Go(l.acceptCalls)
 		}
-		l.began()
+		l.mu.Lock()
+		l.readers++
+		l.mu.Unlock()
 		l.read(stream{s, nil})
 		if l.idle.Add(1) > idleReaders {
 			l.idle.Add(-1)
 			return
 		}
 	}
-}
-
-// began counts a reader.
-func (l *link) began() {
-	l.mu.Lock()
-	l.readers++
-	l.mu.Unlock()
 }
 
 // read reads a call's stream to its end.
@@ -332,9 +328,8 @@ func (l *link) read(s stream) {
 	}
 }
 
-// watch has a call's stream, which this end has opened, read.
+// watch has a call's stream, which this end has opened, read. The caller has counted the reader.
 func (l *link) watch(s stream) {
-	l.began()
 	select {
 	case l.streams <- s:
 	default:
@@ -476,7 +471,7 @@ func (l *link) settle(c *call) {
 	}
 	c.gone = true
 	delete(l.calls, c.id)
-	_ = c.s.Close() // fails when the peer has refused to read on
+	l.shut(c)
 	// The peer closes its side as soon as it has read the end of the call. It may add a CANCEL until then. Nearly all do so
 	// at once: a deadline for each would wake the reader once more.
 	if c.read {
@@ -485,6 +480,14 @@ func (l *link) settle(c *call) {
 	l.late[c] = time.Now()
 	if l.sweeper == nil && l.ctx.Err() == nil {
 		l.sweeper = time.AfterFunc(spec.CancelHold, l.sweep)
+	}
+}
+
+// shut closes this end's side of a call's stream.
+func (*link) shut(c *call) {
+	if !c.shut {
+		c.shut = true
+		_ = c.s.Close() // fails when the peer has refused to read on
 	}
 }
 
