@@ -52,7 +52,7 @@ func (c *Config) sources() ([]transports.Source, map[transports.QueueName]uint32
 		}
 		name := transports.QueueName{Service: c.Service, Endpoint: identity}
 		sources = append(sources, transports.Source{QueueName: name, Lease: time.Duration(e.Queue.LeaseMS) * time.Millisecond})
-		numbers[name] = uint32(i) //nolint:gosec // a manifest has fewer
+		numbers[name] = uint32(i)
 	}
 	return sources, numbers, nil
 }
