@@ -354,22 +354,44 @@ func (l *link) reader(s stream) {
 	}
 }
 
-var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, callBuffer) }}
+// source is a call's stream with a buffer.
+type source struct {
+	*bufio.Reader
+
+	s   *quic.Stream
+	end bool // all has come
+}
+
+var sources = sync.Pool{New: func() any {
+	in := new(source)
+	in.Reader = bufio.NewReaderSize(reading{in}, callBuffer)
+	return in
+}}
+
+// reading is what the buffer reads from.
+type reading struct{ *source }
+
+func (in reading) Read(p []byte) (int, error) {
+	n, err := in.s.Read(p)
+	in.end = errors.Is(err, io.EOF)
+	return n, err //nolint:wrapcheck // the stream's, as the link is to see it
+}
 
 // readCall reads a call's stream to its end, and returns the call, if there was one. An error ends the link.
 func (l *link) readCall(s stream) (*call, error) {
 	c := s.call
-	r, _ := buffers.Get().(*bufio.Reader)
-	r.Reset(s)
+	in, _ := sources.Get().(*source)
+	in.s, in.end = s.Stream, false
+	in.Reset(reading{in})
 	defer func() {
-		r.Reset(nil)
-		buffers.Put(r)
+		in.s = nil
+		sources.Put(in)
 	}()
 	for {
-		free := l.slot(r)
-		f, err := transports.ReadFrame(r, &l.max)
+		free := l.slot(in.Reader)
+		f, err := transports.ReadFrame(in.Reader, &l.max)
 		if err == nil {
-			if c, err = l.received(s.Stream, c, f.Header()); err == nil {
+			if c, err = l.received(s.Stream, c, f.Header(), in.end && in.Buffered() == 0); err == nil {
 				l.push(f)
 			} else {
 				f.Release()
@@ -397,8 +419,8 @@ func (l *link) slot(r *bufio.Reader) (free func()) {
 	return func() {}
 }
 
-// received takes note of a frame on a call's stream.
-func (l *link) received(s *quic.Stream, c *call, h spec.Header) (*call, error) {
+// received takes note of a frame on a call's stream, and whether it is the last thing there.
+func (l *link) received(s *quic.Stream, c *call, h spec.Header, last bool) (*call, error) {
 	if h.Stream == 0 || h.Type == spec.TypeCredit {
 		return c, &spec.FrameError{Header: h, Reason: "on the QUIC stream of a call"}
 	}
@@ -414,6 +436,7 @@ func (l *link) received(s *quic.Stream, c *call, h spec.Header) (*call, error) {
 	if c.id != h.Stream {
 		return c, &spec.FrameError{Header: h, Reason: fmt.Sprintf("on the QUIC stream of stream %d", c.id)}
 	}
+	c.read = last
 	if final(h) {
 		c.got = true
 		l.settle(c)
