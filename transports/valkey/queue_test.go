@@ -489,6 +489,17 @@ var _ = Describe("A queue", func() {
 		Expect(next(workerOf(other, time.Minute, 1)).ID).To(Equal("one"))
 	})
 
+	It("has the consumer group and the dead jobs' keys that the URL names", func() {
+		named := queueAt(here() + "?group=clerks&dead=corpses")
+		put(named, "one")
+		w := workerOf(named, time.Minute, 1)
+		Expect(durable.Command("XGROUP", "CREATECONSUMER", streamKey, "clerks", "another")).To(Equal("1"), "there is the group")
+		Expect(w.Settle(GinkgoT().Context(), next(w), transports.Outcome{State: transports.JobDead, Reason: "old age"})).To(Succeed())
+		Expect(durable.Command("XLEN", "{stella}:corpses:billing:POST+%2Finvoices%2F%7B%7D")).To(Equal("1"))
+		Expect(named.Dead(GinkgoT().Context(), invoices, 10)).To(HaveLen(1))
+		Expect(q.Dead(GinkgoT().Context(), invoices, 10)).To(BeEmpty())
+	})
+
 	It("does not take what nobody could read, or workers that could do nothing", func() {
 		bad := job("one")
 		bad.Attempts = 0
