@@ -38,8 +38,8 @@ run: build ## start the gateway and the billing example, and print commands to t
 .PHONY: test
 test: test-deps modules build $(TESTSUM) ## all tests with the race detector, then the end-to-end suite
 	E2E_BIN=$(CURDIR)/bin $(TESTSUM) \
-		-- env CGO_ENABLED=1 $(GO) test -race -timeout 5m $$($(GO) list $(PKGS) | grep -vE '/e2e$$|/transports/session$$') \
-		-- env CGO_ENABLED=1 $(GO) test -race -timeout 5m -count=1 -p 1 ./transports/session ./e2e
+		-- env CGO_ENABLED=1 $(GO) test -race -timeout 5m $$($(GO) list $(PKGS) | grep -vE '/e2e$$|/transports/(rabbitmq|session)$$') \
+		-- env CGO_ENABLED=1 $(GO) test -race -timeout 5m -count=1 -p 1 ./transports/rabbitmq ./transports/session ./e2e
 
 .PHONY: test-go
 test-go: modules build $(TESTSUM) ## what Go alone can test: no race detector (it needs gcc), no specs that run curl, no brokers

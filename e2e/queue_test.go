@@ -111,12 +111,15 @@ func (d *depot) attempts() map[string]int {
 
 // status is what the gateway says of a job.
 type status struct {
-	Job, State, StatusURL, Reason string
-	Attempt                       int
-	Result                        *struct {
-		Status int
-		URL    string
-	}
+	Job       string `json:"job"`
+	State     string `json:"state"`
+	StatusURL string `json:"statusUrl"`
+	Reason    string `json:"reason"`
+	Attempt   int    `json:"attempt"`
+	Result    *struct {
+		Status int    `json:"status"`
+		URL    string `json:"url"`
+	} `json:"result"`
 }
 
 // submit asks for a job, and returns its id, or the status that is not 202.
@@ -249,9 +252,10 @@ var _ = Describe("an endpoint with delivery=queue", func() {
 					Expect(d.dlq("ls")).To(MatchRegexp(`(?m)^0 +1 +` + jobs + `$`))
 				}
 				var x struct {
-					Job, Reason, Endpoint string
-					Attempts              int
-					Body                  []byte
+					Job      string `json:"job"`
+					Endpoint string `json:"endpoint"`
+					Attempts int    `json:"attempts"`
+					Body     []byte `json:"body"`
 				}
 				Expect(json.Unmarshal([]byte(d.dlq("export", jobs)), &x)).To(Succeed())
 				Expect(x.Job).To(Equal(id))
@@ -326,7 +330,8 @@ var _ = Describe("an endpoint with delivery=queue", func() {
 					w.kill()
 					w = d.worker("b", 16)
 					more()
-					d.gateway.(*process).kill()
+					gateway, _ := d.gateway.(*process)
+					gateway.kill()
 					d.startGateway()
 					Eventually(d.serves).WithArguments("b").Should(BeTrue())
 				}

@@ -42,7 +42,8 @@ func (r *running) takeJobs(ctx context.Context) {
 	case r.queue == nil && waits == "":
 		return
 	case r.queue == nil:
-		r.log.Warn("stella: nobody here does the jobs of endpoints with delivery=queue: set "+EnvQueue+" to the broker's URL, the same as the gateway's", "endpoint", waits)
+		r.log.Warn("stella: nobody here does the jobs of endpoints with delivery=queue: set "+EnvQueue+" to the broker's URL, as the gateway's is",
+			"endpoint", waits)
 		return
 	}
 	defer func() {

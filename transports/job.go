@@ -106,7 +106,7 @@ func ParseJob(b []byte) (*Job, error) {
 	c := cursor{rest: rest}
 	j.ID, j.Queue.Service, j.Queue.Endpoint, j.Key, j.Owner = c.text(), c.text(), c.text(), c.text(), c.text()
 	attempts, lease, accepted := c.number(spec.MaxAttempts), c.number(spec.MaxLeaseMS), c.number(maxAccepted)
-	j.Attempts, j.Lease, j.Accepted = int(attempts), time.Duration(lease)*time.Millisecond, time.UnixMilli(int64(accepted)).UTC() //nolint:gosec // bounded
+	j.Attempts, j.Lease, j.Accepted = int(attempts), time.Duration(lease)*time.Millisecond, time.UnixMilli(int64(accepted)).UTC()
 	j.Request = c.bytes(spec.MaxMetadata)
 	j.Body = c.rest
 	switch {

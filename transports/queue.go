@@ -81,7 +81,8 @@ type Delivery struct {
 	Tag     any // the transport's own
 }
 
-// Outcome is what became of an attempt: [JobDone], [JobQueued] to have it tried again, or [JobDead].
+// Outcome is what became of an attempt: [JobDone], [JobQueued] to have it tried again, which after its last attempt is the same
+// as [JobDead], or that.
 type Outcome struct {
 	State  JobState
 	Reason string     // of what is not done
@@ -99,7 +100,7 @@ const (
 	JobDead    JobState = "dead" // it is among the dead jobs until somebody requeues or purges it
 )
 
-// JobStatus is what is known of a job. It is kept for [JobRetention] from its last change on.
+// JobStatus is what is known of a job. It is kept for [JobRetention] from its last change on, or longer.
 type JobStatus struct {
 	ID      string     `json:"id"`
 	Queue   QueueName  `json:"queue"`

@@ -45,6 +45,15 @@ type Patient interface {
 	WriteSome([]*Frame) (left bool, err error)
 }
 
+// Deliverer is a Link that has goroutines of its own that read, and can hand frames on without waking another.
+type Deliverer interface {
+	Link
+	// Deliver gives every frame to take, which releases it and does not wait for anything, one at a time. It returns the
+	// link's end, as ReadFrame would, or the error that take returned, after which there are no more frames. Whoever has
+	// called ReadFrame calls it at most once, in its place from then on. take must not close the link.
+	Deliver(take func(*Frame) error) error
+}
+
 // Moment is how long a caller waits that writes for others, too.
 const Moment = 20 * time.Millisecond
 

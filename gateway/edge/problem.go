@@ -44,7 +44,8 @@ var (
 
 var kinds = []*Kind{
 	kindPath, kindRequest, kindHeaders, kindNotFound, kindMethod, kindVersion, kindUnauthenticated, kindForbidden, kindTooLarge,
-	kindNoInstance, kindOverloaded, kindRefused, kindTransport, kindQueue, kindJob, kindStalled, kindBody, kindTimeout, kindLost, kindFailed, kindAnswer, kindAnswerSize,
+	kindNoInstance, kindOverloaded, kindRefused, kindTransport, kindQueue, kindJob, kindStalled, kindBody, kindTimeout, kindLost, kindFailed,
+	kindAnswer, kindAnswerSize,
 }
 
 // Problems lists every answer that the gateway makes itself.

@@ -52,7 +52,7 @@ func (c *Config) sources() ([]transports.Source, map[transports.QueueName]uint32
 		}
 		name := transports.QueueName{Service: c.Service, Endpoint: identity}
 		sources = append(sources, transports.Source{QueueName: name, Lease: time.Duration(e.Queue.LeaseMS) * time.Millisecond})
-		numbers[name] = uint32(i) //nolint:gosec // a manifest has fewer
+		numbers[name] = uint32(i)
 	}
 	return sources, numbers, nil
 }
@@ -172,13 +172,10 @@ func (r *runner) work(ctx context.Context) error {
 	}
 }
 
-// handle does one attempt, and settles it. What is not settled is given to another worker.
+// handle does one attempt, and settles it. One that the end of this worker has cut short counts: others try again.
 func (r *runner) handle(w transports.Worker, d *transports.Delivery) {
 	began := time.Now()
 	o := r.attempt(d)
-	if r.cut.Err() != nil && o.State != transports.JobDone {
-		return // it is not the job's fault
-	}
 	if o.State != transports.JobDone {
 		r.Logger.Warn("stella: a job failed", "job", d.ID, "queue", d.Queue.String(), "attempt", d.Attempt, "of", d.Attempts, "state", o.State, "reason", o.Reason)
 	}

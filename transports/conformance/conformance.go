@@ -9,6 +9,8 @@
 //
 // Where a transport cannot do a thing, its links say so by their traits, and the suite asserts what users are told
 // instead. [Run] returns that as a table.
+//
+// A broker with queues runs [RunQueues] besides.
 package conformance
 
 import (

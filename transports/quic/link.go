@@ -26,6 +26,7 @@ const (
 	queue         = 64       // frames that wait to be taken by ReadFrame
 	smallFrame    = 4 << 10  // bytes; larger frames of calls are counted
 	largeFrames   = 64       // that may be on their way in at once: a peer may announce them and send nothing
+	idleReaders   = 64       // goroutines that wait for another call's stream: a new one would have to grow its stack first
 )
 
 // linger bounds how long Close waits for the peer to have read everything. A peer that is there has after a round trip.
@@ -58,13 +59,29 @@ type link struct {
 	fault  error         // why; set before ended is closed
 	fail   sync.Once
 
+	handing sync.Mutex                    // held while a frame is taken
+	take    func(*transports.Frame) error // Deliver's; nil: frames go to ReadFrame
+	pushing int                           // frames that go there now
+
 	mu      sync.Mutex
 	calls   map[uint32]*call
-	highest uint32        // the highest id that has, or had, a stream
-	readers int           // of calls
-	quiet   chan struct{} // closed when readers is 0, once somebody asks
+	highest uint32              // the highest id that has, or had, a stream
+	readers int                 // of calls
+	quiet   chan struct{}       // closed when readers is 0, once somebody asks
+	late    map[*call]time.Time // calls that have ended and whose streams the peer has not, and since when
+	sweeper *time.Timer         // looks at them; nil: there is none
+
+	streams chan stream  // to a reader that is idle
+	idle    atomic.Int32 // readers that are, or that wait for the peer to open one
 
 	writer
+}
+
+// stream is a call's stream that is to be read. The call is nil as long as its id is not known.
+type stream struct {
+	*quic.Stream
+
+	call *call
 }
 
 // call is a call that has a stream. Guarded by link.mu.
@@ -72,9 +89,11 @@ type call struct {
 	id   uint32
 	s    *quic.Stream
 	sent bool // this direction has ended
+	shut bool // and so has this side of the stream
 	got  bool // the other has
 	busy bool // a frame is being written
 	gone bool // the link has forgotten it
+	read bool // to its end
 }
 
 // newLink opens the link: control is its control stream. It takes over the socket's share, unless it fails.
@@ -96,7 +115,7 @@ func newLink(ctx context.Context, s *socket, conn *quic.Conn, control *quic.Stre
 	l := &link{
 		s: s, conn: conn, control: control, accepting: accepting,
 		frames: make(chan *transports.Frame, queue), large: make(chan struct{}, largeFrames), ended: make(chan struct{}),
-		calls: map[uint32]*call{}, writer: writer{stall: spec.WriteStall},
+		calls: map[uint32]*call{}, late: map[*call]time.Time{}, streams: make(chan stream), writer: writer{stall: spec.WriteStall},
 	}
 	l.max.Store(spec.MaxFrameHello)
 	l.ctx, l.cancel = context.WithCancel(context.Background())
@@ -125,6 +144,34 @@ func (l *link) ReadFrame() (*transports.Frame, error) {
 	}
 }
 
+// Deliver implements [transports.Deliverer].
+func (l *link) Deliver(take func(*transports.Frame) error) error {
+	for {
+		l.handing.Lock()
+		if len(l.frames) == 0 && l.pushing == 0 { // whoever reads a stream does so in its order
+			l.take = take
+			l.handing.Unlock()
+			break
+		}
+		l.handing.Unlock()
+		f, err := l.ReadFrame()
+		if err != nil {
+			return err
+		}
+		if err := take(f); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-l.ctx.Done():
+		return net.ErrClosed
+	case <-l.ended:
+		l.handing.Lock() // what is being taken still counts
+		defer l.handing.Unlock()
+		return l.fault
+	}
+}
+
 // end says that no more frames come, and why.
 func (l *link) end(err error) {
 	l.fail.Do(func() {
@@ -145,14 +192,42 @@ func cause(err error) error {
 	return err
 }
 
-// push hands a frame to ReadFrame. When nobody reads any more it drops it: the peer's end is still to be noticed.
+// push hands a frame to Deliver's function, or to ReadFrame. When nobody reads any more it drops it: the peer's end is still
+// to be noticed.
 func (l *link) push(f *transports.Frame) {
+	l.handing.Lock()
+	if l.take != nil {
+		defer l.handing.Unlock()
+		if l.over() {
+			f.Release()
+		} else if err := l.take(f); err != nil {
+			l.end(err)
+		}
+		return
+	}
+	l.pushing++
+	l.handing.Unlock()
 	select {
 	case l.frames <- f:
 	case <-l.ended:
 		f.Release()
 	case <-l.ctx.Done():
 		f.Release()
+	}
+	l.handing.Lock()
+	l.pushing--
+	l.handing.Unlock()
+}
+
+// over reports whether no more frames are taken.
+func (l *link) over() bool {
+	select {
+	case <-l.ended:
+		return true
+	case <-l.ctx.Done():
+		return true
+	default:
+		return false
 	}
 }
 
@@ -166,7 +241,7 @@ func (l *link) readControl(r *bufio.Reader) {
 			return
 		}
 		h := f.Header()
-		if h.Stream != 0 && h.Type != spec.TypeCredit && !l.accepting {
+		if h.Stream != 0 && h.Type != spec.TypeCredit && h.Type != spec.TypeCancel && !l.accepting {
 			f.Release()
 			l.controlEnded(r, &spec.FrameError{Header: h, Reason: "not on the control stream"})
 			return
@@ -174,6 +249,7 @@ func (l *link) readControl(r *bufio.Reader) {
 		l.push(f)
 		if gate && h.Type == spec.TypeWelcome {
 			gate = false
+			l.idle.Add(1)
 			l.wg.Go(l.acceptCalls)
 		}
 	}
@@ -207,7 +283,8 @@ func (l *link) controlEnded(r io.Reader, err error) {
 	_ = l.conn.CloseWithError(codeDone, "") // which the peer waits for
 }
 
-// acceptCalls accepts the streams of calls.
+// acceptCalls accepts a call's stream, has somebody else accept the next one, and reads the call: so a call wakes one
+// goroutine, and not a second that it is handed to.
 func (l *link) acceptCalls() {
 	for {
 		s, err := l.conn.AcceptStream(l.ctx)
@@ -218,43 +295,103 @@ func (l *link) acceptCalls() {
 			l.end(cause(err))
 			return
 		}
-		l.read(s, nil)
+		if l.idle.Add(-1) == 0 {
+			l.idle.Add(1)
+			l.wg.Go(l.acceptCalls)
+		}
+		l.mu.Lock()
+		l.readers++
+		l.mu.Unlock()
+		l.read(stream{s, nil})
+		if l.idle.Add(1) > idleReaders {
+			l.idle.Add(-1)
+			return
+		}
 	}
 }
 
-// read has a call's stream read. The call is nil as long as its id is not known.
-func (l *link) read(s *quic.Stream, c *call) {
+// read reads a call's stream to its end.
+func (l *link) read(s stream) {
+	c, err := l.readCall(s)
+	if err != nil {
+		l.end(cause(err))
+	}
 	l.mu.Lock()
-	l.readers++
-	l.mu.Unlock()
-	l.wg.Go(func() {
-		if err := l.readCall(s, c); err != nil {
-			l.end(cause(err))
-		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.readers--; l.readers == 0 && l.quiet != nil {
-			close(l.quiet)
-			l.quiet = nil
-		}
-	})
+	defer l.mu.Unlock()
+	if c != nil {
+		c.read = true
+		delete(l.late, c)
+	}
+	if l.readers--; l.readers == 0 && l.quiet != nil {
+		close(l.quiet)
+		l.quiet = nil
+	}
 }
 
-var buffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, callBuffer) }}
+// watch has a call's stream, which this end has opened, read. The caller has counted the reader.
+func (l *link) watch(s stream) {
+	select {
+	case l.streams <- s:
+	default:
+		l.wg.Go(func() { l.reader(s) })
+	}
+}
 
-// readCall reads a call's stream to its end. An error ends the link.
-func (l *link) readCall(s *quic.Stream, c *call) error {
-	r, _ := buffers.Get().(*bufio.Reader)
-	r.Reset(s)
+// reader reads streams, one after the other.
+func (l *link) reader(s stream) {
+	for {
+		l.read(s)
+		if l.idle.Add(1) > idleReaders {
+			l.idle.Add(-1)
+			return
+		}
+		select {
+		case s = <-l.streams:
+			l.idle.Add(-1)
+		case <-l.ctx.Done():
+			return
+		}
+	}
+}
+
+// source is a call's stream with a buffer.
+type source struct {
+	*bufio.Reader
+
+	s   *quic.Stream
+	end bool // all has come
+}
+
+var sources = sync.Pool{New: func() any {
+	in := new(source)
+	in.Reader = bufio.NewReaderSize(reading{in}, callBuffer)
+	return in
+}}
+
+// reading is what the buffer reads from.
+type reading struct{ *source }
+
+func (in reading) Read(p []byte) (int, error) {
+	n, err := in.s.Read(p)
+	in.end = errors.Is(err, io.EOF)
+	return n, err //nolint:wrapcheck // the stream's, as the link is to see it
+}
+
+// readCall reads a call's stream to its end, and returns the call, if there was one. An error ends the link.
+func (l *link) readCall(s stream) (*call, error) {
+	c := s.call
+	in, _ := sources.Get().(*source)
+	in.s, in.end = s.Stream, false
+	in.Reset(reading{in})
 	defer func() {
-		r.Reset(nil)
-		buffers.Put(r)
+		in.s = nil
+		sources.Put(in)
 	}()
 	for {
-		free := l.slot(r)
-		f, err := transports.ReadFrame(r, &l.max)
+		free := l.slot(in.Reader)
+		f, err := transports.ReadFrame(in.Reader, &l.max)
 		if err == nil {
-			if c, err = l.received(s, c, f.Header()); err == nil {
+			if c, err = l.received(s.Stream, c, f.Header(), in.end && in.Buffered() == 0); err == nil {
 				l.push(f)
 			} else {
 				f.Release()
@@ -262,7 +399,7 @@ func (l *link) readCall(s *quic.Stream, c *call) error {
 		}
 		free()
 		if err != nil {
-			return l.callEnded(s, c, err)
+			return c, l.callEnded(s.Stream, c, err)
 		}
 	}
 }
@@ -282,8 +419,8 @@ func (l *link) slot(r *bufio.Reader) (free func()) {
 	return func() {}
 }
 
-// received takes note of a frame on a call's stream.
-func (l *link) received(s *quic.Stream, c *call, h spec.Header) (*call, error) {
+// received takes note of a frame on a call's stream, and whether it is the last thing there.
+func (l *link) received(s *quic.Stream, c *call, h spec.Header, last bool) (*call, error) {
 	if h.Stream == 0 || h.Type == spec.TypeCredit {
 		return c, &spec.FrameError{Header: h, Reason: "on the QUIC stream of a call"}
 	}
@@ -299,6 +436,7 @@ func (l *link) received(s *quic.Stream, c *call, h spec.Header) (*call, error) {
 	if c.id != h.Stream {
 		return c, &spec.FrameError{Header: h, Reason: fmt.Sprintf("on the QUIC stream of stream %d", c.id)}
 	}
+	c.read = last
 	if final(h) {
 		c.got = true
 		l.settle(c)
@@ -356,9 +494,44 @@ func (l *link) settle(c *call) {
 	}
 	c.gone = true
 	delete(l.calls, c.id)
-	_ = c.s.Close() // fails when the peer has refused to read on
-	// The peer closes its side as soon as it has read the end of the call. It may add a CANCEL until then.
-	_ = c.s.SetReadDeadline(time.Now().Add(spec.CancelHold))
+	l.shut(c)
+	// The peer closes its side as soon as it has read the end of the call. It may add a CANCEL until then. Nearly all do so
+	// at once: a deadline for each would wake the reader once more.
+	if c.read {
+		return
+	}
+	l.late[c] = time.Now()
+	if l.sweeper == nil && l.ctx.Err() == nil {
+		l.sweeper = time.AfterFunc(spec.CancelHold, l.sweep)
+	}
+}
+
+// shut closes this end's side of a call's stream.
+func (*link) shut(c *call) {
+	if !c.shut {
+		c.shut = true
+		_ = c.s.Close() // fails when the peer has refused to read on
+	}
+}
+
+// sweep ends the reading of streams whose calls have been over for so long that the peer has nothing to add.
+func (l *link) sweep() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sweeper = nil
+	now, next := time.Now(), time.Duration(0)
+	for c, since := range l.late {
+		left := spec.CancelHold - now.Sub(since)
+		if left <= 0 {
+			_ = c.s.SetReadDeadline(now)
+			delete(l.late, c)
+		} else if next == 0 || left < next {
+			next = left
+		}
+	}
+	if next > 0 && l.ctx.Err() == nil {
+		l.sweeper = time.AfterFunc(next, l.sweep)
+	}
 }
 
 func (l *link) SetMaxPayload(n uint32) { l.max.Store(n) }
@@ -385,6 +558,11 @@ func (l *link) Close() error {
 		}
 		_ = l.conn.CloseWithError(codeDone, "")
 		l.wg.Wait()
+		l.mu.Lock()
+		if l.sweeper != nil {
+			l.sweeper.Stop()
+		}
+		l.mu.Unlock()
 		for {
 			select {
 			case f := <-l.frames:

@@ -10,6 +10,7 @@ import (
 	"os"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -242,6 +243,110 @@ func TestCancelsEndCalls(t *testing.T) {
 	write(t, gateway, cancel(id))
 	expect(t, service, spec.TypeCancel, id).Release()
 	forgotten(t, gateway, service)
+}
+
+// The gateway closes its side behind a request that is whole, so that nobody waits for more of it while it is served. What
+// it may have to add, CANCEL, travels on the control stream.
+func TestRequestsEndWithTheirSide(t *testing.T) {
+	gateway, service := welcomed(t)
+	write(t, gateway, request(2))
+	expect(t, service, spec.TypeRequest, 2).Release()
+	NewWithT(t).Eventually(service.reading).WithTimeout(patience).Should(BeZero())
+	if gateway.open() != 1 || service.open() != 1 {
+		t.Error("the call was forgotten before it was answered")
+	}
+	write(t, gateway, transports.NewControl(spec.TypeCancel, 2, uint32(spec.CodeClientGone), nil))
+	expect(t, service, spec.TypeCancel, 2).Release()
+	write(t, service, transports.NewControl(spec.TypeCancel, 2, 0, nil))
+	expect(t, gateway, spec.TypeCancel, 2).Release()
+	forgotten(t, gateway, service)
+}
+
+func TestDeliver(t *testing.T) {
+	begin := func(t *testing.T, before int, take func(*transports.Frame) error) (gateway, service *link, ended chan error) {
+		t.Helper()
+		gateway, service = welcomed(t)
+		for i := range before { // which come while there is only ReadFrame to take them
+			write(t, gateway, frame(spec.TypeRequest, 0, uint32(2*i+2), 0, 0))
+		}
+		ended = make(chan error, 1)
+		go func() { ended <- service.Deliver(take) }()
+		return gateway, service, ended
+	}
+	t.Run("gives every frame in its call's order, one at a time, and at last the link's end", func(t *testing.T) {
+		const calls, chunks = 2 * queue, 100
+		var busy atomic.Bool
+		next := map[uint32]uint32{}
+		all := make(chan struct{})
+		whole := 0
+		gateway, service, ended := begin(t, calls, func(f *transports.Frame) error {
+			if !busy.CompareAndSwap(false, true) {
+				t.Error("two frames were given at once")
+			}
+			defer busy.Store(false)
+			h := f.Header()
+			f.Release()
+			if n := next[h.Stream]; n > 0 && (h.Type != spec.TypeRequestStreamData || h.Aux != n-1) {
+				t.Errorf("stream %d: %s %d came as number %d", h.Stream, h.Type, h.Aux, n)
+			}
+			if next[h.Stream]++; h.Flags&spec.FlagEnd != 0 {
+				if whole++; whole == calls {
+					close(all)
+				}
+			}
+			return nil
+		})
+		for aux := range uint32(chunks) {
+			for i := range calls {
+				flags := spec.Flags(0)
+				if aux == chunks-1 {
+					flags = spec.FlagEnd
+				}
+				write(t, gateway, frame(spec.TypeRequestStreamData, flags, uint32(2*i+2), aux, 10))
+			}
+		}
+		select {
+		case <-all:
+		case <-time.After(patience):
+			t.Fatal("not all frames were given")
+		}
+		if err := gateway.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; !errors.Is(err, io.EOF) {
+			t.Errorf("got %v", err)
+		}
+		_ = service.Close()
+	})
+	t.Run("ends with the error of who takes, and gives nothing more", func(t *testing.T) {
+		enough := errors.New("enough")
+		given := 0
+		gateway, service, ended := begin(t, 0, func(f *transports.Frame) error {
+			f.Release()
+			given++
+			return enough
+		})
+		write(t, gateway, request(2), request(4), request(6))
+		if err := <-ended; !errors.Is(err, enough) {
+			t.Errorf("got %v", err)
+		}
+		write(t, gateway, request(8))
+		if err := service.Close(); err != nil {
+			t.Error(err)
+		}
+		if given != 1 {
+			t.Errorf("%d frames were given", given)
+		}
+	})
+	t.Run("ends when this end closes", func(t *testing.T) {
+		_, service, ended := begin(t, 0, func(f *transports.Frame) error { f.Release(); return nil })
+		if err := service.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 func TestRequestDoesNotOvertakeWelcome(t *testing.T) {

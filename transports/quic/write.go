@@ -122,11 +122,14 @@ func (l *link) route(h spec.Header, until time.Time) (*quic.Stream, *call, error
 	}
 	l.mu.Lock()
 	c, over := l.calls[h.Stream], h.Stream <= l.highest
+	shut := false
 	if c != nil {
-		c.busy = true
+		c.busy, shut = true, c.shut
 	}
 	l.mu.Unlock()
 	switch {
+	case shut: // all was said but that it is to be cancelled
+		return l.control, c, nil
 	case c != nil:
 		return c.s, c, nil
 	case l.accepting && (!over || h.Type == spec.TypeRequest): // a session's ids rise, but its senders may overtake each other
@@ -149,8 +152,9 @@ func (l *link) begin(id uint32, until time.Time) (*quic.Stream, *call, error) {
 	l.mu.Lock()
 	c := l.add(id, s)
 	c.busy = true
+	l.readers++
 	l.mu.Unlock()
-	l.read(s, c)
+	l.watch(stream{s, c})
 	return s, c, nil
 }
 
@@ -216,6 +220,9 @@ func (l *link) wrote(c *call, h spec.Header, err error) error {
 	switch {
 	case err == nil:
 		c.sent = c.sent || final(h)
+		if c.sent && l.accepting { // so that the peer has read the request to its end when it has it
+			l.shut(c)
+		}
 	case c.got && refused(err):
 		c.sent, err = true, nil
 	}

@@ -342,11 +342,8 @@ func (w *worker) round(ctx context.Context) (*arrival, error) {
 	for range w.sources {
 		w.turn++
 		s := w.sources[w.turn%len(w.sources)]
-		if s.consumer != "" {
+		if s.consumer != "" || ctx.Err() != nil {
 			continue
-		}
-		if ctx.Err() != nil {
-			break
 		}
 		var d amqp.Delivery
 		var ok bool

@@ -204,7 +204,7 @@ func (f *fleet) slow() time.Duration {
 // gone expects that no session is left within a second.
 func (f *fleet) gone() {
 	GinkgoHelper()
-	Eventually(f.some).WithTimeout(time.Second).WithPolling(5 * time.Millisecond).Should(BeEmpty())
+	Eventually(func() int { return len(f.some()) }).WithTimeout(time.Second).WithPolling(5 * time.Millisecond).Should(BeZero())
 }
 
 var _ = Describe("Under load, no call hangs and all services are back within ten seconds", func() {

@@ -64,26 +64,35 @@ func (c *core) start(handle func(*transports.Frame, spec.Header) error, beat fun
 }
 
 func (c *core) read(handle func(*transports.Frame, spec.Header) error) {
+	err := deliver(c.link, func(f *transports.Frame) error {
+		c.received.Add(1)
+		return c.receive(f, handle)
+	})
+	var protocol *Error
+	var malformed *spec.FrameError
+	switch {
+	case errors.As(err, &protocol) && !protocol.Remote:
+		c.leave(protocol.Code, protocol.Reason, err)
+	case errors.As(err, &malformed):
+		c.leave(spec.CodeProtocol, malformed.Error(), err)
+	default:
+		c.fail(err)
+	}
+}
+
+// deliver gives every frame to take until the link ends or take fails.
+func deliver(link transports.Link, take func(*transports.Frame) error) error {
+	if d, ok := link.(transports.Deliverer); ok {
+		return d.Deliver(take)
+	}
 	for {
-		f, err := c.link.ReadFrame()
+		f, err := link.ReadFrame()
 		if err == nil {
-			c.received.Add(1)
-			err = c.receive(f, handle)
+			err = take(f)
 		}
-		if err == nil {
-			continue
+		if err != nil {
+			return err
 		}
-		var protocol *Error
-		var malformed *spec.FrameError
-		switch {
-		case errors.As(err, &protocol) && !protocol.Remote:
-			c.leave(protocol.Code, protocol.Reason, err)
-		case errors.As(err, &malformed):
-			c.leave(spec.CodeProtocol, malformed.Error(), err)
-		default:
-			c.fail(err)
-		}
-		return
 	}
 }
 

@@ -38,6 +38,7 @@ type writer struct {
 	due  *atomic.Int64      // session credit to grant with the next write
 	cap  int                // bytes that may be pending
 
+	owed   atomic.Bool   // the peer is owed too much
 	data   atomic.Int32  // data frames that wait, or are being written
 	useful atomic.Uint64 // frames of calls that were written or are about to be
 
@@ -118,8 +119,7 @@ func (w *writer) send(f *transports.Frame, owner *stream) error {
 // stream 0 and CREDIT go into the lane that is written first. The others must not overtake what their stream has
 // queued: a CANCEL written before its REQUEST would be lost. Nor must GOAWAY, after which there is no REQUEST.
 //
-// How many frames are owed is up to the peer, and so is whether they can leave: when too many wait, the session ends.
-// The caller therefore holds no lock that ending it takes.
+// How many frames are owed is up to the peer, and so is whether they can leave: when too many wait, run ends the session.
 func (w *writer) enqueue(f *transports.Frame) {
 	h := f.Header()
 	w.mu.Lock()
@@ -137,10 +137,10 @@ func (w *writer) enqueue(f *transports.Frame) {
 	over := len(w.control.frames)+len(w.streams.frames) > maxWaiting
 	busy := w.busy
 	w.mu.Unlock()
-	switch {
-	case over:
-		w.fail(errOwed)
-	case !busy:
+	if over {
+		w.owed.Store(true)
+	}
+	if over || !busy {
 		w.wake()
 	}
 }
@@ -166,6 +166,10 @@ func (w *writer) run(done <-chan struct{}) {
 		case <-done:
 			return
 		case <-w.kick:
+		}
+		if w.owed.Load() {
+			w.fail(errOwed)
+			return
 		}
 		w.mu.Lock()
 		mine := w.handed || !w.busy

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -373,16 +375,20 @@ var _ = Describe("A listener", func() {
 	})
 
 	It("does with a user who may do what the transport does", func() {
-		server.Command("ACL", "SETUSER", "router", "on", ">secret", "~{stella}:*", "-@all",
-			"+xadd", "+xread", "+xtrim", "+xlen", "+del", "+exists", "+pexpire", "+zadd", "+zrem", "+zrangebyscore", "+zremrangebyscore",
-			"+time", "+eval", "+evalsha", "+script|load", "+ping", "+hello", "+client|setname")
-		DeferCleanup(func() { server.Command("ACL", "DELUSER", "router") })
-		ln := listenAt("valkey://router:secret@" + server.Addr)
-		service, gateway := dialTo(ln)
+		server.Command(documented(0)...)
+		DeferCleanup(func() { server.Command("ACL", "DELUSER", "billing") })
+		ln := listenAt("valkey://billing:SECRET@" + server.Addr + "?prefix=billing")
+		own := strings.Replace(far(), "redis://", "redis://billing:SECRET@", 1)
+		service, err := transports.Dial(GinkgoT().Context(), own+"?prefix=billing")
+		Expect(err).NotTo(HaveOccurred())
+		gateway, err := ln.Accept()
+		Expect(err).NotTo(HaveOccurred())
 		write(service, ping(1))
 		read(gateway)
 		Expect(service.Close()).To(Succeed())
 		Expect(gateway.Close()).To(Succeed())
+		_, err = transports.Dial(GinkgoT().Context(), own+"?prefix=orders")
+		Expect(err).To(MatchError(ContainSubstring("NOPERM")))
 	})
 
 	It("wants peers that prove who they are where others reach the server", func() {
@@ -429,10 +435,12 @@ var _ = Describe("Dialling", func() {
 		Entry("with a port that is none", "valkey://host:66000", "port"),
 		Entry("with a path that is no database", "valkey://host:1/x", "database"),
 		Entry("with a deep path", "redis://host:1/1/2", "database"),
-		Entry("with another parameter", "rediss://host:1?stream=x", "prefix is the only"),
+		Entry("with another parameter", "rediss://host:1?stream=x", "prefix, group and dead are the parameters"),
 		Entry("with a gateway that is none", "valkey://host:1?gateway=here", "16 hexadecimal digits"),
 		Entry("with two prefixes", "valkey://host:1?prefix=a&prefix=b", "once"),
 		Entry("with a prefix that ends the hash tag", "valkey://host:1?prefix=a%7Db", "letters"),
+		Entry("with a group that ends the hash tag", "valkey://host:1?group=a%7Db", "a group of 1 to 64 letters"),
+		Entry("with dead jobs where others are", "valkey://host:1?dead=queue", "cannot be kept"),
 		Entry("with an empty prefix", "valkey://host:1?prefix=", "letters"),
 		Entry("with a fragment", "valkeys://host:1#x", "expected valkey://"),
 		Entry("with a user alone", "valkey://me@host:1", "password"),
@@ -443,3 +451,19 @@ var _ = Describe("Dialling", func() {
 		Expect(err).NotTo(MatchError(ContainSubstring("hidden")))
 	})
 })
+
+// documented is the words of one of the commands in docs/reference that let a user do what the transport does: the first is
+// for sessions, the second for queues.
+func documented(n int) []string {
+	GinkgoHelper()
+	page, err := os.ReadFile("../../docs/reference/transports.md")
+	Expect(err).NotTo(HaveOccurred())
+	var found [][]string
+	for line := range strings.Lines(string(page)) {
+		if words := strings.Fields(line); len(words) > 2 && words[0] == "ACL" {
+			found = append(found, words)
+		}
+	}
+	Expect(found).To(HaveLen(2))
+	return found[n]
+}

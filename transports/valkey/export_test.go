@@ -33,3 +33,17 @@ func QueueKey(n transports.QueueName) (key, name string) {
 
 // DecodeName is decodeName.
 func DecodeName(s string) (transports.QueueName, error) { return decodeName(s) }
+
+// Block has a worker that was never asked for anything wait for entries, with room for so many besides the one that it
+// returns: its id, and how many it keeps. It has begun none of them.
+func Block(tw transports.Worker, room int) (id string, ready int, err error) {
+	w, ok := tw.(*worker)
+	if !ok {
+		return "", 0, errLost
+	}
+	e, err := w.block(room)
+	if e == nil {
+		return "", 0, err
+	}
+	return e.id, len(w.ready), err
+}

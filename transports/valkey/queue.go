@@ -110,7 +110,7 @@ func checkDurable(c client.Client) error {
 	for _, name := range []string{"appendonly", "maxmemory*"} { // one at a time: Redis 6.2 takes no more
 		some, err := c.Do(ctx, c.B().ConfigGet().Parameter(name).Build()).AsStrMap()
 		if err != nil {
-			if _, refused := client.IsValkeyErr(err); refused {
+			if e, refused := client.IsValkeyErr(err); refused && !passing(e) {
 				return nil
 			}
 			return fmt.Errorf("reading its configuration: %w", err)
@@ -185,7 +185,7 @@ type keys struct{ stream, dead string }
 
 func (q *queues) keys(name transports.QueueName) keys {
 	id := encodeName(name)
-	return keys{q.target.key("queue", id), q.target.key("dead", id)}
+	return keys{q.target.key("queue", id), q.target.key(q.target.dead, id)}
 }
 
 func (q *queues) statusKey(id string) string { return q.target.key("job", id) }
@@ -205,7 +205,7 @@ func (q *queues) Put(ctx context.Context, j *transports.Job, tokens ...string) e
 	_, err = call(ctx, q, "putting a job", func(ctx context.Context, c client.Client) (int64, error) {
 		return twice(ctx, func() (int64, error) {
 			return putScript.Exec(ctx, c, []string{q.keys(j.Queue).stream, q.statusKey(j.ID), q.namesKey()},
-				[]string{jobGroup, encodeName(j.Queue), j.ID, j.Owner, client.BinaryString(raw), nonce}).AsInt64()
+				[]string{q.target.group, encodeName(j.Queue), j.ID, j.Owner, client.BinaryString(raw), nonce}).AsInt64()
 		})
 	})
 	return err
@@ -310,7 +310,7 @@ func (q *queues) Requeue(ctx context.Context, name transports.QueueName, id stri
 	found, err := call(ctx, q, "requeuing a job", func(ctx context.Context, c client.Client) (string, error) {
 		for from := "-"; ; {
 			answer, err := requeueScript.Exec(ctx, c, []string{k.stream, k.dead, q.statusKey(id), q.namesKey()},
-				[]string{jobGroup, encodeName(name), id, from, strconv.Itoa(deadSteps)}).AsStrSlice()
+				[]string{q.target.group, encodeName(name), id, from, strconv.Itoa(deadSteps)}).AsStrSlice()
 			if err != nil {
 				return "", err //nolint:wrapcheck // call wraps it
 			}

@@ -5,9 +5,6 @@ import client "github.com/valkey-io/valkey-go"
 // fromStart is before a stream's first entry. A walk through leases begins there, and says so when it is over.
 const fromStart = "0-0"
 
-// jobGroup is the consumer group of every queue. Each worker is a consumer.
-const jobGroup = "workers"
-
 // The fields of an entry of a queue. A dead one has all, a waiting one the first three.
 const (
 	fieldID       = "i"

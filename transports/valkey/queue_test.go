@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -108,11 +109,15 @@ var _ = Describe("A queue", func() {
 
 	It("does with a user who may do what the transport does, and knows nothing of the server then", func() {
 		durable.Command("CONFIG", "SET", "appendonly", "no")
-		durable.Command("ACL", "SETUSER", "router", "on", ">secret", "~{stella}:*", "-@all",
-			"+xadd", "+xreadgroup", "+xautoclaim", "+xclaim", "+xpending", "+xack", "+xdel", "+xlen", "+xrange", "+xgroup|create",
-			"+xgroup|delconsumer", "+xinfo|consumers", "+sadd", "+smembers", "+hset", "+hget", "+hgetall", "+del", "+persist", "+pexpire",
-			"+time", "+eval", "+evalsha", "+script|load", "+ping", "+hello", "+client|setname")
-		q := queueAt("valkey://router:secret@" + durable.Addr)
+		sessions, jobs := documented(0), documented(1)
+		for i := range sessions {
+			sessions[i] = strings.ReplaceAll(sessions[i], "~{billing}", "~{stella}")
+		}
+		Expect(jobs).To(ContainElement("+config|get"))
+		durable.Command(sessions...)
+		durable.Command(slices.DeleteFunc(jobs, func(word string) bool { return word == "+config|get" })...)
+		DeferCleanup(func() { durable.Command("ACL", "DELUSER", "billing") })
+		q := queueAt("valkey://billing:SECRET@" + durable.Addr)
 		put(q, "one", "two", "three", "four")
 		durable.Command("XADD", streamKey, "*", "j", "poison")
 		w := workerOf(q, lease, 9)
@@ -206,12 +211,24 @@ var _ = Describe("A queue", func() {
 		}
 		put(q, "one")
 		durable.Command("XGROUP", "CREATECONSUMER", streamKey, "workers", "gone")
-		w := workerOf(q, lease, 2)
+		other, w := workerOf(q, time.Minute, 1), workerOf(q, lease, 2) // the first does not look as often
+		settle(other, next(other), transports.JobDone)
+		put(q, "zero")
 		settle(w, next(w), transports.JobDone)
+		got := make(chan *transports.Delivery, 1)
+		go func() {
+			defer GinkgoRecover()
+			got <- next(other)
+		}()
+		Eventually(consumers).WithTimeout(patience).Should(Equal(":3"))
 		go func() { _, _ = w.Next(context.Background()) }()
-		Expect(consumers()).To(Equal(":2"))
 		Eventually(consumers).WithTimeout(patience).Should(Equal(":1"))
 		Expect(w.Close()).To(Succeed())
+		put(q, "two") // one that was forgotten while it waited gets it all the same
+		var d *transports.Delivery
+		Eventually(got).WithTimeout(patience).Should(Receive(&d))
+		settle(other, d, transports.JobDone)
+		Expect(other.Close()).To(Succeed())
 		Expect(consumers()).To(Equal(":0"))
 	})
 
@@ -284,6 +301,68 @@ var _ = Describe("A queue", func() {
 		Expect(w.Close()).To(Succeed())
 		Expect(stateOf(q, "one")).To(Equal(transports.JobQueued))
 		Expect(next(workerOf(q, time.Minute, 1)).Attempt).To(Equal(1))
+	})
+
+	both := func(q transports.Queue, slots int) transports.Worker {
+		GinkgoHelper()
+		other := job("two")
+		other.Queue.Service = "orders"
+		put(q, "one")
+		Expect(q.Put(GinkgoT().Context(), other)).To(Succeed())
+		w, err := q.Work(GinkgoT().Context(), []transports.Source{
+			{QueueName: invoices, Lease: time.Minute}, {QueueName: other.Queue, Lease: time.Minute},
+		}, slots)
+		Expect(err).NotTo(HaveOccurred())
+		return w
+	}
+
+	It("is given back at once what came for a worker without room for it", func() {
+		_, ready, err := valkey.Block(both(q, 1), 0)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(ready).To(BeZero())
+		other, err := q.Work(GinkgoT().Context(), []transports.Source{
+			{QueueName: invoices, Lease: time.Minute}, {QueueName: transports.QueueName{Service: "orders", Endpoint: invoices.Endpoint}, Lease: time.Minute},
+		}, 1)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(next(other).Attempt).To(Equal(1))
+	})
+
+	It("lets nobody begin a job that was taken and then lost to somebody else", func() {
+		w := both(q, 2)
+		_, ready, err := valkey.Block(w, 1)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(ready).To(Equal(1))
+		other, err := queueAt(here()).Work(GinkgoT().Context(), []transports.Source{
+			{QueueName: invoices, Lease: lease}, {QueueName: transports.QueueName{Service: "orders", Endpoint: invoices.Endpoint}, Lease: lease},
+		}, 2)
+		Expect(err).NotTo(HaveOccurred())
+		one, two := next(other), next(other)
+		ctx, cancel := context.WithTimeout(GinkgoT().Context(), lease)
+		defer cancel()
+		_, err = w.Next(ctx)
+		Expect(err).To(MatchError(context.DeadlineExceeded))
+		settle(other, one, transports.JobDone)
+		settle(other, two, transports.JobDone)
+	})
+
+	It("is given back what is no job, and what is too large for a script, too", func() {
+		long := make([]string, 0, 10_000)
+		for i := range cap(long) {
+			long = append(long, strconv.Itoa(i))
+		}
+		put(q, "one")
+		w := workerOf(q, time.Minute, 1)
+		settle(w, next(w), transports.JobDone)
+		durable.Command(append([]string{"XADD", streamKey, "*"}, long...)...)
+		w = workerOf(q, time.Minute, 1)
+		id, _, err := valkey.Block(w, 0)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(id).NotTo(BeEmpty())
+		Expect(w.Close()).To(Succeed())
+		put(q, "two")
+		w = workerOf(q, time.Minute, 1)
+		settle(w, next(w), transports.JobDone)
+		Expect(lengths()).To(Equal(":0:1:0"))
 	})
 
 	It("gives a job its whole lease, however late it is asked for", func() {
@@ -413,6 +492,17 @@ var _ = Describe("A queue", func() {
 		Expect(err).To(MatchError(transports.ErrNoJob))
 		Expect(q.Queues(GinkgoT().Context())).To(BeEmpty())
 		Expect(next(workerOf(other, time.Minute, 1)).ID).To(Equal("one"))
+	})
+
+	It("has the consumer group and the dead jobs' keys that the URL names", func() {
+		named := queueAt(here() + "?group=clerks&dead=corpses")
+		put(named, "one")
+		w := workerOf(named, time.Minute, 1)
+		Expect(durable.Command("XGROUP", "CREATECONSUMER", streamKey, "clerks", "another")).To(Equal(":1"), "there is the group")
+		Expect(w.Settle(GinkgoT().Context(), next(w), transports.Outcome{State: transports.JobDead, Reason: "old age"})).To(Succeed())
+		Expect(durable.Command("XLEN", "{stella}:corpses:billing:POST+%2Finvoices%2F%7B%7D")).To(Equal(":1"))
+		Expect(named.Dead(GinkgoT().Context(), invoices, 10)).To(HaveLen(1))
+		Expect(q.Dead(GinkgoT().Context(), invoices, 10)).To(BeEmpty())
 	})
 
 	It("does not take what nobody could read, or workers that could do nothing", func() {

@@ -185,7 +185,7 @@ func (w *worker) accept(ctx context.Context, got fetched) (*transports.Delivery,
 	w.mu.Unlock()
 	if time.Since(t.began) > t.source.Lease/lapse {
 		kept, err := call(ctx, w.q, "beginning a job again", func(ctx context.Context, c client.Client) (bool, error) {
-			return renewScript.Exec(ctx, c, []string{t.source.stream}, []string{jobGroup, w.consumer, t.entry, t.count}).AsBool()
+			return renewScript.Exec(ctx, c, []string{t.source.stream}, []string{w.q.target.group, w.consumer, t.entry, t.count}).AsBool()
 		})
 		if err != nil || !kept {
 			return nil, err
@@ -243,7 +243,7 @@ func (w *worker) reclaim() (*waiting, error) {
 		for !time.Now().Before(s.due) {
 			answer, err := call(w.ctx, w.q, "reclaiming a job", func(ctx context.Context, c client.Client) ([]client.ValkeyMessage, error) {
 				return reclaimScript.Exec(ctx, c, []string{s.stream}, []string{
-					jobGroup, w.consumer, milli(s.Lease), s.cursor, strconv.Itoa(reclaimRounds), milli(consumerIdle),
+					w.q.target.group, w.consumer, milli(s.Lease), s.cursor, strconv.Itoa(reclaimRounds), milli(consumerIdle),
 				}).ToArray()
 			})
 			if err != nil {
@@ -297,7 +297,7 @@ func (w *worker) streams() []string {
 // take takes an entry from the first queue that has one.
 func (w *worker) take() (*waiting, error) {
 	answer, err := call(w.ctx, w.q, "taking a job", func(ctx context.Context, c client.Client) ([]client.ValkeyMessage, error) {
-		return takeScript.Exec(ctx, c, w.streams(), []string{jobGroup, w.consumer}).ToArray()
+		return takeScript.Exec(ctx, c, w.streams(), []string{w.q.target.group, w.consumer}).ToArray()
 	})
 	if err != nil || len(answer) != 3 { //nolint:mnd // a key, an id, fields
 		return nil, err
@@ -348,7 +348,7 @@ func (w *worker) block(room int) (*waiting, error) {
 	ids := slices.Repeat([]string{">"}, len(streams))
 	ctx, cancel := context.WithTimeout(w.ctx, wait+queueTimeout)
 	defer cancel()
-	got, err := conn.Do(ctx, conn.B().Xreadgroup().Group(jobGroup, w.consumer).Count(1).Block(wait.Milliseconds()).
+	got, err := conn.Do(ctx, conn.B().Xreadgroup().Group(w.q.target.group, w.consumer).Count(1).Block(wait.Milliseconds()).
 		Streams().Key(streams...).Id(ids...).Build()).AsXReadSlices()
 	if client.IsValkeyNil(err) {
 		return nil, nil //nolint:nilnil // nothing came
@@ -383,7 +383,7 @@ func (w *worker) leave(ctx context.Context, key, first, last string) error {
 	for first != "" {
 		answer, err := call(ctx, w.q, "giving back jobs", func(ctx context.Context, c client.Client) ([]string, error) {
 			return leaveScript.Exec(ctx, c, []string{key},
-				[]string{jobGroup, w.consumer, first, last, strconv.Itoa(leaveAtOnce), w.q.statusKey("")}).AsStrSlice()
+				[]string{w.q.target.group, w.consumer, first, last, strconv.Itoa(leaveAtOnce), w.q.statusKey("")}).AsStrSlice()
 		})
 		if err != nil {
 			return err
@@ -399,14 +399,14 @@ func (w *worker) begin(e waiting) (*transports.Delivery, error) {
 	j, err := parseWaiting(s.QueueName, e)
 	if err != nil {
 		_, err = call(w.ctx, w.q, "burying what is no job", func(ctx context.Context, c client.Client) (int64, error) {
-			return buryScript.Exec(ctx, c, []string{s.stream, s.dead}, []string{jobGroup, w.consumer, e.id, err.Error(), e.contents()}).AsInt64()
+			return buryScript.Exec(ctx, c, []string{s.stream, s.dead}, []string{w.q.target.group, w.consumer, e.id, err.Error(), e.contents()}).AsInt64()
 		})
 		return nil, err
 	}
 	began := time.Now()
 	answer, err := call(w.ctx, w.q, "beginning a job", func(ctx context.Context, c client.Client) ([]string, error) {
 		return beginScript.Exec(ctx, c, []string{s.stream, s.dead, w.q.statusKey(j.ID)}, []string{
-			jobGroup, w.consumer, e.id, encodeName(j.Queue), j.ID, j.Owner, strconv.Itoa(j.Attempts), milli(transports.JobRetention),
+			w.q.target.group, w.consumer, e.id, encodeName(j.Queue), j.ID, j.Owner, strconv.Itoa(j.Attempts), milli(transports.JobRetention),
 		}).AsStrSlice()
 	})
 	if err != nil || len(answer) != 3 { //nolint:mnd // attempt, count, reason
@@ -477,7 +477,7 @@ func (w *worker) settle(
 		var failed error
 		kept, err := twice(ctx, func() (kept bool, err error) {
 			kept, err = settleScript.Exec(ctx, c, []string{t.source.stream, t.source.dead, w.q.statusKey(d.ID)}, append([]string{
-				jobGroup, w.consumer, t.entry, t.count, encodeName(d.Queue), d.ID, d.Owner,
+				w.q.target.group, w.consumer, t.entry, t.count, encodeName(d.Queue), d.ID, d.Owner,
 				string(state), strconv.Itoa(attempt), reason, milli(transports.JobRetention),
 			}, result...)).AsBool()
 			failed = errors.Join(failed, err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -24,16 +25,20 @@ const (
 // paramGateway is the parameter of a URL that stands for one gateway of several. Only the transport makes such.
 const paramGateway = "gateway"
 
-// DefaultPrefix begins every key where a URL names no prefix.
-const DefaultPrefix = "stella"
-
+// The names at the server where a URL says nothing else.
 const (
-	maxPort   = 1<<16 - 1
-	maxDB     = 1<<16 - 1 // servers have 16, unless configured otherwise
-	maxPrefix = 64        // characters
+	DefaultPrefix = "stella"  // begins every key
+	DefaultGroup  = "workers" // the consumer group of every queue; each worker is a consumer
+	DefaultDead   = "dead"    // stands in the keys of dead jobs where the others have queue
 )
 
-const form = "expected valkey://[user:password@]host:port[/database][?prefix=name]"
+const (
+	maxPort = 1<<16 - 1
+	maxDB   = 1<<16 - 1 // servers have 16, unless configured otherwise
+	maxName = 64        // characters
+)
+
+const form = "expected valkey://[user:password@]host:port[/database][?prefix=name&group=name&dead=name]"
 
 // target is what a URL says. Processes that have the same target share a connection.
 type target struct {
@@ -41,6 +46,7 @@ type target struct {
 	tls                  bool
 	db                   int
 	prefix               string
+	group, dead          string // of queues
 }
 
 // check says whether the URL is one of this transport.
@@ -73,7 +79,7 @@ func parse(u *url.URL) (target, error) {
 
 // parseGateway reads a URL that may say which gateway is meant.
 func parseGateway(u *url.URL) (t target, gateway string, err error) {
-	t = target{prefix: DefaultPrefix, tls: u.Scheme == SchemeTLS || u.Scheme == SchemeRedisTLS}
+	t = target{prefix: DefaultPrefix, group: DefaultGroup, dead: DefaultDead, tls: u.Scheme == SchemeTLS || u.Scheme == SchemeRedisTLS}
 	fail := func(format string, args ...any) (target, string, error) {
 		return target{}, "", fmt.Errorf("valkey: %s: %s", u.Redacted(), fmt.Sprintf(format, args...))
 	}
@@ -102,19 +108,23 @@ func parseGateway(u *url.URL) (t target, gateway string, err error) {
 	if err != nil {
 		return fail("%v", err)
 	}
+	names := map[string]*string{"prefix": &t.prefix, "group": &t.group, "dead": &t.dead}
 	for name, values := range query {
 		switch {
-		case len(values) == 1 && name == "prefix":
-			if t.prefix = values[0]; !plain(t.prefix) {
-				return fail("expected a prefix of 1 to %d letters, digits, '-', '_' and '.', got %q", maxPrefix, t.prefix)
+		case len(values) == 1 && names[name] != nil:
+			if *names[name] = values[0]; !plain(values[0]) {
+				return fail("expected a %s of 1 to %d letters, digits, '-', '_' and '.', got %q", name, maxName, values[0])
 			}
 		case len(values) == 1 && name == paramGateway:
 			if gateway = values[0]; !isID(gateway) {
 				return fail("expected a gateway of 16 hexadecimal digits, got %.40q", gateway)
 			}
 		default:
-			return fail("prefix is the only parameter there is, once; got %s", u.RawQuery)
+			return fail("prefix, group and dead are the parameters there are, each once; got %s", u.RawQuery)
 		}
+	}
+	if slices.Contains([]string{"queue", "job", "gateway", "wake"}, t.dead) {
+		return fail("dead jobs cannot be kept as %q: other keys are", t.dead)
 	}
 	return t, gateway, nil
 }
@@ -127,7 +137,7 @@ func plain(s string) bool {
 			return false
 		}
 	}
-	return s != "" && len(s) <= maxPrefix
+	return s != "" && len(s) <= maxName
 }
 
 // key is one of the transport's keys. All of them have the prefix as their hash tag, so that they live in one slot: one
@@ -149,9 +159,13 @@ func (t target) url() string {
 	if t.db != 0 {
 		u.Path = "/" + strconv.Itoa(t.db)
 	}
-	if t.prefix != DefaultPrefix {
-		u.RawQuery = "prefix=" + t.prefix
+	query := url.Values{}
+	for name, v := range map[string][2]string{"prefix": {t.prefix, DefaultPrefix}, "group": {t.group, DefaultGroup}, "dead": {t.dead, DefaultDead}} {
+		if v[0] != v[1] {
+			query.Set(name, v[0])
+		}
 	}
+	u.RawQuery = query.Encode()
 	return u.String()
 }
 

@@ -6,9 +6,16 @@
 // loopback address wants peers that are authenticated. A user of the server's that does for this transport has the keys
 // ~{stella}:* and the commands XADD, XREAD, XTRIM, XLEN, DEL, EXISTS, PEXPIRE, ZADD, ZREM, ZRANGEBYSCORE, ZREMRANGEBYSCORE,
 // TIME, EVAL, EVALSHA, SCRIPT LOAD, PING, HELLO and CLIENT SETNAME; with CONFIG GET, a policy that loses data is found when
-// the server is first used.
+// the server is first used. One that does for queues has XADD, XREADGROUP, XAUTOCLAIM, XCLAIM, XPENDING, XACK, XDEL, XLEN,
+// XRANGE, XGROUP CREATE, XGROUP DELCONSUMER, XINFO CONSUMERS, SADD, SMEMBERS, HSET, HGET, HGETALL, DEL, PERSIST, PEXPIRE,
+// TIME, EVAL, EVALSHA, SCRIPT LOAD, PING, HELLO and CLIENT SETNAME; with CONFIG GET, a server that keeps nothing is refused.
+// Without it, nobody looks.
 //
-// Nothing on the server has to last: what it loses, in a restart or a failover, ends links, which are dialled again.
+// For sessions, nothing on the server has to last: what it loses, in a restart or a failover, ends links, which are dialled
+// again. Queues are what the server keeps: it has to have appendonly yes, and noeviction where maxmemory is set. With
+// appendfsync everysec, the default, the end of the server's process or of its machine's power loses what was confirmed in
+// the last second or two; with appendfsync always it does not. Replicas get what was confirmed afterwards, so that a
+// failover may lose some of it, too.
 //
 // Keys begin with {prefix}, stella unless the URL says otherwise:
 //
@@ -17,9 +24,18 @@
 //	{prefix}:NONCE:s2g       stream, frames from the service to the gateway
 //	{prefix}:NONCE:g2s       stream, frames from the gateway to the service
 //	{prefix}:wake:ID         stream that interrupts a blocking read of a process
+//	{prefix}:queues          set of the names of queues, each as SERVICE:ENDPOINT, as in the query of a URL
+//	{prefix}:queue:NAME      stream of the jobs that wait or run; the consumer group is called workers
+//	{prefix}:dead:NAME       stream of the dead ones
+//	{prefix}:job:ID          hash, the status of a job: without an end until the job has one, and for a day from then on
 //
 // A link is two streams. Its writer numbers the entries itself, so that an entry whose answer was lost may be sent again
 // and a reader sees when one is missing. Each end renews the lease of the stream it writes, and the link fails when either vanishes.
+//
+// A job is an entry of its queue's stream until it is settled. A worker is a consumer of the group, and has a job for as
+// long as its lease; then another one claims it. Scripts take a job from one state to the next in one step, and only for
+// the consumer that has it, so that one that comes too late changes nothing. Nothing bounds these streams but the server's
+// memory: when that is short, putting jobs fails, and doing them goes on.
 package valkey
 
 import (

@@ -77,7 +77,13 @@ func (s streams) sayf(format string, args ...any) {
 	_, _ = fmt.Fprintf(s.err, "stella-gateway: "+format+"\n", args...) // there is nowhere else to say it
 }
 
+// gcPercent is the garbage collector's, unless GOGC says otherwise. A gateway holds little for long and makes much garbage.
+const gcPercent = 200
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	os.Exit(run(os.Args[1:], streams{os.Stdout, os.Stderr, signals}))
