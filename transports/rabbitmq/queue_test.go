@@ -152,15 +152,16 @@ var _ = Describe("A queue", func() {
 		}
 		for slots := 1; slots <= 3; slots++ {
 			w := workerOf(q, slots, names...)
-			got := make(chan *transports.Delivery)
+			got, ctx := make(chan *transports.Delivery), GinkgoT().Context()
 			go func() {
 				defer GinkgoRecover()
+				defer close(got)
 				for {
-					d, err := w.Next(GinkgoT().Context())
+					d, err := w.Next(ctx)
 					if err != nil {
 						return
 					}
-					settle(w, d, transports.JobDone)
+					Expect(w.Settle(ctx, d, transports.Outcome{State: transports.JobDone})).To(Succeed())
 					got <- d
 				}
 			}()
@@ -174,6 +175,7 @@ var _ = Describe("A queue", func() {
 				Expect(d.Attempt).To(Equal(1))
 			}
 			Expect(w.Close()).To(Succeed())
+			Eventually(got).WithTimeout(patience).Should(BeClosed())
 		}
 	})
 
@@ -183,8 +185,9 @@ var _ = Describe("A queue", func() {
 		w := workerOf(q, 1)
 		failed := make(chan error, 1)
 		settle(w, next(w), transports.JobDone)
+		ctx := GinkgoT().Context()
 		go func() {
-			_, err := w.Next(GinkgoT().Context())
+			_, err := w.Next(ctx)
 			failed <- err
 		}()
 		ch := channel()
@@ -211,7 +214,7 @@ var _ = Describe("A queue", func() {
 		Expect(stateOf(q, "one")).To(Equal(transports.JobRunning))
 		lift := alarm()
 		began := time.Now()
-		ctx, cancel := context.WithTimeout(GinkgoT().Context(), 3*time.Second)
+		ctx, cancel := context.WithTimeout(GinkgoT().Context(), 6*patience)
 		defer cancel()
 		Expect(q.Put(ctx, job("three"))).To(And(MatchError(transports.ErrQueue), MatchError(rabbitmq.ErrBlocked)))
 		Expect(time.Since(began)).To(BeNumerically("<", 2*time.Second))
@@ -221,7 +224,7 @@ var _ = Describe("A queue", func() {
 		}()
 		go func() {
 			defer GinkgoRecover()
-			d, err := w.Next(GinkgoT().Context())
+			d, err := w.Next(ctx)
 			Expect(err).NotTo(HaveOccurred())
 			got <- d
 		}()
