@@ -641,7 +641,9 @@ func (w *worker) Close() error {
 		// A server that does not go along is left by the end of the connection, which gives everything back.
 		timer := time.AfterFunc(leaveFor, func() { w.reads.fail(fmt.Errorf("leaving: no answer for %v", leaveFor)) })
 		defer timer.Stop()
-		w.cancel()
+		w.mu.Lock()
+		w.cancel() // from now on no fetch begins
+		w.mu.Unlock()
 		w.fetches.Wait()
 		select {
 		case got := <-w.fetched:
