@@ -62,12 +62,28 @@ func brokers() []broker {
 	return []broker{valkeyBroker(), rabbitBroker()}
 }
 
+// rabbit is the suite's own RabbitMQ, which takes seconds to start. Specs leave it as they found it.
+var rabbit = sync.OnceValue(func() *brokertest.RabbitMQServer { return brokertest.RabbitMQ(suite{GinkgoT()}) })
+
+// suite has what is cleaned up with a test cleaned up with all of them.
+type suite struct{ GinkgoTInterface }
+
+var atEnd []func()
+
+func (suite) Cleanup(f func()) { atEnd = append(atEnd, f) }
+
+var _ = AfterSuite(func() {
+	for _, f := range slices.Backward(atEnd) {
+		f()
+	}
+})
+
 func rabbitBroker() broker {
 	var s *brokertest.RabbitMQServer
 	return broker{
 		name: "rabbitmq",
 		start: func() string {
-			s = brokertest.RabbitMQ(GinkgoT())
+			s = rabbit()
 			return s.URL("", "")
 		},
 		faults: []fault{

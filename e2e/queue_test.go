@@ -32,7 +32,7 @@ type queueBroker struct {
 
 var queueBrokers = map[string]func() queueBroker{
 	"RabbitMQ": func() queueBroker {
-		s := brokertest.RabbitMQ(GinkgoT())
+		s := rabbit()
 		return queueBroker{url: s.URL("", ""), restart: s.Restart, lost: time.Second}
 	},
 	"Valkey": func() queueBroker {
