@@ -25,6 +25,7 @@ type broker struct {
 
 	wakeup chan struct{} // waking has something
 	doubt  chan struct{} // the server was away, and may have lost keys
+	pulse  chan struct{} // a blocking read has ended, and nothing has come
 	done   chan struct{}
 	wg     sync.WaitGroup
 	silent atomic.Bool // the server does not answer: who closes does not try
@@ -50,7 +51,8 @@ func acquire(ctx context.Context, t target) (*broker, error) {
 	b := brokers.m[t]
 	if b == nil {
 		b = &broker{
-			target: t, born: time.Now(), ready: make(chan struct{}), wakeup: make(chan struct{}, 1), doubt: make(chan struct{}, 1), done: make(chan struct{}),
+			target: t, born: time.Now(), ready: make(chan struct{}), wakeup: make(chan struct{}, 1), doubt: make(chan struct{}, 1),
+			pulse: make(chan struct{}, 1), done: make(chan struct{}),
 			sources: map[string]*source{}, linked: map[string]int{}, waking: map[*reader]struct{}{},
 		}
 		brokers.m[t] = b
@@ -219,12 +221,27 @@ func (b *broker) interrupt() {
 	}
 }
 
-// keep renews the leases of all links, and wakes readers.
+// keep renews the leases of all links, and wakes readers. Where nothing else goes on it does so when a blocking read has
+// ended: a process that is idle is woken once then, and not a second time by a timer.
 func (b *broker) keep() {
 	tick := time.NewTimer(renewEvery)
 	defer tick.Stop()
+	last := time.Now()
+	renew := func() {
+		last = time.Now()
+		if b.renew() {
+			tick.Reset(renewAgain)
+		} else {
+			tick.Reset(renewEvery + slack)
+		}
+	}
 	for {
 		select {
+		case <-b.pulse:
+			if time.Since(last) > renewEvery-slack {
+				renew()
+			}
+			b.registerDue()
 		case <-b.done:
 			return
 		case <-b.wakeup:
@@ -234,11 +251,7 @@ func (b *broker) keep() {
 			b.pay()
 			tick.Reset(0)
 		case <-tick.C:
-			if b.renew() {
-				tick.Reset(renewAgain)
-			} else {
-				tick.Reset(renewEvery)
-			}
+			renew()
 		}
 	}
 }
@@ -256,6 +269,17 @@ func (b *broker) registerAnew() {
 	defer b.mu.Unlock()
 	for _, s := range b.sources {
 		if l, ok := s.owner.(*listener); ok {
+			l.hurry()
+		}
+	}
+}
+
+// registerDue has the listeners register whose time has nearly come.
+func (b *broker) registerDue() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.sources {
+		if l, ok := s.owner.(*listener); ok && time.Since(b.born)-time.Duration(l.registered.Load()) > registerEvery-block/2 {
 			l.hurry()
 		}
 	}

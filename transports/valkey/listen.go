@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	client "github.com/valkey-io/valkey-go"
@@ -63,16 +64,17 @@ func loopback(ctx context.Context, addr string) error {
 }
 
 type listener struct {
-	b       *broker
-	cfg     transports.ListenConfig
-	id      string
-	inbox   string // its key
-	links   chan transports.Link
-	opening chan opening
-	done    chan struct{}
-	again   chan struct{} // register now
-	once    sync.Once
-	wg      sync.WaitGroup
+	b          *broker
+	cfg        transports.ListenConfig
+	id         string
+	inbox      string // its key
+	links      chan transports.Link
+	opening    chan opening
+	done       chan struct{}
+	again      chan struct{} // register now
+	registered atomic.Int64  // when it has, since the broker's birth
+	once       sync.Once
+	wg         sync.WaitGroup
 
 	mu     sync.Mutex
 	closed bool // nothing is announced any more
@@ -99,7 +101,7 @@ func (l *listener) register(ctx context.Context) error {
 
 // stay registers anew until the listener is closed. A server that is away for a while does not end it.
 func (l *listener) stay() {
-	tick := time.NewTimer(registerEvery)
+	tick := time.NewTimer(registerEvery + block)
 	defer tick.Stop()
 	for {
 		select {
@@ -108,7 +110,8 @@ func (l *listener) stay() {
 		case <-l.again:
 			tick.Reset(0)
 		case <-tick.C:
-			tick.Reset(registerEvery)
+			tick.Reset(registerEvery + block) // a pulse of the broker's comes before it
+			l.registered.Store(int64(time.Since(l.b.born)))
 			if err := l.register(context.Background()); err != nil {
 				l.fail(fmt.Errorf("valkey: %s: again in %v: %w", l.b.target.addr, registerEvery, err))
 			}

@@ -114,9 +114,11 @@ const minPause, maxPause = 20 * time.Millisecond, 500 * time.Millisecond
 func (r *reader) run() {
 	b := r.b
 	answered := time.Now()
-	// Beside the commands' own deadlines, which come in the midst of an attempt.
+	// Beside the commands' own deadlines, which come in the midst of an attempt. The read that waits for news has no other: a
+	// timer for each would wake an idle process once more a second.
 	watchdog := time.AfterFunc(failAfter, func() {
 		r.noteSilence()
+		r.disconnect()
 		r.fail(fmt.Errorf("valkey: %s does not answer: it has been silent for %v", b.target.addr, failAfter))
 	})
 	defer watchdog.Stop()
@@ -130,6 +132,12 @@ func (r *reader) run() {
 			watchdog.Reset(failAfter)
 			b.heard.Store(int64(answered.Sub(b.born)))
 			count = min(2*count, readEntries)
+			if idle {
+				select {
+				case b.pulse <- struct{}{}:
+				default:
+				}
+			}
 			if b.silent.Swap(false) {
 				select {
 				case b.doubt <- struct{}{}:
@@ -233,8 +241,12 @@ func (r *reader) pass(wasIdle bool, count int64, wait time.Duration) (idle bool,
 	}
 	b.mu.Unlock()
 	cmds = append(cmds, conn.B().Xread().Count(count).Block(wait.Milliseconds()).Streams().Key(keys...).Id(ids...).Build())
-	ctx, cancel := context.WithTimeout(context.Background(), wait+commandTimeout)
-	defer cancel()
+	ctx := context.Background()
+	if wait != block { // after a failure, where the watchdog may have barked
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, wait+commandTimeout)
+		defer cancel()
+	}
 	answers := conn.DoMulti(ctx, cmds...)
 	got, err := answers[len(answers)-1].AsXReadSlices()
 	if client.IsValkeyNil(err) {

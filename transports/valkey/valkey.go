@@ -61,8 +61,9 @@ const (
 
 // Times that tests shorten.
 var (
-	renewEvery    = time.Second     // the leases of sessions, which is how long a flush may go unnoticed
-	registerEvery = 3 * time.Second // a gateway's lease
+	renewEvery    = time.Second            // the leases of sessions, which is how long a flush may go unnoticed
+	registerEvery = 3 * time.Second        // a gateway's lease
+	slack         = 250 * time.Millisecond // by which a renewal may be early, to go with something else, or late
 )
 
 // Sizes in bytes, and counts.
