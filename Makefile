@@ -39,13 +39,13 @@ run: build ## start the gateway and the billing example, and print commands to t
 test: test-deps modules build $(TESTSUM) ## all tests with the race detector, then the end-to-end suite
 	E2E_BIN=$(CURDIR)/bin $(TESTSUM) \
 		-- env CGO_ENABLED=1 $(GO) test -race -timeout 5m $$($(GO) list $(PKGS) | grep -vE '/e2e$$|/transports/(rabbitmq|session)$$') \
-		-- env CGO_ENABLED=1 $(GO) test -race -timeout 5m -count=1 -p 1 ./transports/rabbitmq ./transports/session ./e2e
+		-- env CGO_ENABLED=1 $(GO) test -race -timeout 10m -count=1 -p 1 ./transports/rabbitmq ./transports/session ./e2e
 
 .PHONY: test-go
 test-go: modules build $(TESTSUM) ## what Go alone can test: no race detector (it needs gcc), no specs that run curl, no brokers
 	E2E_BIN=$(CURDIR)/bin $(TESTSUM) \
 		-- env CGO_ENABLED=0 $(GO) test -tags nobrokers -timeout 5m $$($(GO) list $(PKGS) | grep -vE '/e2e$$|/transports/(brokertest|rabbitmq|valkey)$$') \
-		-- env CGO_ENABLED=0 $(GO) test -tags nobrokers -timeout 5m -count=1 ./e2e -args -ginkgo.label-filter='!curl'
+		-- env CGO_ENABLED=0 $(GO) test -tags nobrokers -timeout 10m -count=1 ./e2e -args -ginkgo.label-filter='!curl'
 
 # Suites compile modules of their own without the network: every module of go.mod has to be there, needed by a build or not.
 .PHONY: modules
