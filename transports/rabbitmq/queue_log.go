@@ -39,6 +39,7 @@ type statusLog struct {
 	marks   map[string]chan struct{} // closed when the mark was read
 	next    *mark
 	marking bool
+	marked  time.Time // when the last mark was begun
 }
 
 // tally is how many jobs of a queue are known that have not ended, and of these, how many run.
@@ -92,10 +93,26 @@ func (l *statusLog) late(err error) error {
 	return fmt.Errorf("reading the log of statuses: %w", err)
 }
 
+// markEvery is the least time between two marks: whoever asks without a pause must not fill the log, of which the server
+// keeps so many bytes, with marks.
+const markEvery = 20 * time.Millisecond
+
 // mark writes marks for as long as somebody waits for the next one.
 func (l *statusLog) mark() {
 	for {
 		l.mu.Lock()
+		pause := time.Until(l.marked.Add(markEvery))
+		l.mu.Unlock()
+		if pause > 0 {
+			timer := time.NewTimer(pause)
+			select {
+			case <-timer.C:
+			case <-l.q.ctx.Done():
+				timer.Stop()
+			}
+		}
+		l.mu.Lock()
+		l.marked = time.Now()
 		m := l.next
 		l.next = nil
 		if m == nil {
