@@ -25,8 +25,8 @@ const resultPath = "/result"
 
 const headerIdempotencyKey = "Idempotency-Key"
 
-// jobFields is how many header fields a worker adds.
-const jobFields = 2
+// What a worker adds: header fields, and bytes beside an idempotency key.
+const jobFields, jobRoom = 2, 256
 
 // jobAnswer is what the gateway says of a job.
 type jobAnswer struct {
@@ -50,8 +50,15 @@ func (e *Edge) enqueue(x *Exchange) *problem {
 	if e.cfg.Queue == nil {
 		return &problem{Kind: kindQueue, detail: "this gateway has no queue: its operator sets --queue (STELLA_QUEUE) to a broker's URL"}
 	}
-	if len(x.request.Header)+jobFields > spec.MaxFields {
-		return &problem{Kind: kindHeaders, detail: "there are too many header fields for a job"}
+	key := ""
+	if given := x.header()[headerIdempotencyKey]; len(given) > 0 {
+		key = given[0]
+	}
+	if len(x.request.Header)+jobFields > spec.MaxFields || len(x.request.AppendTo(nil))+len(key)+jobRoom > spec.MaxMetadata {
+		return &problem{Kind: kindHeaders, detail: "header fields, query and path are too many or too long for a job"}
+	}
+	if i := x.request.Identity; i != nil && i.Subject == "" {
+		return &problem{Kind: kindForbidden, detail: "the token names no subject (sub), and a job belongs to one", challenge: `Bearer error="invalid_token"`}
 	}
 	room := x.length
 	if room < 0 {
@@ -68,10 +75,6 @@ func (e *Edge) enqueue(x *Exchange) *problem {
 	}
 	x.request.ContentLength = int64(len(body))
 	x.request.Generation, x.request.Endpoint = 0, 0 // the worker knows them by the queue's name
-	key := ""
-	if given := x.header()[headerIdempotencyKey]; len(given) > 0 {
-		key = given[0]
-	}
 	switch err := e.cfg.Queue.Put(x.ctx, x.route.Release.Service, x.route.Endpoint, &x.request, key, body); {
 	case err == nil:
 	case x.ctx.Err() != nil:
@@ -85,14 +88,18 @@ func (e *Edge) enqueue(x *Exchange) *problem {
 	return e.tell(x, http.StatusAccepted, &jobAnswer{Job: id, State: transports.JobQueued, StatusURL: jobsPath + id, Changed: x.start.UTC()})
 }
 
-// readWhole reads the body, which may take as long as it makes progress. room is what it takes at most.
+// readWhole reads the body, within the endpoint's timeout: it holds room that others want. room is what it takes at most.
 func (e *Edge) readWhole(x *Exchange, room int64) ([]byte, *problem) {
 	body := make([]byte, 0, min(room, spec.MaxInlineBody)+1)
 	for {
 		if len(body) == cap(body) {
 			body = slices.Grow(body, 1)
 		}
-		x.readBy(time.Now().Add(e.cfg.Stall))
+		until := x.start.Add(x.route.Timeout)
+		if stall := time.Now().Add(e.cfg.Stall); stall.Before(until) {
+			until = stall
+		}
+		x.readBy(until)
 		n, err := x.read(body[len(body):min(cap(body), int(room)+1)])
 		body = body[:len(body)+n]
 		switch {
@@ -184,7 +191,9 @@ func (e *Edge) send(x *Exchange, status int, contentType string, body []byte) {
 	if contentType != "" {
 		h[headerContentType] = []string{contentType}
 	}
-	if status != http.StatusNoContent {
+	if status == http.StatusNoContent || status == http.StatusNotModified { // RFC 9110, sections 15.3.5 and 15.4.5
+		body = nil
+	} else {
 		h[headerContentLength] = []string{strconv.Itoa(len(body))}
 	}
 	h["Cache-Control"] = []string{"no-store"}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -80,6 +81,9 @@ func (d *Desk) Status(ctx context.Context, id string, asks *spec.Identity) (*tra
 	if err != nil {
 		return nil, fmt.Errorf("queue: %w", err)
 	}
+	if s.Result != nil && (s.Result.Status < 200 || s.Result.Status > 599) { //nolint:mnd // what HTTP answers end with
+		return nil, fmt.Errorf("queue: the result of job %s has the status %d", id, s.Result.Status)
+	}
 	if s.Owner != "" && s.Owner != Owner(asks) {
 		return nil, fmt.Errorf("queue: %w", transports.ErrNoJob)
 	}
@@ -91,5 +95,5 @@ func Owner(i *spec.Identity) string {
 	if i == nil {
 		return ""
 	}
-	return i.Tenant + "/" + i.Subject
+	return url.QueryEscape(i.Tenant) + "/" + i.Subject // what precedes the first / is the tenant
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,14 +20,13 @@ import (
 )
 
 // call has the handler do a job, within the endpoint's timeout, and returns its answer.
-func (r *runner) call(d *transports.Delivery, q *spec.Request, number uint32) (*transports.JobResult, error) {
-	e := &r.Endpoints[number]
+func (r *runner) call(s *shift, d *transports.Delivery, q *spec.Request, number uint32) (*transports.JobResult, error) {
 	q.Generation, q.Endpoint, q.ContentLength = 0, number, int64(len(d.Body))
-	q.Header = append(q.Header, spec.Field{Name: HeaderAttempt, Value: strconv.Itoa(d.Attempt)})
-	if !has(q.Header, HeaderKey) {
-		q.Header = append(q.Header, spec.Field{Name: HeaderKey, Value: d.Key})
-	}
-	timeout := time.Duration(e.Limits.TimeoutMS) * time.Millisecond
+	q.Header = slices.DeleteFunc(q.Header, func(f spec.Field) bool {
+		return f.Name == HeaderKey || f.Name == HeaderAttempt || f.Name == "Accept-Encoding" // of a result only the content type is kept
+	})
+	q.Header = append(q.Header, spec.Field{Name: HeaderAttempt, Value: strconv.Itoa(d.Attempt)}, spec.Field{Name: HeaderKey, Value: d.Key})
+	timeout := r.timeout(d, number)
 	ctx, cancel := context.WithTimeout(r.cut, timeout)
 	defer cancel()
 
@@ -46,9 +46,9 @@ func (r *runner) call(d *transports.Delivery, q *spec.Request, number uint32) (*
 		flags |= spec.FlagRetry
 	}
 	f.SetBytes(b)
-	c, err := r.gateway.Start(f, meta, flags, timeout)
+	c, err := s.gateway.Start(f, meta, flags, timeout)
 	if err != nil {
-		return nil, fmt.Errorf("the service did not take it: %w", err)
+		return nil, fmt.Errorf("%w: %w", errNotTaken, err)
 	}
 	var sending sync.WaitGroup
 	defer c.Close()
@@ -64,13 +64,13 @@ func (r *runner) call(d *transports.Delivery, q *spec.Request, number uint32) (*
 	return result(ctx, c, head, timeout)
 }
 
-func has(header []spec.Field, name string) bool {
-	for i := range header {
-		if header[i].Name == name {
-			return true
-		}
-	}
-	return false
+// errNotTaken says that no handler has seen the job.
+var errNotTaken = errors.New("the service did not take it")
+
+// timeout is what an attempt may take: somewhat less than the lease, so that its outcome is known before others try.
+func (r *runner) timeout(d *transports.Delivery, number uint32) time.Duration {
+	const tenths = 10
+	return min(time.Duration(r.Endpoints[number].Limits.TimeoutMS)*time.Millisecond, d.Lease-d.Lease/tenths)
 }
 
 // send sends a body. A call that ends before takes no more of it.
@@ -98,6 +98,8 @@ func failure(ctx context.Context, err error, timeout time.Duration) error {
 		return fmt.Errorf("the handler did not answer within %v", timeout)
 	case ctx.Err() != nil:
 		return errors.New(interrupted)
+	case errors.As(err, &e) && e.Remote && e.Code == spec.CodeRefused:
+		return errNotTaken
 	case errors.As(err, &e):
 		return fmt.Errorf("the handler gave no answer: %s", e.Reason)
 	}

@@ -69,7 +69,7 @@ const (
 func pause(failures int) time.Duration {
 	p := longPause
 	if failures < 8 { //nolint:mnd // beyond it, the longest
-		p = min(leastPause<<(failures-1), longPause)
+		p = min(leastPause<<max(failures-1, 0), longPause)
 	}
 	return p
 }
@@ -81,11 +81,8 @@ func Run(ctx, cut context.Context, cfg Config) error {
 	if err != nil || len(sources) == 0 {
 		return err
 	}
-	r := &runner{Config: cfg, sources: sources, numbers: numbers, cut: cut}
-	if err := r.open(); err != nil {
-		return err
-	}
-	defer r.close()
+	r := &runner{Config: cfg, sources: sources, numbers: numbers, cut: cut, free: make(chan struct{}, cfg.Slots)}
+	defer r.wg.Wait()
 	for failures := 0; ctx.Err() == nil; {
 		began := time.Now()
 		if err := r.work(ctx); err != nil && ctx.Err() == nil {
@@ -109,73 +106,116 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// runner is a worker while it runs.
+// runner is all that works while Run does.
 type runner struct {
 	Config
 
 	sources []transports.Source
 	numbers map[transports.QueueName]uint32
 	cut     context.Context //nolint:containedctx // ends when open jobs get no more time
-
-	gateway *session.Gateway // the ends of the session by which jobs become calls
-	service *session.Service
+	free    chan struct{}   // has an entry for every slot that is taken
+	wg      sync.WaitGroup
 }
 
-// open opens the session with this process's own handlers.
-func (r *runner) open() error {
+// shift is a worker at the broker and the session by which its jobs become calls. When one of the two is lost the next shift
+// begins, while what is open goes on.
+type shift struct {
+	worker  transports.Worker
+	gateway *session.Gateway
+	service *session.Service
+	jobs    sync.WaitGroup
+}
+
+const (
+	// maxStuck is how many handlers may go on beyond their timeout until jobs have to wait for them.
+	maxStuck = 1024
+	// maxShift is how many jobs a shift takes: a session's stream ids end.
+	maxShift = 1 << 24
+)
+
+// begin opens the session with this process's own handlers, and the worker.
+func (r *runner) begin(ctx context.Context) (*shift, error) {
+	s := new(shift)
 	near, far := inmemory.Pipe()
-	hello := spec.Hello{Instance: spec.Instance{Service: r.Service, Version: "0.0.0", ID: "queue"}, Lease: r.Slots}
+	hello := spec.Hello{Instance: spec.Instance{Service: r.Service, Version: "0.0.0", ID: "queue"}, Lease: r.Slots + maxStuck}
 	opened := make(chan error, 1)
+	life := context.WithoutCancel(ctx) // a shift outlives the order to take no more jobs
 	go func() {
 		var err error
-		r.service, err = session.Open(context.Background(), far, session.ServiceConfig{Hello: hello, Serve: r.Serve})
+		s.service, err = session.Open(life, far, session.ServiceConfig{Hello: hello, Serve: r.Serve})
 		opened <- err
 	}()
 	var err error
-	r.gateway, err = session.Accept(context.Background(), near, session.GatewayConfig{Welcome: spec.Welcome{Node: "queue"}})
-	if err = errors.Join(err, <-opened); err != nil {
-		r.close()
-		return fmt.Errorf("queue: %w", err)
+	s.gateway, err = session.Accept(life, near, session.GatewayConfig{Welcome: spec.Welcome{Node: "queue"}})
+	if err = errors.Join(err, <-opened); err == nil {
+		s.worker, err = r.Queue.Work(ctx, r.sources, r.Slots)
+	}
+	if err != nil {
+		r.end(s)
+		return nil, fmt.Errorf("queue: %w", err)
+	}
+	return s, nil
+}
+
+// end ends a shift whose jobs have ended.
+func (r *runner) end(s *shift) {
+	s.jobs.Wait()
+	if s.worker != nil {
+		if err := s.worker.Close(); err != nil {
+			r.Logger.Info("stella: closing the queue", "error", err)
+		}
+	}
+	if s.gateway != nil {
+		_ = s.gateway.Close(spec.CodeShutdown, "the worker has ended") // ends either way
+	}
+	if s.service != nil {
+		_ = s.service.Close()
+	}
+}
+
+// work takes jobs until ctx ends, or the broker or the session fails.
+func (r *runner) work(ctx context.Context) error {
+	s, err := r.begin(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	over := make(chan struct{}) // no more jobs are taken
+	r.wg.Go(func() {
+		select {
+		case <-s.gateway.Done():
+			cancel() // its jobs would all fail
+		case <-over:
+		}
+		<-over
+		r.end(s)
+	})
+	defer close(over)
+	defer cancel()
+	r.Logger.Info("stella: taking jobs", "queues", len(r.sources), "slots", r.Slots)
+	for range maxShift {
+		select {
+		case r.free <- struct{}{}:
+		case <-ctx.Done():
+			return fmt.Errorf("queue: %w", context.Cause(ctx))
+		}
+		d, err := s.worker.Next(ctx)
+		if err != nil {
+			<-r.free
+			return fmt.Errorf("queue: %w", err)
+		}
+		s.jobs.Go(func() {
+			defer func() { <-r.free }()
+			r.handle(s, d)
+		})
 	}
 	return nil
 }
 
-func (r *runner) close() {
-	if r.gateway != nil {
-		_ = r.gateway.Close(spec.CodeShutdown, "the worker has ended") // ends either way
-	}
-	if r.service != nil {
-		_ = r.service.Close()
-	}
-}
-
-// work takes and does jobs until ctx ends, or the broker fails, and waits for those that it has taken.
-func (r *runner) work(ctx context.Context) error {
-	w, err := r.Queue.Work(ctx, r.sources, r.Slots)
-	if err != nil {
-		return fmt.Errorf("queue: %w", err)
-	}
-	defer func() {
-		if err := w.Close(); err != nil {
-			r.Logger.Info("stella: closing the queue", "error", err)
-		}
-	}()
-	r.Logger.Info("stella: taking jobs", "queues", len(r.sources), "slots", r.Slots)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for {
-		d, err := w.Next(ctx)
-		if err != nil {
-			return fmt.Errorf("queue: %w", err)
-		}
-		wg.Go(func() { r.handle(w, d) })
-	}
-}
-
 // handle does one attempt, and settles it. One that the end of this worker has cut short counts: others try again.
-func (r *runner) handle(w transports.Worker, d *transports.Delivery) {
+func (r *runner) handle(s *shift, d *transports.Delivery) {
 	began := time.Now()
-	o := r.attempt(d)
+	o := r.attempt(s, d, began)
 	if o.State != transports.JobDone {
 		r.Logger.Warn("stella: a job failed", "job", d.ID, "queue", d.Queue.String(), "attempt", d.Attempt, "of", d.Attempts, "state", o.State, "reason", o.Reason)
 	}
@@ -187,13 +227,13 @@ func (r *runner) handle(w transports.Worker, d *transports.Delivery) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), settling)
 	defer cancel()
-	if err := w.Settle(ctx, d, o); err != nil {
+	if err := s.worker.Settle(ctx, d, o); err != nil {
 		r.Logger.Warn("stella: the queue does not know what became of a job, which may run again", "job", d.ID, "state", o.State, "error", err)
 	}
 }
 
 // attempt does one attempt at a job.
-func (r *runner) attempt(d *transports.Delivery) transports.Outcome {
+func (r *runner) attempt(s *shift, d *transports.Delivery, began time.Time) transports.Outcome {
 	again := transports.JobQueued
 	if d.Attempt >= d.Attempts {
 		again = transports.JobDead
@@ -209,7 +249,11 @@ func (r *runner) attempt(d *transports.Delivery) transports.Outcome {
 	if err := request.Decode(d.Request); err != nil {
 		return transports.Outcome{State: transports.JobDead, Reason: "its metadata cannot be read: " + err.Error()}
 	}
-	result, err := r.call(d, &request, number)
+	result, err := r.call(s, d, &request, number)
+	for n := 1; errors.Is(err, errNotTaken) && d.Lease-time.Since(began) > r.timeout(d, number)+settling && r.cut.Err() == nil; n++ {
+		wait(r.cut, pause(n)) // handlers that have not ended hold all there is: it is not the job's fault
+		result, err = r.call(s, d, &request, number)
+	}
 	switch {
 	case err != nil:
 		return transports.Outcome{State: again, Reason: err.Error()}

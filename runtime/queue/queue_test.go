@@ -176,6 +176,42 @@ var _ = Describe("A job", func() {
 		Expect(b.status(id).Result).To(Equal(&transports.JobResult{Status: 200, ContentType: "text/plain", Cut: true}))
 	})
 
+	It("comes with its own ID as the key where the client gave an empty one, and is not asked for a compressed result", func() {
+		b := newBench()
+		got := make(chan []spec.Field, 1)
+		b.work(func(in *session.Incoming) {
+			got <- in.Request().Header
+			answer(in, 200, "")
+		})
+		id := b.put(nil, func(r *spec.Request) {
+			r.Header = []spec.Field{{Name: queue.HeaderKey}, {Name: "Accept-Encoding", Value: "gzip"}}
+		})
+		Eventually(got).Should(Receive(ConsistOf(spec.Field{Name: queue.HeaderAttempt, Value: "1"}, spec.Field{Name: queue.HeaderKey, Value: id})))
+	})
+
+	It("does not suffer from another whose handler does not end", func() {
+		b := newBench()
+		leave := make(chan struct{})
+		b.work(func(in *session.Incoming) {
+			if body, _ := io.ReadAll(in); string(body) == "stuck" {
+				<-leave
+				return
+			}
+			answer(in, 200, "")
+		}, func(c *queue.Config) { c.Slots = 1 })
+		DeferCleanup(func() { close(leave) })
+		stuck := b.put([]byte("stuck"))
+		var others []string
+		for range 5 {
+			others = append(others, b.put(nil))
+		}
+		for _, id := range others {
+			Eventually(b.state).WithArguments(id).Should(Equal(transports.JobDone))
+			Expect(b.status(id).Attempt).To(Equal(1))
+		}
+		Eventually(b.state).WithArguments(stuck).Should(Equal(transports.JobDead))
+	})
+
 	DescribeTable("that fails", func(serve func(*session.Incoming), attempts int, reason string) {
 		b := newBench()
 		var calls atomic.Int64
@@ -263,9 +299,20 @@ var _ = Describe("A job", func() {
 		Expect(string(b.status(id).Result.Body)).To(Equal("second"))
 	})
 
-	It("is done by a worker whose broker was away", func() {
+	It("is done by a worker whose broker was away, though another one still runs", func() {
 		b := newBench()
-		b.work(func(in *session.Incoming) { answer(in, 200, "") })
+		b.endpoint.Queue.LeaseMS = 60_000
+		entered, leave := make(chan struct{}, 1), make(chan struct{})
+		b.work(func(in *session.Incoming) {
+			if body, _ := io.ReadAll(in); string(body) == "long" {
+				entered <- struct{}{}
+				<-leave
+			}
+			answer(in, 200, "")
+		}, func(c *queue.Config) { c.Endpoints[1].Limits.TimeoutMS = 60_000 })
+		DeferCleanup(func() { close(leave) })
+		b.put([]byte("long"))
+		Eventually(entered).Should(Receive())
 		first := b.put(nil)
 		Eventually(b.state).WithArguments(first).Should(Equal(transports.JobDone))
 		server.Restart()
@@ -291,6 +338,7 @@ var _ = Describe("A desk", func() {
 		mine := b.put(nil, func(r *spec.Request) { r.Identity = alice })
 		_, err := b.desk.Status(context.Background(), mine, alice)
 		Expect(err).NotTo(HaveOccurred())
+		Expect(desk.Owner(&spec.Identity{Tenant: "a/b", Subject: "c"})).NotTo(Equal(desk.Owner(&spec.Identity{Tenant: "a", Subject: "b/c"})))
 		for _, other := range []*spec.Identity{bob, nil, {Subject: "alice", Tenant: "other"}, {}} {
 			_, err := b.desk.Status(context.Background(), mine, other)
 			Expect(err).To(MatchError(transports.ErrNoJob))

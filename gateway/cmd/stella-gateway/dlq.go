@@ -59,7 +59,7 @@ func (dlqLsCmd) Run(s streams, c *cli) error {
 		w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0) //nolint:mnd // two spaces between columns
 		_, _ = fmt.Fprintln(w, "WAITING\tDEAD\tQUEUE")   // Flush tells
 		for _, d := range queues {
-			_, _ = fmt.Fprintf(w, "%d\t%d\t%s\n", d.Waiting, d.Dead, d.QueueName)
+			_, _ = fmt.Fprintf(w, "%d\t%d\t%s\n", d.Waiting, d.Dead, oneLine(d.String()))
 		}
 		return w.Flush()
 	})
@@ -81,7 +81,7 @@ func (p *dlqPeekCmd) Run(s streams, c *cli) error {
 		w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)                  //nolint:mnd // two spaces between columns
 		_, _ = fmt.Fprintln(w, "JOB\tDIED\tATTEMPTS\tBODY BYTES\tREASON") // Flush tells
 		for _, j := range jobs {
-			_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\n", j.ID, j.Died.UTC().Format(time.RFC3339), j.Attempts, len(j.Body), oneLine(j.Reason))
+			_, _ = fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\n", oneLine(j.ID), j.Died.UTC().Format(time.RFC3339), j.Attempts, len(j.Body), oneLine(j.Reason))
 		}
 		return w.Flush()
 	})
@@ -162,18 +162,11 @@ func (r *dlqRequeueCmd) Run(s streams, c *cli) error {
 	if r.All == (len(r.Jobs) > 0) {
 		return fmt.Errorf("%w: expected the IDs of jobs, or --all", gateway.ErrConfig)
 	}
+	if r.All {
+		return r.all(s, c)
+	}
 	return c.DLQ.of(r.Name, func(ctx context.Context, q transports.Queue, name transports.QueueName) error {
-		ids := r.Jobs
-		if r.All {
-			jobs, err := q.Dead(ctx, name, maxRequeued)
-			if err != nil {
-				return err
-			}
-			for _, j := range jobs {
-				ids = append(ids, j.ID)
-			}
-		}
-		for _, id := range ids {
+		for _, id := range r.Jobs {
 			if err := q.Requeue(ctx, name, id); err != nil {
 				return fmt.Errorf("%s: %w", id, err)
 			}
@@ -185,8 +178,42 @@ func (r *dlqRequeueCmd) Run(s streams, c *cli) error {
 	})
 }
 
-// maxRequeued is how many jobs --all takes.
-const maxRequeued = 100_000
+// page is how many dead jobs are read at once, whole.
+const page = 100
+
+// all puts all jobs back that are dead now, a page at a time. One that dies again meanwhile stays dead.
+func (r *dlqRequeueCmd) all(s streams, c *cli) error {
+	done := map[string]bool{}
+	for more := true; more; {
+		more = false
+		err := c.DLQ.of(r.Name, func(ctx context.Context, q transports.Queue, name transports.QueueName) error {
+			jobs, err := q.Dead(ctx, name, page)
+			if err != nil {
+				return err
+			}
+			for _, j := range jobs {
+				if done[j.ID] {
+					continue
+				}
+				done[j.ID], more = true, true
+				switch err := q.Requeue(ctx, name, j.ID); {
+				case errors.Is(err, transports.ErrNoJob): // somebody was faster, or it is no job
+				case err != nil:
+					return fmt.Errorf("%s: %w", j.ID, err)
+				default:
+					if err := s.printf("%s\n", oneLine(j.ID)); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 type dlqPurgeCmd struct {
 	Name string `arg:"" help:"The queue: SERVICE METHOD PATH, in quotes." name:"queue"`
@@ -198,11 +225,17 @@ type dlqPurgeCmd struct {
 func (p *dlqPurgeCmd) Run(s streams, c *cli) error {
 	return c.DLQ.of(p.Name, func(ctx context.Context, q transports.Queue, name transports.QueueName) error {
 		if !p.Yes {
-			jobs, err := q.Dead(ctx, name, maxRequeued)
+			queues, err := q.Queues(ctx)
 			if err != nil {
 				return err
 			}
-			return fmt.Errorf("%w: %d dead jobs would be gone for good: export them if they are wanted, and say --yes", gateway.ErrConfig, len(jobs))
+			dead := 0
+			for _, d := range queues {
+				if d.QueueName == name {
+					dead = d.Dead
+				}
+			}
+			return fmt.Errorf("%w: %d dead jobs would be gone for good: export them if they are wanted, and say --yes", gateway.ErrConfig, dead)
 		}
 		n, err := q.Purge(ctx, name)
 		if err != nil {
