@@ -289,6 +289,9 @@ func (b *broker) registerDue() {
 // noticed that would hold the session for alive. Whoever dials forgets it with its last link: its next session takes the
 // place of the one before.
 func (b *broker) owe(l *link) bool {
+	if time.Since(b.born)-time.Duration(b.heard.Load()) > failAfter-slack {
+		b.silent.Store(true) // a write has found out before the reader
+	}
 	if !b.silent.Load() {
 		return false
 	}

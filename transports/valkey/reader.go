@@ -118,8 +118,8 @@ func (r *reader) run() {
 	// timer for each would wake an idle process once more a second.
 	watchdog := time.AfterFunc(failAfter, func() {
 		r.noteSilence()
-		r.disconnect()
 		r.fail(fmt.Errorf("valkey: %s does not answer: it has been silent for %v", b.target.addr, failAfter))
+		r.disconnect()
 	})
 	defer watchdog.Stop()
 	pause, wait, idle, count := time.Duration(0), block, false, int64(readEntries)
@@ -210,12 +210,14 @@ func (r *reader) connect() bool {
 	return true
 }
 
+// disconnect closes the connection, which may wait for a server that does not answer: without the lock, therefore.
 func (r *reader) disconnect() {
 	r.b.mu.Lock()
-	defer r.b.mu.Unlock()
-	if r.conn != nil {
-		r.conn.Close()
-		r.conn = nil
+	conn := r.conn
+	r.conn = nil
+	r.b.mu.Unlock()
+	if conn != nil {
+		conn.Close()
 	}
 }
 
