@@ -74,3 +74,28 @@ func ReadFrame(r *bufio.Reader, limit *atomic.Uint32) (*Frame, error) {
 	}
 	return f, nil
 }
+
+// ErrPart is what [CutFrame] returns when the bytes end within a frame.
+var ErrPart = errors.New("transports: a message ends within a frame")
+
+// CutFrame copies the first frame of a message, which holds whole frames only, and returns what follows it. It checks the
+// header, and the payload against limit, before it allocates.
+func CutFrame[T ~string | ~[]byte](message T, limit uint32) (*Frame, T, error) {
+	var none T
+	if len(message) < spec.HeaderSize {
+		return nil, none, ErrPart
+	}
+	var head [spec.HeaderSize]byte
+	copy(head[:], message)
+	h, err := spec.ParseHeader(head[:], limit)
+	if err != nil {
+		return nil, none, err
+	}
+	n := spec.HeaderSize + int(h.Length)
+	if len(message) < n {
+		return nil, none, ErrPart
+	}
+	f := NewFrame(int(h.Length))
+	f.b = append(f.b[:0], message[:n]...)
+	return f, message[n:], nil
+}

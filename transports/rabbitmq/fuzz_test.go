@@ -45,7 +45,7 @@ func FuzzMessage(f *testing.F) {
 		}
 		read := 0
 		for rest := m.body; len(rest) > 0; {
-			fr, left, err := cutFrame(rest, spec.MaxFrameHard)
+			fr, left, err := transports.CutFrame(rest, spec.MaxFrameHard)
 			if err != nil {
 				return
 			}

@@ -289,7 +289,7 @@ func (l *link) ReadFrame() (*transports.Frame, error) {
 		}
 		l.rest = m.body
 	}
-	f, rest, err := cutFrame(l.rest, l.max)
+	f, rest, err := transports.CutFrame(l.rest, l.max)
 	if err != nil {
 		return nil, err
 	}

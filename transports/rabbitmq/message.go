@@ -97,26 +97,6 @@ func parseMessage(d *amqp.Delivery, nonce string, last uint64) (message, error) 
 	return m, nil
 }
 
-var errPart = errors.New("a message ends within a frame")
-
-// cutFrame takes the first frame from a message.
-func cutFrame(body []byte, maxPayload uint32) (*transports.Frame, []byte, error) {
-	if len(body) < spec.HeaderSize {
-		return nil, nil, errPart
-	}
-	h, err := spec.ParseHeader(body[:spec.HeaderSize], maxPayload)
-	if err != nil {
-		return nil, nil, err
-	}
-	n := spec.HeaderSize + int(h.Length)
-	if len(body) < n {
-		return nil, nil, errPart
-	}
-	f := transports.NewFrame(int(h.Length))
-	f.SetBytes(append(f.Bytes()[:0], body[:n]...))
-	return f, body[n:], nil
-}
-
 // offer is what a gateway answers. It has its id for as long as it listens, and another inbox whenever its connection was
 // lost: the server may have the last one for a while.
 type offer string

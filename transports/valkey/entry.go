@@ -1,7 +1,6 @@
 package valkey
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -61,28 +60,6 @@ func parseEntry(e client.XRangeSlice, last uint64) (entry, error) {
 		return entry{}, fmt.Errorf("entry %.40q has %d bytes, the limit is %d", e.ID, len(f.Value), maxValue)
 	}
 	return out, nil
-}
-
-var errPart = errors.New("an entry ends within a frame")
-
-// cutFrame takes the first frame from a value.
-func cutFrame(value string, maxPayload uint32) (*transports.Frame, string, error) {
-	if len(value) < spec.HeaderSize {
-		return nil, "", errPart
-	}
-	var head [spec.HeaderSize]byte
-	copy(head[:], value)
-	h, err := spec.ParseHeader(head[:], maxPayload)
-	if err != nil {
-		return nil, "", err
-	}
-	n := spec.HeaderSize + int(h.Length)
-	if len(value) < n {
-		return nil, "", errPart
-	}
-	f := transports.NewFrame(int(h.Length))
-	f.SetBytes(append(f.Bytes()[:0], value[:n]...))
-	return f, value[n:], nil
 }
 
 // versions is the range that this side speaks, as it travels.

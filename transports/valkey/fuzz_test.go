@@ -36,7 +36,7 @@ func FuzzEntry(f *testing.F) {
 		}
 		read := 0
 		for rest := e.value; rest != ""; {
-			fr, left, err := cutFrame(rest, spec.MaxFrameHard)
+			fr, left, err := transports.CutFrame(rest, spec.MaxFrameHard)
 			if err != nil {
 				return
 			}
