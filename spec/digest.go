@@ -28,7 +28,8 @@ func validDigest(s string) bool {
 func (m *Manifest) contract() (string, error) {
 	c := Manifest{Service: m.Service, Endpoints: make([]Endpoint, 0, len(m.Endpoints)), Schemas: map[string]*Schema{}}
 	for _, e := range m.Endpoints {
-		e.Doc, e.Handler, e.Public, e.Tags, e.Deprecated = "", "", "", nil, ""
+		e.Doc, e.Handler, e.Public, e.Tags = "", "", "", nil
+		e.Deprecated, e.Sunset, e.Stability, e.SLO = "", "", "", ""
 		if e.Kind != KindStream {
 			e.Kind = ""
 		}
@@ -36,23 +37,33 @@ func (m *Manifest) contract() (string, error) {
 		slices.SortFunc(e.Claims, func(a, b ClaimRequirement) int {
 			return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Value, b.Value))
 		})
-		e.Params = slices.Clone(e.Params)
-		for i := range e.Params {
-			e.Params[i].Doc = ""
-			e.Params[i].Schema = e.Params[i].Schema.withoutDoc()
+		e.Params, e.Headers = contractParams(e.Params), contractParams(e.Headers)
+		e.Request, e.Response = e.Request.contract(), e.Response.contract()
+		e.Errors = slices.Clone(e.Errors)
+		for i := range e.Errors {
+			e.Errors[i].Doc = ""
+			e.Errors[i].Details = e.Errors[i].Details.contract()
 		}
-		slices.SortFunc(e.Params, func(a, b Param) int {
-			return cmp.Or(cmp.Compare(a.In, b.In), cmp.Compare(a.Name, b.Name))
-		})
-		e.Request, e.Response = e.Request.withoutDoc(), e.Response.withoutDoc()
 		c.Endpoints = append(c.Endpoints, e)
 	}
 	for name, s := range m.Schemas {
-		c.Schemas[name] = s.withoutDoc()
+		c.Schemas[name] = s.contract()
 	}
 	b, err := Canonical(c)
 	if err != nil {
 		return "", err
 	}
 	return Digest(b), nil
+}
+
+func contractParams(params []Param) []Param {
+	params = slices.Clone(params)
+	for i := range params {
+		params[i].Doc = ""
+		params[i].Schema = params[i].Schema.contract()
+	}
+	slices.SortFunc(params, func(a, b Param) int {
+		return cmp.Or(cmp.Compare(a.In, b.In), cmp.Compare(a.Name, b.Name))
+	})
+	return params
 }

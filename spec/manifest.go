@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/textproto"
 	"slices"
 	"strings"
 )
@@ -25,69 +24,9 @@ type Manifest struct {
 	Service        string             `json:"service"`
 	Version        string             `json:"version"`
 	Doc            string             `json:"doc,omitempty"`
+	Owner          string             `json:"owner,omitempty"`   // who answers for the service
 	Endpoints      []Endpoint         `json:"endpoints"`         // sorted by path, then method
 	Schemas        map[string]*Schema `json:"schemas,omitempty"` // named types, referred to by Schema.Ref
-}
-
-// Endpoint is one Method + Path of a service.
-type Endpoint struct {
-	Method     string             `json:"method"`
-	Path       string             `json:"path"`               // net/http pattern syntax; see [Pattern]
-	Handler    string             `json:"handler"`            // the Go symbol: Service.CreateInvoice, or a function's name
-	Kind       Kind               `json:"kind"`               // the handler's shape
-	Status     int                `json:"status"`             // of a successful answer
-	Stream     Streaming          `json:"stream"`             // which bodies may be streamed
-	Idempotent bool               `json:"idempotent"`         // safe to repeat
-	Public     string             `json:"public,omitempty"`   // why it needs no claims; empty where it has some
-	Claims     []ClaimRequirement `json:"claims,omitempty"`   // all must be held
-	Limits     Limits             `json:"limits"`             // effective, never zero
-	Queue      *Queueing          `json:"queue,omitempty"`    // calls are jobs that wait in a queue; nil: they are calls
-	Params     []Param            `json:"params,omitempty"`   // path, query and header parameters
-	Request    *Schema            `json:"request,omitempty"`  // of a JSON request body
-	Response   *Schema            `json:"response,omitempty"` // of a JSON response body
-	Tags       []string           `json:"tags,omitempty"`
-	Doc        string             `json:"doc,omitempty"` // the handler's doc comment
-	Deprecated string             `json:"deprecated,omitempty"`
-}
-
-// Kind is the shape of a handler.
-type Kind string
-
-// The kinds.
-const (
-	KindTyped  Kind = "typed"  // func(ctx, *In) (*Out, error)
-	KindRaw    Kind = "raw"    // func(ctx, *stella.Request, *stella.Response) error
-	KindStream Kind = "stream" // func(ctx, *In) (iter.Seq2[T, error], error)
-	KindHTTP   Kind = "http"   // func(http.ResponseWriter, *http.Request)
-)
-
-// Streaming says which of an endpoint's bodies may be streamed.
-type Streaming string
-
-// The ways to stream. A body that may not be streamed is held whole.
-const (
-	StreamNone     Streaming = "none"
-	StreamRequest  Streaming = "request"
-	StreamResponse Streaming = "response"
-	StreamBoth     Streaming = "both"
-)
-
-// Param is one path, query or header parameter.
-type Param struct {
-	Name     string  `json:"name"`
-	In       string  `json:"in"` // path, query or header
-	Required bool    `json:"required,omitempty"`
-	Doc      string  `json:"doc,omitempty"`
-	Schema   *Schema `json:"schema"`
-}
-
-// Identity is the endpoint's identity: its method, and its path without parameter names (invariant 1).
-func (e *Endpoint) Identity() (string, error) {
-	p, err := ParsePattern(e.Path)
-	if err != nil {
-		return "", err
-	}
-	return e.Method + " " + p.Identity(), nil
 }
 
 // Encode sorts the endpoints, checks m, sets its format and contract digest, and returns the canonical JSON.
@@ -204,83 +143,6 @@ func (m *Manifest) Check() error {
 		}
 		if err := m.Schemas[name].check(m, 0); err != nil {
 			return fmt.Errorf("%w: schema %q: %w", ErrManifest, name, err)
-		}
-	}
-	return nil
-}
-
-func (e *Endpoint) check(m *Manifest) error {
-	p, err := ParsePattern(e.Path)
-	switch {
-	case err != nil:
-		return err
-	case p.Reserved():
-		return fmt.Errorf("path is reserved for the gateway: expected one that does not begin with %s/", ReservedPath)
-	case !ValidMethod(e.Method):
-		return fmt.Errorf("method is not one of %s", strings.Join(Methods, ", "))
-	case e.Handler == "":
-		return errors.New("no handler")
-	case !slices.Contains([]Kind{KindTyped, KindRaw, KindStream, KindHTTP}, e.Kind):
-		return fmt.Errorf("unknown kind %.40q", e.Kind)
-	case !slices.Contains([]Streaming{StreamNone, StreamRequest, StreamResponse, StreamBoth}, e.Stream):
-		return fmt.Errorf("unknown stream %.40q", e.Stream)
-	case e.Status < 200 || e.Status > 599:
-		return fmt.Errorf("status %d, expected 200 to 599", e.Status)
-	case (e.Public == "") == (len(e.Claims) == 0):
-		return errors.New("needs either claims or a reason to be public")
-	case e.Limits.MaxBodyBytes < 1 || e.Limits.MaxBodyBytes > maxBodyBytes:
-		return fmt.Errorf("maxBodyBytes %d, expected 1 to %d", e.Limits.MaxBodyBytes, maxBodyBytes)
-	case e.Limits.TimeoutMS < 1 || e.Limits.TimeoutMS > maxTimeoutMS:
-		return fmt.Errorf("timeoutMs %d, expected 1 to %d", e.Limits.TimeoutMS, maxTimeoutMS)
-	case e.Limits.IdleMS < 1 || e.Limits.IdleMS > maxTimeoutMS:
-		return fmt.Errorf("idleMs %d, expected 1 to %d", e.Limits.IdleMS, maxTimeoutMS)
-	case len(p.Params()) > MaxFields || len(e.Claims) > MaxFields:
-		return fmt.Errorf("more than %d path parameters or claims", MaxFields)
-	}
-	if err := e.Unqueueable(); err != nil {
-		return fmt.Errorf("delivery=queue: it %w", err)
-	}
-	for _, c := range e.Claims {
-		if err := c.check(); err != nil {
-			return err
-		}
-	}
-	if err := e.checkParams(m, p); err != nil {
-		return err
-	}
-	if err := e.Request.check(m, 0); err != nil {
-		return fmt.Errorf("request: %w", err)
-	}
-	if err := e.Response.check(m, 0); err != nil {
-		return fmt.Errorf("response: %w", err)
-	}
-	return nil
-}
-
-// checkParams checks the parameters against each other and against the path's pattern.
-func (e *Endpoint) checkParams(m *Manifest, p Pattern) error {
-	names := p.Params()
-	seen := make(map[[2]string]bool, len(e.Params))
-	for _, q := range e.Params {
-		if q.Name == "" || q.In != InPath && q.In != InQuery && q.In != InHeader || q.Schema == nil {
-			return fmt.Errorf("parameter %q in %q is not whole: it needs a name, a schema, and to be in path, query or header", q.Name, q.In)
-		}
-		key := [2]string{q.In, q.Name}
-		if q.In == InHeader {
-			if !validName(q.Name) {
-				return fmt.Errorf("parameter %q is not the name of a header", q.Name)
-			}
-			key[1] = textproto.CanonicalMIMEHeaderKey(q.Name)
-		}
-		if seen[key] {
-			return fmt.Errorf("parameter %q is twice in the %s", q.Name, q.In)
-		}
-		seen[key] = true
-		if q.In == InPath && !slices.Contains(names, q.Name) {
-			return fmt.Errorf("parameter %q is not in the path", q.Name)
-		}
-		if err := q.Schema.check(m, 0); err != nil {
-			return fmt.Errorf("parameter %q: %w", q.Name, err)
 		}
 	}
 	return nil

@@ -29,7 +29,10 @@ func billing() *spec.Manifest {
 					{Name: "If-Match", In: spec.InHeader, Schema: &spec.Schema{Type: "string"}},
 				},
 				Request: &spec.Schema{Ref: "NewInvoice"}, Response: &spec.Schema{Ref: "Invoice", Nullable: true, Doc: "the invoice"},
-				Tags: []string{"invoices"}, Doc: "CreateInvoice stores a new invoice.", Deprecated: "use another",
+				Statuses: []int{202, 203}, Unknown: spec.UnknownIgnore, SLO: "99.9", Stability: spec.StabilityBeta, Sunset: "2027-01-31",
+				Headers: []spec.Param{{Name: "Location", In: spec.InHeader, Doc: "where it is", Schema: &spec.Schema{Type: "string"}}},
+				Errors:  []spec.ErrorAnswer{{Code: "conflict", Status: 409, Doc: "it is there", Details: &spec.Schema{Ref: "Invoice"}}},
+				Tags:    []string{"invoices"}, Doc: "CreateInvoice stores a new invoice.", Deprecated: "use another",
 			},
 			{
 				Method: "GET", Path: "/invoices/{id}", Handler: "Service.GetInvoice", Kind: spec.KindTyped, Status: 200,
@@ -52,6 +55,11 @@ func billing() *spec.Manifest {
 			"NewInvoice": {Type: "object", Properties: map[string]*spec.Schema{"copyOf": {Ref: "Invoice"}}},
 		},
 	}
+}
+
+// spoilt puts a schema into a manifest.
+func spoilt(s spec.Schema) func(*spec.Manifest) {
+	return func(m *spec.Manifest) { m.Schemas["Invoice"].Properties["amount"] = &s }
 }
 
 // digest is m's contract digest.
@@ -156,6 +164,43 @@ var _ = Describe("A manifest", func() {
 		Entry("with required members out of order", func(m *spec.Manifest) { slices.Reverse(m.Schemas["Invoice"].Required) }, "required is not sorted"),
 		Entry("with a minimum that is not canonical", func(m *spec.Manifest) { m.Schemas["Invoice"].Properties["amount"].Minimum = "1.0" }, `minimum "1.0"`),
 		Entry("with a maximum that is not canonical", func(m *spec.Manifest) { m.Schemas["Invoice"].Properties["amount"].Maximum = "1e3" }, `maximum "1e3"`),
+		Entry("with further statuses out of order", func(m *spec.Manifest) { m.Endpoints[0].Statuses = []int{204, 202} }, "statuses are not sorted"),
+		Entry("with its status twice", func(m *spec.Manifest) { m.Endpoints[0].Statuses = []int{201} }, "repeat the status"),
+		Entry("with a further status that is no success", func(m *spec.Manifest) { m.Endpoints[0].Statuses = []int{302} }, "status 302 in statuses"),
+		Entry("with a media type that nobody reads", func(m *spec.Manifest) { m.Endpoints[0].Consumes = "text/csv" }, `unknown consumes "text/csv"`),
+		Entry("with a form and no request", func(m *spec.Manifest) {
+			m.Endpoints[0].Consumes, m.Endpoints[0].Request = spec.MediaForm, nil
+		}, "has no request schema"),
+		Entry("with an unknown rule for unknown members", func(m *spec.Manifest) { m.Endpoints[0].Unknown = "keep" }, `unknown "keep"`),
+		Entry("with events and no stream", func(m *spec.Manifest) { m.Endpoints[0].Events = true }, "only a stream has events"),
+		Entry("with an unknown stability", func(m *spec.Manifest) { m.Endpoints[0].Stability = "alpha" }, `unknown stability "alpha"`),
+		Entry("with an SLO that is no number", func(m *spec.Manifest) { m.Endpoints[0].SLO = "99,9" }, `slo "99,9"`),
+		Entry("with a sunset that is no day", func(m *spec.Manifest) { m.Endpoints[0].Sunset = "2027-02-30" }, `sunset "2027-02-30"`),
+		Entry("with a header of the answer that is none", func(m *spec.Manifest) {
+			m.Endpoints[0].Headers = []spec.Param{{Name: "ETag", In: spec.InQuery, Schema: &spec.Schema{}}}
+		}, `header "ETag" of the answer is not whole`),
+		Entry("with a cookie that is none", func(m *spec.Manifest) {
+			m.Endpoints[0].Params[1] = spec.Param{Name: "a b", In: spec.InCookie, Schema: &spec.Schema{}}
+		}, "not the name of a cookie"),
+		Entry("with an error that is none", func(m *spec.Manifest) { m.Endpoints[0].Errors = []spec.ErrorAnswer{{Code: "x", Status: 200}} }, `error "x" with status 200`),
+		Entry("with an error twice", func(m *spec.Manifest) {
+			m.Endpoints[0].Errors = []spec.ErrorAnswer{{Code: "x", Status: 404}, {Code: "x", Status: 409}}
+		}, "there twice"),
+		Entry("with an error whose details are not there", func(m *spec.Manifest) {
+			m.Endpoints[0].Errors = []spec.ErrorAnswer{{Code: "x", Status: 404, Details: &spec.Schema{Ref: "Nothing"}}}
+		}, `error "x": schema refers to "Nothing"`),
+		Entry("with bounds of a number on text", spoilt(spec.Schema{Type: "string", Above: "1"}), "exclusiveMinimum bounds a number"),
+		Entry("with bounds of text on a number", spoilt(spec.Schema{Type: "number", Pattern: "a"}), "bound text"),
+		Entry("with bounds of an array on text", spoilt(spec.Schema{Type: "string", Unique: true}), "bound an array"),
+		Entry("with a step that is nothing", spoilt(spec.Schema{Type: "number", MultipleOf: "0"}), "multipleOf 0 is not more than zero"),
+		Entry("with no length that fits", spoilt(spec.Schema{Type: "string", MinLength: 2, MaxLength: new(1)}), "no length"),
+		Entry("with no number of items that fits", spoilt(spec.Schema{Type: "array", MinItems: 2, MaxItems: new(1)}), "no number of items"),
+		Entry("with a pattern that is none", spoilt(spec.Schema{Type: "string", Pattern: "("}), "pattern: error parsing"),
+		Entry("with a pattern that is too long", spoilt(spec.Schema{Type: "string", Pattern: strings.Repeat("a", 1001)}), "1001 bytes"),
+		Entry("with a value twice", spoilt(spec.Schema{Type: "string", Enum: []string{"a", "a"}}), `enum value "a"`),
+		Entry("with a value of another type", spoilt(spec.Schema{Type: "integer", Enum: []string{"1.5"}}), `enum value "1.5"`),
+		Entry("with values of what lists none", spoilt(spec.Schema{Type: "boolean", Enum: []string{"true"}}), "enum lists text or numbers"),
+		Entry("with a default of another type", spoilt(spec.Schema{Type: "boolean", Default: new("yes")}), `default "yes" is no boolean`),
 		Entry("with schemas that nest without end", func(m *spec.Manifest) {
 			s := &spec.Schema{Type: "array"}
 			s.Items = s
@@ -265,8 +310,24 @@ var _ = Describe("A contract digest", func() {
 		Entry("a response's schema", func(m *spec.Manifest) { m.Endpoints[0].Response.Nullable = false }),
 		Entry("a named schema", func(m *spec.Manifest) { m.Schemas["Invoice"].Properties["lines"].Items.Type = "integer" }),
 		Entry("a bound", func(m *spec.Manifest) { m.Schemas["Invoice"].Properties["amount"].Minimum = "0" }),
+		Entry("a further status", func(m *spec.Manifest) { m.Endpoints[0].Statuses = nil }),
+		Entry("what becomes of unknown members", func(m *spec.Manifest) { m.Endpoints[0].Unknown = "" }),
+		Entry("a header of the answer", func(m *spec.Manifest) { m.Endpoints[0].Headers = nil }),
+		Entry("an error's status", func(m *spec.Manifest) { m.Endpoints[0].Errors[0].Status = 410 }),
+		Entry("a value that is taken", func(m *spec.Manifest) { m.Schemas["Invoice"].Properties["id"].Enum = []string{"a", "b"} }),
+		Entry("a default", func(m *spec.Manifest) { m.Schemas["Invoice"].Properties["id"].Default = new("a") }),
 		Entry("what is required", func(m *spec.Manifest) { m.Schemas["Invoice"].Required = []string{"id"} }),
 	)
+
+	It("does not change with the order of an enum", func() {
+		with := func(values ...string) string {
+			m := billing()
+			m.Schemas["Invoice"].Properties["id"].Enum = values
+			return digest(m)
+		}
+		Expect(with("a", "b")).To(Equal(with("b", "a")))
+		Expect(with("a", "b")).NotTo(Equal(with("a", "c")))
+	})
 
 	It("changes with whether calls are jobs, how often these are tried, and their lease", func() {
 		seen := map[string]string{}
@@ -287,7 +348,13 @@ var _ = Describe("A contract digest", func() {
 		Expect(digest(m)).To(Equal(digest(billing())))
 	},
 		Entry("in the version", func(m *spec.Manifest) { m.Version = "2.0.0" }),
-		Entry("in the service's documentation", func(m *spec.Manifest) { m.Doc = "" }),
+		Entry("in the service's documentation", func(m *spec.Manifest) { m.Doc, m.Owner = "", "ann" }),
+		Entry("in how long an endpoint lasts", func(m *spec.Manifest) {
+			m.Endpoints[0].SLO, m.Endpoints[0].Stability, m.Endpoints[0].Sunset = "", "", ""
+		}),
+		Entry("in what is said of answers", func(m *spec.Manifest) {
+			m.Endpoints[0].Headers[0].Doc, m.Endpoints[0].Errors[0].Doc = "", ""
+		}),
 		Entry("in an endpoint's documentation", func(m *spec.Manifest) {
 			m.Endpoints[0].Doc, m.Endpoints[0].Tags, m.Endpoints[0].Deprecated = "", nil, ""
 		}),

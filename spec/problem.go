@@ -18,6 +18,7 @@ type Problem struct {
 
 // Where a [Fault] is.
 const (
+	InCookie = "cookie"
 	InBody   = "body"
 	InPath   = "path"
 	InQuery  = "query"
