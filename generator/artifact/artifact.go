@@ -1,0 +1,40 @@
+// Package artifact makes what is not Go code of the service from a manifest: documents, clients, alerts. Every artifact
+// is a pure function of the manifest and its options, so it can be made without the source, and checked byte for byte.
+package artifact
+
+import (
+	"slices"
+
+	"github.com/stella-ops/router/spec"
+)
+
+// Options are what an artifact may depend on beside the manifest.
+type Options struct {
+	URL     string // where callers reach the gateway; DefaultURL if empty
+	Package string // name of a Go client's package; the service's name and "client" if empty
+}
+
+// DefaultURL is where a gateway listens unless it is told otherwise.
+const DefaultURL = "http://127.0.0.1:8080"
+
+// Kind is one artifact.
+type Kind struct {
+	Name   string // as stellagen export takes it
+	File   string // its file's name unless told otherwise
+	Doc    string // one sentence
+	Render func(*spec.Manifest, Options) ([]byte, error)
+}
+
+// Kinds returns all artifacts, in the order of their documentation.
+func Kinds() []Kind { return slices.Clone(kinds) }
+
+// Find returns the kind of this name.
+func Find(name string) (Kind, bool) {
+	i := slices.IndexFunc(kinds, func(k Kind) bool { return k.Name == name })
+	if i < 0 {
+		return Kind{}, false
+	}
+	return kinds[i], true
+}
+
+var kinds = []Kind{}
