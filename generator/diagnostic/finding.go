@@ -9,12 +9,40 @@ import (
 
 // Finding is one thing wrong with the input.
 type Finding struct {
-	Rule    ID
-	Pos     token.Position // invalid for a finding about no file, such as a pattern
-	Width   int            // bytes of the source line that the caret underlines; 0 is 1
-	Message string
-	Hint    string    // what to do about it; may be empty
-	Related []Related // other places that belong to it
+	Rule     ID
+	Severity Severity       // Error unless it is said
+	Pos      token.Position // invalid for a finding about no file, such as a pattern
+	Width    int            // bytes of the source line that the caret underlines; 0 is 1
+	Endpoint string         // METHOD /path that it is about; may be empty
+	Message  string
+	Hint     string    // what to do about it; may be empty
+	Related  []Related // other places that belong to it
+	Fixes    []Fix     // each mends it alone
+	Waiver   string    // why it does not count; empty: it counts
+}
+
+// Severity is how much a finding matters.
+type Severity int
+
+// The severities. The zero value is the gravest.
+const (
+	Error Severity = iota
+	Warning
+	Info
+)
+
+func (s Severity) String() string { return [...]string{"error", "warning", "info"}[s] }
+
+// Fix is a change to the source that mends a finding.
+type Fix struct {
+	Message string // what it does, in the imperative
+	Edits   []Edit // of different places, in any order
+}
+
+// Edit replaces the bytes from Pos to End, which are in one file. Both need their offsets.
+type Edit struct {
+	Pos, End token.Position
+	New      string
 }
 
 // Related is another place of a finding.

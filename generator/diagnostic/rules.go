@@ -2,7 +2,8 @@ package diagnostic
 
 import "slices"
 
-// ID names a rule. It never changes its meaning, and is never used again.
+// ID names a rule. It never changes its meaning, and is never used again. STL0001 to STL0999 are about input that
+// nothing can be generated from, STL1001 to STL1999 are lint's, STL2001 to STL2999 are those of breaking changes.
 type ID string
 
 // The rules.
@@ -46,12 +47,15 @@ const (
 // Rule is one thing that can be wrong.
 type Rule struct {
 	ID        ID
+	Name      string   // what it is called beside its id, such as ENDPOINT_REMOVED; may be empty
+	Category  string   // may be empty
+	Severity  Severity // of its findings
 	Title     string
 	Ignorable bool // //stella:ignore may silence it
 	Text      string
 }
 
-// Rules returns all rules, sorted by id.
+// Rules returns the rules about input that nothing can be generated from, sorted by id. Lint and breaking have their own.
 func Rules() []Rule { return slices.Clone(rules) }
 
 // Find returns the rule with this id.

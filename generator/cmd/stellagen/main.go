@@ -22,5 +22,5 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(int(run(os.Args[1:], os.Stdout, os.Stderr)))
 }

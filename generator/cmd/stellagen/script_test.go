@@ -29,15 +29,15 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code":   exitCode,
+			"code":   wantCode,
 			"oldest": makeOld,
 			"isold":  isOld,
 		},
 	})
 }
 
-// exitCode is: code N command args...
-func exitCode(ts *testscript.TestScript, neg bool, args []string) {
+// wantCode is: code N command args...
+func wantCode(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: code N command args...")
 	}
