@@ -54,6 +54,37 @@ func BenchmarkCheck(b *testing.B) {
 	})
 }
 
+// BenchmarkEdit measures what stellagen dev does when a handler has been edited, but for noticing and for the compiler:
+// the service of the edited package is generated again, by a process that knows the module.
+func BenchmarkEdit(b *testing.B) {
+	dir := benchModule(b)
+	edited := filepath.Join(dir, "s0", "s0p0", "handlers.go")
+	text, err := os.ReadFile(edited)
+	if err != nil {
+		b.Fatal(err)
+	}
+	cache := generator.NewCache()
+	round := func(i int) {
+		other := fmt.Appendf(nil, "// PutItem7 is edition %d. ", i)
+		if err := os.WriteFile(edited, bytes.Replace(text, []byte("// PutItem7 "), other, 1), 0o600); err != nil {
+			b.Fatal(err)
+		}
+		cache.Changed(edited)
+		var disk generator.Disk
+		findings, err := generator.Run(b.Context(), generator.Config{
+			Dir: dir, Env: environment(), Patterns: []string{"./s0/s0p0"}, Cache: cache,
+		}, &disk)
+		if err != nil || len(findings.List) > 0 || len(disk.Written) == 0 {
+			b.Fatal(err, findings.List, disk.Written)
+		}
+	}
+	round(0)
+	for i := 1; b.Loop(); i++ {
+		round(i)
+	}
+	reportMilliseconds(b)
+}
+
 // BenchmarkRun is the same without the process, for profiles.
 func BenchmarkRun(b *testing.B) {
 	dir := benchModule(b)

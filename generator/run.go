@@ -19,7 +19,14 @@ type Config struct {
 	Dir      string   // absolute; patterns are relative to it
 	Env      []string // of the go command; nil is the process's own
 	Patterns []string // packages, as the go command takes them
+	Cache    *Cache   // nil keeps nothing between runs
 }
+
+// Cache keeps between runs what an edit within a file leaves as it was.
+type Cache = scan.Cache
+
+// NewCache returns an empty cache.
+func NewCache() *Cache { return scan.NewCache() }
 
 // Findings are what is wrong with the input, and the files that they are about.
 type Findings struct {

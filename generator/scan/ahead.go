@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"bytes"
 	"context"
 	"go/ast"
 	"go/parser"
@@ -20,7 +21,8 @@ import (
 // command is still busy finding out which of them are packages, the others once it has. It only prepares: which files
 // count, and what is wrong with them, is for the loader to say, one package after the other.
 type ahead struct {
-	fset *token.FileSet
+	fset   *token.FileSet
+	before map[string]*aheadFile // of an earlier run with the same fset; only read
 
 	mu    sync.Mutex
 	dirs  map[string]bool       // that are being read, or have been
@@ -126,6 +128,10 @@ func (a *ahead) readDir(dir string) {
 			base := filepath.Base(name)
 			if base != GeneratedFile || !isGenerated(f.src) {
 				f.comments = f.mentions || !strings.HasSuffix(base, "_test.go")
+				if old := a.before[name]; old != nil && old.file != nil && old.comments == f.comments && bytes.Equal(old.src, f.src) {
+					f.file, f.err = old.file, old.err
+					continue
+				}
 				f.file, f.err = parser.ParseFile(a.fset, name, f.src, parseMode(f.comments))
 			}
 		}

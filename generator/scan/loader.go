@@ -22,6 +22,7 @@ type loader struct {
 	fset *token.FileSet
 	list *diagnostic.List
 
+	cache    *Cache // nil: none
 	ahead    *ahead
 	patterns []string
 	orphans  []*listed    // with our generated file and without directives
@@ -83,7 +84,7 @@ func (l *loader) ask(paths []string) error {
 	if len(paths) == 0 {
 		return nil
 	}
-	found, _, err := list(l.ctx, l.dir, l.env, paths)
+	found, _, err := l.ls(paths)
 	if err != nil {
 		return err
 	}

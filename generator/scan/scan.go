@@ -17,6 +17,7 @@ type Config struct {
 	Dir      string   // absolute; patterns are relative to it
 	Env      []string // of the go command; nil is the process's own
 	Patterns []string // as the go command takes them
+	Cache    *Cache   // nil keeps nothing between runs
 }
 
 // Scan reads the packages of the patterns. Everything wrong with them goes to findings; the error is for what is not
@@ -25,9 +26,13 @@ func Scan(ctx context.Context, c Config, findings *diagnostic.List) (result *Res
 	l := &loader{
 		ctx: ctx, dir: c.Dir, env: c.Env, patterns: c.Patterns, fset: token.NewFileSet(), list: findings,
 		limited: map[*ast.File]string{}, sources: map[string][]byte{}, listed: map[string]*listed{}, roots: map[string]bool{},
-		pkgs: map[string]*source{}, holders: map[string]*types.Package{},
+		pkgs: map[string]*source{}, holders: map[string]*types.Package{}, cache: c.Cache,
 	}
-	l.ahead = &ahead{fset: l.fset, dirs: map[string]bool{}, files: map[string]*aheadFile{}}
+	if c.Cache != nil {
+		l.fset = c.Cache.fset
+	}
+	l.ahead = &ahead{fset: l.fset, dirs: map[string]bool{}, files: map[string]*aheadFile{}, before: c.Cache.parsed()}
+	defer func() { c.Cache.keep(l.ahead.files) }()
 	pkgs, warnings, err := l.listAhead()
 	if ctx.Err() != nil {
 		return nil, l.sources, err
@@ -75,7 +80,7 @@ func (l *loader) listAhead() (pkgs []*listed, warnings []string, err error) {
 	if slices.Contains(l.patterns, "./...") {
 		wg.Go(func() { l.ahead.below(reading, l.dir) })
 	}
-	pkgs, warnings, err = list(l.ctx, l.dir, l.env, l.patterns)
+	pkgs, warnings, err = l.ls(l.patterns)
 	stop()
 	wg.Wait()
 	l.ahead.all(pkgs)

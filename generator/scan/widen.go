@@ -41,7 +41,7 @@ func (l *loader) widen(found []*listed) ([]*listed, error) {
 	for _, path := range slices.Sorted(maps.Keys(modules)) {
 		patterns = append(patterns, path+"/...")
 	}
-	all, _, err := list(l.ctx, l.dir, l.env, patterns)
+	all, _, err := l.ls(patterns)
 	if err != nil {
 		return nil, err
 	}
