@@ -47,13 +47,9 @@ func (f Findings) Source(name string) ([]byte, error) {
 // Run reads the packages, and those that belong to the same services, and hands the files that they should have to the
 // target. If there are findings, the target gets nothing.
 func Run(ctx context.Context, c Config, target Target) (Findings, error) {
-	var list diagnostic.List
-	result, sources, err := scan.Scan(ctx, scan.Config(c), &list)
-	if err != nil {
-		return Findings{}, fmt.Errorf("generator: %w", err)
-	}
-	if list.Len() > 0 {
-		return Findings{List: list.Sorted(), sources: sources}, nil
+	result, findings, err := Read(ctx, c)
+	if err != nil || len(findings.List) > 0 {
+		return findings, err
 	}
 	files, err := render(result)
 	if err != nil {
@@ -69,8 +65,24 @@ func Run(ctx context.Context, c Config, target Target) (Findings, error) {
 			return Findings{}, err
 		}
 	}
-	return Findings{Nothing: len(result.Services) == 0 && len(result.Orphans) == 0}, nil
+	return findings, nil
 }
+
+// Read reads the packages, and those that belong to the same services. The result is whole only if there are no findings.
+func Read(ctx context.Context, c Config) (*scan.Result, Findings, error) {
+	var list diagnostic.List
+	result, sources, err := scan.Scan(ctx, scan.Config(c), &list)
+	if err != nil {
+		return nil, Findings{}, fmt.Errorf("generator: %w", err)
+	}
+	if list.Len() > 0 {
+		return result, Findings{List: list.Sorted(), sources: sources}, nil
+	}
+	return result, Findings{Nothing: len(result.Services) == 0 && len(result.Orphans) == 0, sources: sources}, nil
+}
+
+// IsOutput reports whether a file of this name, without its folder, is one that the generator writes.
+func IsOutput(base string) bool { return base == scan.GeneratedFile || base == scan.ManifestFile }
 
 type file struct {
 	name    string

@@ -6,5 +6,5 @@ import "embed"
 
 // FS has the templates.
 //
-//go:embed README.md
+//go:embed README.md scaffold
 var FS embed.FS

@@ -16,10 +16,16 @@ import (
 // and the output. It returns an exitError if it has said everything, or an error that is still to be said; one that wraps
 // errInput is about what the user gave.
 type commands struct {
+	Init     initCommand     `cmd:"" help:"Begin a module with a service that runs."`
+	New      newCommand      `cmd:"" help:"Add an endpoint that runs to a service."`
 	Generate generateCommand `cmd:"" help:"Write generated code and manifests beside the handlers."`
 	Check    checkCommand    `cmd:"" help:"Tell which generated files are not current; write nothing."`
+	Dev      devCommand      `cmd:"" help:"Run a gateway and the service, and generate and build again at every change."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
+
+// allPackages is the pattern of all packages below the working directory.
+const allPackages = "./..."
 
 // packages are what most commands read.
 type packages struct {
@@ -29,7 +35,7 @@ type packages struct {
 // patterns are those of the command line, or all packages.
 func (p packages) patterns() []string {
 	if len(p.Patterns) == 0 {
-		return []string{"./..."}
+		return []string{allPackages}
 	}
 	return p.Patterns
 }
