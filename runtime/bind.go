@@ -31,6 +31,7 @@ type Binder struct {
 	text jsonText // the body, checked
 	at   int      // offset of the next part of text
 	path []step   // of the value at that offset
+	some [8]step  // room for a usual path
 
 	queried bool // the query as a whole has been looked at
 }
@@ -42,7 +43,11 @@ type step struct {
 }
 
 // Bind begins with one request. For generated code.
-func Bind(r *Request) *Binder { return &Binder{request: r} }
+func Bind(r *Request) *Binder {
+	b := &Binder{request: r}
+	b.path = b.some[:0]
+	return b
+}
 
 // Err is nil if the input is whole, and otherwise what to answer: an *Error with all faults.
 func (b *Binder) Err() error {
@@ -396,6 +401,9 @@ func DecodeSlice[S ~[]T, T any](b *Binder, dst *S, elem func(*Binder, *T)) {
 	list := S{}
 	for b.more(']') {
 		b.path = append(b.path, step{index: len(list)})
+		if cap(list) == 0 {
+			list = make(S, 0, fewElements)
+		}
 		var v T
 		list = append(list, v)
 		elem(b, &list[len(list)-1])
@@ -403,6 +411,9 @@ func DecodeSlice[S ~[]T, T any](b *Binder, dst *S, elem func(*Binder, *T)) {
 	}
 	*dst = list
 }
+
+// fewElements is how many elements there is room for at first.
+const fewElements = 4
 
 // DecodeMap takes null, or an object with any names, whose values elem takes.
 func DecodeMap[M ~map[K]V, K ~string, V any](b *Binder, dst *M, elem func(*Binder, *V)) {

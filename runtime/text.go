@@ -1,9 +1,10 @@
 package stella
 
 import (
+	"bytes"
 	"encoding/json"
-	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -20,15 +21,15 @@ const (
 func unquote(raw []byte) (text, detail string) {
 	inner := raw[1 : len(raw)-1]
 	valid := utf8.Valid(inner)
-	escaped := slices.Contains(inner, '\\')
-	if valid && !escaped {
+	if valid && bytes.IndexByte(inner, '\\') < 0 {
 		return string(inner), ""
 	}
-	switch {
-	case !valid:
+	if valid && wholePairs(inner) {
+		return unescape(inner), ""
+	}
+	detail = halfPair
+	if !valid {
 		detail = notUTF8
-	case !wholePairs(inner):
-		detail = halfPair
 	}
 	var decoded string // apart from the result, which would be allocated for plain text, too
 	if err := json.Unmarshal(raw, &decoded); err != nil {
@@ -36,6 +37,38 @@ func unquote(raw []byte) (text, detail string) {
 	}
 	return decoded, detail
 }
+
+// unescape replaces the escapes (RFC 8259, section 7) of a string's inside that has been checked. No escape is shorter
+// than what it stands for.
+func unescape(inner []byte) string {
+	var out strings.Builder
+	out.Grow(len(inner))
+	for {
+		plain := bytes.IndexByte(inner, '\\')
+		if plain < 0 {
+			out.Write(inner)
+			return out.String()
+		}
+		out.Write(inner[:plain])
+		inner = inner[plain:]
+		unit, isUnit := escapedUnit(inner)
+		switch {
+		case !isUnit:
+			out.WriteByte(escaped[inner[1]])
+			inner = inner[2:]
+		case utf16.IsSurrogate(unit):
+			second, _ := escapedUnit(inner[unitLen:])
+			out.WriteRune(utf16.DecodeRune(unit, second))
+			inner = inner[2*unitLen:]
+		default:
+			out.WriteRune(unit)
+			inner = inner[unitLen:]
+		}
+	}
+}
+
+// escaped is what the byte after a backslash stands for.
+var escaped = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
 // wholePairs reports whether every \u escape of a surrogate (RFC 8259, section 7) is half of a pair that is there.
 func wholePairs(inner []byte) bool {
