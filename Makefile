@@ -69,6 +69,7 @@ check-vet:
 
 check-generated:
 	bin/stellagen check ./...
+	cd benchmarks && ../bin/stellagen check ./...
 
 check-modules:
 	$(GO) mod tidy -diff
@@ -93,6 +94,7 @@ $(TESTSUM): $(wildcard scripts/testsum/*.go)
 .PHONY: bench
 bench: ## run the benchmarks with allocations (BENCH=regexp, PKGS=./...)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKGS)
+	cd benchmarks && $(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME each (30s)
