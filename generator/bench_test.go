@@ -9,9 +9,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"text/template"
 	"time"
+
+	"golang.org/x/tools/go/packages"
 
 	"github.com/stella-ops/router/generator"
 )
@@ -30,12 +33,16 @@ func BenchmarkCheck(b *testing.B) {
 	if out, err := exec.CommandContext(b.Context(), "go", "build", "-o", bin, "./cmd/stellagen").CombinedOutput(); err != nil {
 		b.Fatalf("building stellagen: %v\n%s", err, out)
 	}
+	var memory int64 // of the largest process, in KiB
 	check := func(b *testing.B, env []string) {
 		b.Helper()
 		cmd := exec.CommandContext(b.Context(), bin, "check", "./...")
 		cmd.Dir, cmd.Env = dir, env
 		if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
 			b.Fatalf("stellagen check: %v\n%s", err, out)
+		}
+		if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+			memory = max(memory, usage.Maxrss)
 		}
 	}
 	b.Run("cache=warm", func(b *testing.B) {
@@ -44,6 +51,7 @@ func BenchmarkCheck(b *testing.B) {
 			check(b, environment())
 		}
 		reportMilliseconds(b)
+		b.ReportMetric(float64(memory)/1024, "MiB-rss")
 	})
 	b.Run("cache=empty", func(b *testing.B) {
 		caches := b.TempDir()
@@ -52,6 +60,146 @@ func BenchmarkCheck(b *testing.B) {
 		}
 		reportMilliseconds(b)
 	})
+}
+
+// BenchmarkBeside measures what others do with the module that BenchmarkCheck reads: the loader that most generators use,
+// with types, and the compiler. Neither finds anything changed. What a check takes but for reading
+// is rendering, which is jennifer's but for a little.
+func BenchmarkBeside(b *testing.B) {
+	dir := benchModule(b)
+	if err := requireThisModule(dir); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("packages.Load", func(b *testing.B) {
+		load := func() {
+			pkgs, err := packages.Load(&packages.Config{Dir: dir, Env: compiling(), Mode: packages.LoadSyntax}, "./...")
+			if err != nil || packages.PrintErrors(pkgs) > 0 {
+				b.Fatal(err)
+			}
+		}
+		load() // compiles the module
+		for b.Loop() {
+			load()
+		}
+		reportMilliseconds(b)
+	})
+	for name, args := range map[string][]string{"go=build": {"build", "./..."}, "go=list": {"list", "-e", "-find", "-json=Dir,ImportPath,GoFiles", "./..."}} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				cmd := exec.CommandContext(b.Context(), "go", args...)
+				cmd.Dir, cmd.Env = dir, compiling()
+				if out, err := cmd.CombinedOutput(); err != nil {
+					b.Fatalf("go %s: %v\n%s", args, err, out)
+				}
+			}
+			reportMilliseconds(b)
+		})
+	}
+	b.Run("reading", func(b *testing.B) {
+		for b.Loop() {
+			_, findings, err := generator.Read(b.Context(), generator.Config{Dir: dir, Env: environment(), Patterns: []string{"./..."}})
+			if err != nil || len(findings.List) > 0 {
+				b.Fatal(err, findings.List)
+			}
+		}
+		reportMilliseconds(b)
+	})
+}
+
+// BenchmarkFiles measures a check of one package of 500 files, each with a handler.
+func BenchmarkFiles(b *testing.B) {
+	dir, err := filepath.EvalSymlinks(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	files := map[string]string{
+		"go.mod": "module example.com/wide\n\ngo 1.26\n", "wide.go": "// Package wide is wide.\n//\n//stella:service wide version=1.0.0\npackage wide\n",
+	}
+	for i := range 500 {
+		files[fmt.Sprintf("f%d.go", i)] = strings.NewReplacer("#", strconv.Itoa(i), "'", "`").Replace(benchFile)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	config := generator.Config{Dir: dir, Env: environment(), Patterns: []string{"./..."}}
+	if findings, err := generator.Run(b.Context(), config, &generator.Disk{}); err != nil || len(findings.List) > 0 {
+		b.Fatal(err, findings.List)
+	}
+	for b.Loop() {
+		var target generator.Check
+		findings, err := generator.Run(b.Context(), config, &target)
+		if err != nil || len(findings.List) > 0 || len(target.Stale) > 0 {
+			b.Fatal(err, findings.List, target.Stale)
+		}
+	}
+	reportMilliseconds(b)
+}
+
+const benchFile = `package wide
+
+import "context"
+
+// In# is what Get# takes.
+type In# struct {
+	ID    string 'path:"id"'
+	Limit int    'query:"limit"'
+}
+
+// Out# is what it gives.
+type Out# struct {
+	Name string 'json:"name"'
+}
+
+// Get# gets.
+//
+//stella:endpoint GET /things#/{id}
+//stella:public "a benchmark"
+func Get#(_ context.Context, in *In#) (*Out#, error) { return &Out#{Name: in.ID}, nil }
+`
+
+// BenchmarkCompile measures what generated code adds to compiling a module: the processors' time for an endpoint.
+func BenchmarkCompile(b *testing.B) {
+	dir := benchModule(b)
+	if err := requireThisModule(dir); err != nil {
+		b.Fatal(err)
+	}
+	build := func(keep bool) time.Duration {
+		cache := b.TempDir()
+		env := append(compiling(), "GOCACHE="+cache)
+		run := func(args ...string) *os.ProcessState {
+			cmd := exec.CommandContext(b.Context(), "go", args...)
+			cmd.Dir, cmd.Env = dir, env
+			if out, err := cmd.CombinedOutput(); err != nil {
+				b.Fatalf("go %s: %v\n%s", args, err, out)
+			}
+			return cmd.ProcessState
+		}
+		run("build", "github.com/stella-ops/router/runtime", "github.com/stella-ops/router/runtime/httpbridge")
+		if !keep {
+			generated, err := filepath.Glob(filepath.Join(dir, "*", "*", "stella_gen.go"))
+			if err != nil || len(generated) != benchServices*benchPackages {
+				b.Fatal(err, generated)
+			}
+			for _, name := range generated {
+				if err := os.Rename(name, name+".away"); err != nil {
+					b.Fatal(err)
+				}
+				defer func() { _ = os.Rename(name+".away", name) }()
+			}
+		}
+		state := run("build", "./...")
+		return state.UserTime() + state.SystemTime()
+	}
+	var more time.Duration
+	n := 0
+	for b.Loop() {
+		more += build(true) - build(false)
+		n += benchServices * benchPackages * benchHandlers
+	}
+	b.ReportMetric(float64(more)/float64(time.Millisecond)/float64(n), "cpu-ms/endpoint")
+	b.ReportMetric(0, "ns/op")
 }
 
 // BenchmarkEdit measures what stellagen dev does when a handler has been edited, but for noticing and for the compiler:

@@ -67,20 +67,35 @@ var _ = Describe("generated code", func() {
 
 // useThisModule gives a module the runtime of this checkout, and the versions that it needs.
 func useThisModule(dir string) {
+	GinkgoHelper()
+	Expect(requireThisModule(dir)).To(Succeed())
+}
+
+// requireThisModule lets a module require this one, with all that this one requires.
+func requireThisModule(dir string) error {
 	root, err := filepath.Abs("..")
-	Expect(err).NotTo(HaveOccurred())
+	if err != nil {
+		return err
+	}
 	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
-	Expect(err).NotTo(HaveOccurred())
-	_, requires, found := strings.Cut(string(mod), "\nrequire (")
-	Expect(found).To(BeTrue())
+	if err != nil {
+		return err
+	}
+	_, requires, _ := strings.Cut(string(mod), "\nrequire (")
 	name := filepath.Join(dir, "go.mod")
 	own, err := os.ReadFile(name)
-	Expect(err).NotTo(HaveOccurred())
+	if err != nil {
+		return err
+	}
 	text := string(own) + "\nrequire github.com/stella-ops/router v0.0.0\nreplace github.com/stella-ops/router => " + root + "\nrequire (" + requires
-	Expect(os.WriteFile(name, []byte(text), 0o600)).To(Succeed())
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		return err
+	}
 	sum, err := os.ReadFile(filepath.Join(root, "go.sum"))
-	Expect(err).NotTo(HaveOccurred())
-	Expect(os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o600)).To(Succeed())
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o600)
 }
 
 // compiling lets the go command complete go.mod, still without the network.
