@@ -37,6 +37,8 @@ var _ = Describe("generated code", func() {
 			Expect(out).To(ContainSubstring("--- PASS: " + test))
 		}
 	},
+		Entry("with constraints of every kind", NodeTimeout(compileTimeout), "constraints.txtar",
+			"TestGoodBody", "TestBadBody", "TestParameters", "TestBodyThatNeedNotCome"),
 		Entry("with types of every kind", NodeTimeout(compileTimeout), "types.txtar", "TestBody", "TestFaults", "TestParameters", "TestNoMembers"),
 		Entry("with handlers of every shape", NodeTimeout(compileTimeout), "shapes.txtar",
 			"TestStreams", "TestRefusedStreams", "TestBrokenStream", "TestEndlessStream", "TestHTTPHandlers", "TestNilHandlers"),

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"mime"
 	"net/http"
 	"strconv"
@@ -32,6 +33,7 @@ type Binder struct {
 	at   int      // offset of the next part of text
 	path []step   // of the value at that offset
 	some [8]step  // room for a usual path
+	rule *Rule    // of that value; nil: none
 
 	queried bool // the query as a whole has been looked at
 }
@@ -77,9 +79,16 @@ func (b *Binder) fault(detail string) {
 	b.add(spec.Fault{In: spec.InBody, Pointer: b.pointer(), Detail: detail})
 }
 
+// faultAll reports everything that is wrong with the JSON value at hand.
+func (b *Binder) faultAll(details []string) {
+	for _, d := range details {
+		b.fault(d)
+	}
+}
+
 // Body reads the body, and reports whether there is JSON to decode. A request without a body is a fault if it is
-// required; what is decoded then is an object without members, so that each required member is reported as well. A body
-// of another media type is refused with 415.
+// required; what is decoded then is an object without members, so that each required member is reported as well, and
+// each default taken. A body of another media type is refused with 415.
 func (b *Binder) Body(required bool) bool {
 	data, err := b.request.ReadBody()
 	if err != nil {
@@ -89,9 +98,9 @@ func (b *Binder) Body(required bool) bool {
 	if len(data) == 0 {
 		if required {
 			b.fault("required: expected a JSON object, got no body")
-			b.text, b.at = noMembers, 0
 		}
-		return required
+		b.text, b.at = noMembers, 0
+		return true
 	}
 	if err := checkMedia(b.request.Header); err != nil {
 		b.failure = err
@@ -106,7 +115,7 @@ func (b *Binder) Body(required bool) bool {
 	return true
 }
 
-// noMembers takes the place of a required body that did not come.
+// noMembers takes the place of a body that did not come.
 var noMembers = jsonText("{}")
 
 func bodyFailure(err error) error {
@@ -286,6 +295,7 @@ func DecodeString[T ~string](b *Binder, dst *T) {
 		return
 	}
 	*dst = T(s)
+	b.faultAll(b.rule.text(s))
 }
 
 // DecodeInt takes a JSON number without fraction and exponent that fits T.
@@ -301,6 +311,7 @@ func DecodeInt[T signed](b *Binder, dst *T) {
 		return
 	}
 	*dst = n
+	b.faultAll(b.rule.int(int64(n)))
 }
 
 // DecodeUint takes a JSON number without sign, fraction and exponent that fits T.
@@ -316,6 +327,7 @@ func DecodeUint[T unsigned](b *Binder, dst *T) {
 		return
 	}
 	*dst = n
+	b.faultAll(b.rule.uint(uint64(n)))
 }
 
 // DecodeFloat takes a JSON number within T's range.
@@ -331,6 +343,15 @@ func DecodeFloat[T float](b *Binder, dst *T) {
 		return
 	}
 	*dst = n
+	b.faultAll(b.rule.float(float64(n), bitsOf[T]()))
+}
+
+// bitsOf is the size of T: 32 or 64.
+func bitsOf[T float]() int {
+	if smallest := math.SmallestNonzeroFloat64; T(smallest) == 0 {
+		return 32
+	}
+	return 64
 }
 
 // DecodeBool takes true or false.
@@ -398,9 +419,9 @@ func DecodeSlice[S ~[]T, T any](b *Binder, dst *S, elem func(*Binder, *T)) {
 	if !b.open('[', "array") {
 		return
 	}
-	list := S{}
+	rule, list := b.rule, S{}
 	for b.more(']') {
-		b.path = append(b.path, step{index: len(list)})
+		b.path, b.rule = append(b.path, step{index: len(list)}), rule.each()
 		if cap(list) == 0 {
 			list = make(S, 0, fewElements)
 		}
@@ -410,6 +431,8 @@ func DecodeSlice[S ~[]T, T any](b *Binder, dst *S, elem func(*Binder, *T)) {
 		b.leave()
 	}
 	*dst = list
+	b.faultAll(rule.items(len(list)))
+	b.faultAll(repeated(rule, list))
 }
 
 // fewElements is how many elements there is room for at first.
@@ -424,7 +447,7 @@ func DecodeMap[M ~map[K]V, K ~string, V any](b *Binder, dst *M, elem func(*Binde
 	if !b.open('{', "object") {
 		return
 	}
-	members := M{}
+	rule, members := b.rule, M{}
 	for {
 		name, more := b.name()
 		if !more {
@@ -435,6 +458,7 @@ func DecodeMap[M ~map[K]V, K ~string, V any](b *Binder, dst *M, elem func(*Binde
 			b.fault("member given twice")
 		}
 		var v V
+		b.rule = rule.each()
 		elem(b, &v)
 		members[K(name)] = v
 		b.leave()

@@ -290,7 +290,7 @@ var _ = Describe("binding", func() {
 				func(p Param) { BindFloat(p, &f) }, func(p Param) { BindInt(p, &i) }, func(p Param) { BindUint(p, &u) },
 			} {
 				b := Bind(incoming("", ""))
-				bind(Param{b, "x", spec.InHeader, []string{text}})
+				bind(Param{b: b, name: "x", in: spec.InHeader, values: []string{text}})
 				Expect(faultsOf(b.Err())).To(HaveLen(1))
 			}
 			Expect([]any{f, i, u}).To(Equal([]any{0.0, 0, uint(0)}))

@@ -27,6 +27,10 @@ func DecodeJSON[T any](b *Binder, dst *T) {
 	d.DisallowUnknownFields() // names that no field or two fields have: inspect knows only those that no field has
 	err := d.Decode(dst)
 	if err == nil {
+		if raw := b.text[from:b.at]; b.rule != nil && raw[0] == '"' { // only text that decodes itself has a rule
+			s, _ := unquote(bytes.TrimRight(raw, " \n\t\r"))
+			b.faultAll(b.rule.text(s))
+		}
 		return
 	}
 	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)

@@ -197,7 +197,9 @@ func (t jsonText) literal(i int, word string) (int, *syntaxError) {
 // Member is one member that an object may have. For generated code.
 type Member struct {
 	Name     string
-	Required bool // it must be there, and not be null
+	Required bool   // it must be there, and not be null
+	Default  string // JSON that is taken where the member is not there; empty: none
+	Rule     *Rule  // of its value; nil: none
 }
 
 // Object walks the members of one JSON object. It reports every member that is unknown, given twice or missing, and
@@ -217,7 +219,11 @@ type Object struct {
 	seen    uint64   // a bit for each of the first 64 members
 	more    []uint64 // and for the others
 	current int      // index of the member that Next stopped at; -1 before the first
-	over    bool
+	over    bool     // nothing is left
+	ended   bool     // the JSON object has; left are the members that did not come
+	absent  int      // how many of the members absence has been looked at
+	text    jsonText // while a default takes the place of the body: the body
+	at      int
 }
 
 // Object begins the value that comes next, which must be an object.
@@ -270,58 +276,81 @@ func (o *Object) find(quoted []byte) int {
 func (o *Object) Name() string { return o.members[o.current].Name }
 
 // Next goes to the next member that generated code has to decode, and reports whether there is one. At the end it
-// reports the required members that did not come.
+// reports the required members that did not come, and has the defaults of others decoded.
 func (o *Object) Next() bool {
-	if o.over {
+	switch {
+	case o.over:
 		return false
-	}
-	if o.current >= 0 {
+	case o.current >= 0:
 		o.b.leave()
 	}
-	for {
+	for !o.ended {
 		quoted, more := o.b.member()
 		if !more {
-			o.finish()
-			return false
+			o.ended = true
+			break
 		}
-		i := o.find(quoted)
-		if i >= 0 {
-			o.b.enter(o.members[i].Name)
-		} else {
-			name, detail := unquote(quoted)
-			if detail != "" { // no pointer names it
-				o.b.fault("a member's name: " + detail)
-				o.b.raw()
-				continue
-			}
-			o.b.enter(name)
-		}
-		switch {
-		case i < 0:
-			o.b.fault("unknown member")
-		case o.has(i):
-			o.b.fault("member given twice")
-		default:
-			*o.word(i) |= 1 << (i % wordBits)
-			if o.members[i].Required && o.b.isNull() {
-				o.b.fault("required: expected a value, got null")
-				break
-			}
-			o.current = i
+		if o.meet(quoted) {
 			return true
 		}
-		o.b.raw()
-		o.b.leave()
 	}
+	return o.missing()
 }
 
-func (o *Object) finish() {
-	o.over = true
-	for i, m := range o.members {
-		if m.Required && !o.has(i) {
-			o.b.enter(m.Name)
-			o.b.fault("required, but missing")
-			o.b.leave()
+// meet goes to a member that has come, and reports whether it is to be decoded. If not, it says why, and passes over it.
+func (o *Object) meet(quoted []byte) bool {
+	i := o.find(quoted)
+	if i >= 0 {
+		o.b.enter(o.members[i].Name)
+	} else {
+		name, detail := unquote(quoted)
+		if detail != "" { // no pointer names it
+			o.b.fault("a member's name: " + detail)
+			o.b.raw()
+			return false
 		}
+		o.b.enter(name)
 	}
+	switch {
+	case i < 0:
+		o.b.fault("unknown member")
+	case o.has(i):
+		o.b.fault("member given twice")
+	default:
+		*o.word(i) |= 1 << (i % wordBits)
+		if o.members[i].Required && o.b.isNull() {
+			o.b.fault("required: expected a value, got null")
+			break
+		}
+		o.current, o.b.rule = i, o.members[i].Rule
+		return true
+	}
+	o.b.raw()
+	o.b.leave()
+	return false
+}
+
+// missing goes to the next member that did not come and has a default, which is decoded in its place.
+func (o *Object) missing() bool {
+	if o.text != nil {
+		o.b.text, o.b.at, o.text = o.text, o.at, nil
+	}
+	for o.absent < len(o.members) {
+		i, m := o.absent, &o.members[o.absent]
+		o.absent++
+		if o.has(i) || !m.Required && m.Default == "" {
+			continue
+		}
+		o.b.enter(m.Name)
+		if m.Default != "" {
+			o.current, o.b.rule = i, nil // the generator has checked the default
+			o.text, o.at = o.b.text, o.b.at
+			o.b.text, o.b.at = jsonText(m.Default), 0
+			return true
+		}
+		o.b.fault("required, but missing")
+		o.b.leave()
+	}
+	o.over = true
+	return false
 }

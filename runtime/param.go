@@ -19,11 +19,12 @@ type Param struct {
 	name   string
 	in     string
 	values []string // none: it did not come
+	rule   *Rule    // of its value; nil: none
 }
 
 // Path is the path parameter of this name. It is always there.
 func (b *Binder) Path(name string) Param {
-	return Param{b, name, spec.InPath, []string{b.request.PathValue(name)}}
+	return Param{b: b, name: name, in: spec.InPath, values: []string{b.request.PathValue(name)}}
 }
 
 // Query is the query parameter of this name.
@@ -35,12 +36,12 @@ func (b *Binder) Query(name string) Param {
 			b.add(spec.Fault{In: spec.InQuery, Detail: "malformed query: " + cut(err.Error())})
 		}
 	}
-	return Param{b, name, spec.InQuery, query[name]}
+	return Param{b: b, name: name, in: spec.InQuery, values: query[name]}
 }
 
 // Header is the header field of this name.
 func (b *Binder) Header(name string) Param {
-	return Param{b, name, spec.InHeader, b.request.Header.Values(name)}
+	return Param{b: b, name: name, in: spec.InHeader, values: b.request.Header.Values(name)}
 }
 
 // Required reports a parameter that did not come.
@@ -49,6 +50,26 @@ func (p Param) Required() Param {
 		p.fault("required, but missing")
 	}
 	return p
+}
+
+// Default takes text where the parameter did not come. The text satisfies the rule that the parameter has.
+func (p Param) Default(text string) Param {
+	if len(p.values) == 0 {
+		p.values, p.rule = []string{text}, nil
+	}
+	return p
+}
+
+// Rule has the parameter's value checked.
+func (p Param) Rule(r *Rule) Param {
+	p.rule = r
+	return p
+}
+
+func (p Param) faultAll(details []string) {
+	for _, d := range details {
+		p.fault(d)
+	}
 }
 
 func (p Param) fault(detail string) {
@@ -76,17 +97,30 @@ func (p Param) one() (string, bool) {
 func BindString[T ~string](p Param, dst *T) {
 	if s, ok := p.one(); ok {
 		*dst = T(s)
+		p.faultAll(p.rule.text(s))
 	}
 }
 
 // BindInt takes a decimal integer that fits T.
-func BindInt[T signed](p Param, dst *T) { bindBy(p, dst, parseInt[T]) }
+func BindInt[T signed](p Param, dst *T) {
+	if bindBy(p, dst, parseInt[T]) {
+		p.faultAll(p.rule.int(int64(*dst)))
+	}
+}
 
 // BindUint takes a decimal integer without sign that fits T.
-func BindUint[T unsigned](p Param, dst *T) { bindBy(p, dst, parseUint[T]) }
+func BindUint[T unsigned](p Param, dst *T) {
+	if bindBy(p, dst, parseUint[T]) {
+		p.faultAll(p.rule.uint(uint64(*dst)))
+	}
+}
 
 // BindFloat takes a decimal number within T's range.
-func BindFloat[T float](p Param, dst *T) { bindBy(p, dst, parseFloat[T]) }
+func BindFloat[T float](p Param, dst *T) {
+	if bindBy(p, dst, parseFloat[T]) {
+		p.faultAll(p.rule.float(float64(*dst), bitsOf[T]()))
+	}
+}
 
 // BindBool takes true or false.
 func BindBool[T ~bool](p Param, dst *T) { bindBy(p, dst, parseBool[T]) }
@@ -108,7 +142,9 @@ func BindText[T any, P interface {
 	}
 	if err := P(dst).UnmarshalText([]byte(s)); err != nil {
 		p.fault("not a valid value: " + err.Error())
+		return
 	}
+	p.faultAll(p.rule.text(s))
 }
 
 // BindPointer points the destination at the parameter's value, by elem, if it came.
@@ -124,6 +160,9 @@ func BindPointer[T any](p Param, dst **T, elem func(Param, *T)) {
 // BindSlice takes a parameter that may come several times, each value by elem. A header field is also split at its
 // commas (RFC 9110, section 5.6.1).
 func BindSlice[S ~[]T, T any](p Param, dst *S, elem func(Param, *T)) {
+	if len(p.values) == 0 {
+		return
+	}
 	for _, value := range p.values {
 		if p.in != spec.InHeader {
 			*dst = bindElement(p, value, *dst, elem)
@@ -135,27 +174,31 @@ func BindSlice[S ~[]T, T any](p Param, dst *S, elem func(Param, *T)) {
 			}
 		}
 	}
+	p.faultAll(p.rule.items(len(*dst)))
+	p.faultAll(repeated(p.rule, *dst))
 }
 
 func bindElement[S ~[]T, T any](p Param, value string, list S, elem func(Param, *T)) S {
 	var v T
 	list = append(list, v)
-	elem(Param{p.b, p.name, p.in, []string{value}}, &list[len(list)-1])
+	elem(Param{b: p.b, name: p.name, in: p.in, values: []string{value}, rule: p.rule.each()}, &list[len(list)-1])
 	return list
 }
 
-// bindBy takes one value by a function that tells what is wrong with it, or an empty string.
-func bindBy[T any](p Param, dst *T, parse func(string) (T, string)) {
+// bindBy takes one value by a function that tells what is wrong with it, or an empty string. It reports whether it has
+// taken one.
+func bindBy[T any](p Param, dst *T, parse func(string) (T, string)) bool {
 	s, ok := p.one()
 	if !ok {
-		return
+		return false
 	}
 	v, detail := parse(s)
 	if detail != "" {
 		p.fault(detail)
-		return
+		return false
 	}
 	*dst = v
+	return true
 }
 
 func parseInt[T signed](s string) (T, string) {

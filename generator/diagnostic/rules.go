@@ -42,6 +42,7 @@ const (
 	SomeMachines      ID = "STL0032"
 	Streaming         ID = "STL0033"
 	Queueing          ID = "STL0034"
+	BadConstraint     ID = "STL0035"
 )
 
 // Rule is one thing that can be wrong.
@@ -143,4 +144,7 @@ var rules = []Rule{
 	{ID: Queueing, Title: "delivery contradicts the endpoint", Text: "With delivery=queue calls are jobs, which wait, and may run " +
 		"more than once. Such an endpoint is idempotent, and a POST, PUT, PATCH or DELETE; it streams nothing, takes bodies of " +
 		"at most 4MiB, and its timeout is no longer than its lease. attempts and lease are said of jobs alone."},
+	{ID: BadConstraint, Title: "constraint that does not fit", Text: "The tags of JSON Schema are checked here, because a request " +
+		"could never satisfy a constraint that is wrong: each fits the field's type, numbers are plain decimals, a pattern is RE2, " +
+		"bounds leave something between them, and the values of enum and default satisfy the other constraints."},
 }

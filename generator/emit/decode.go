@@ -69,6 +69,12 @@ func (s *source) memberList(st *scan.Struct) {
 			if f.Required {
 				values = append(values, jen.Id("Required").Op(":").True())
 			}
+			if text := jsonDefault(f.Type.Schema); text != "" {
+				values = append(values, jen.Id("Default").Op(":").Lit(text))
+			}
+			if fields := rule(f.Type); fields != nil {
+				values = append(values, jen.Id("Rule").Op(":").Op("&").Add(stella("Rule")).Values(fields...))
+			}
 			g.Line().Values(values...)
 		}
 		g.Line()

@@ -74,6 +74,12 @@ func (s *source) bind(g *jen.Group, e *scan.Endpoint) {
 			if f.Required && f.In != spec.InPath {
 				param = param.Dot("Required").Call()
 			}
+			if name := s.rules[f]; name != "" {
+				param = param.Dot("Rule").Call(jen.Op("&").Id(name))
+			}
+			if text := f.Type.Schema.Default; text != nil {
+				param = param.Dot("Default").Call(jen.Lit(*text))
+			}
 			g.Add(bindInto(f.Type, param, jen.Op("&").Add(selector("in", f))))
 		}
 	}

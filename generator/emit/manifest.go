@@ -48,7 +48,7 @@ func descriptor(e *scan.Endpoint, names map[string]string) spec.Endpoint {
 		for _, in := range []string{spec.InPath, spec.InQuery, spec.InHeader} {
 			for _, f := range e.In.Fields {
 				if f.In == in {
-					d.Params = append(d.Params, spec.Param{Name: f.Name, In: in, Required: f.Required, Doc: f.Doc, Schema: paramSchema(f.Type)})
+					d.Params = append(d.Params, spec.Param{Name: f.Name, In: in, Required: f.Required, Doc: f.Doc, Schema: f.Type.Schema})
 				}
 			}
 		}
@@ -73,7 +73,7 @@ func pathParams(path string) []spec.Param {
 	}
 	var params []spec.Param
 	for _, name := range pattern.Params() {
-		params = append(params, spec.Param{Name: name, In: spec.InPath, Required: true, Schema: &spec.Schema{Type: typeString}})
+		params = append(params, spec.Param{Name: name, In: spec.InPath, Required: true, Schema: &spec.Schema{Type: spec.TypeString}})
 	}
 	return params
 }
@@ -113,25 +113,6 @@ func shownStructs(endpoints []*scan.Endpoint) map[string]bool {
 	return shown
 }
 
-// typeString is the schema type of text.
-const typeString = "string"
-
-// paramSchema is the schema of a parameter's text.
-func paramSchema(t *scan.Type) *spec.Schema {
-	switch t.Kind {
-	case scan.Pointer:
-		return paramSchema(t.Elem)
-	case scan.Slice:
-		return &spec.Schema{Type: "array", Items: paramSchema(t.Elem)}
-	case scan.Text:
-		return &spec.Schema{Type: typeString}
-	case scan.Duration:
-		return &spec.Schema{Type: typeString, Format: "go-duration"}
-	default:
-		return t.Schema
-	}
-}
-
 func objectSchema(s *scan.Struct, names map[string]string) *spec.Schema {
 	o := &spec.Schema{Type: "object", Doc: s.Doc}
 	for _, f := range s.Fields {
@@ -142,12 +123,8 @@ func objectSchema(s *scan.Struct, names map[string]string) *spec.Schema {
 			o.Properties = map[string]*spec.Schema{}
 		}
 		member := named(f.Type.Schema, names)
-		if member.Ref == "" {
-			c := *member
-			c.Doc = f.Doc
-			c.Nullable = c.Nullable && !f.Required
-			member = &c
-		}
+		member.Doc = f.Doc
+		member.Nullable = member.Nullable && !f.Required
 		o.Properties[f.Name] = member
 		if f.Required {
 			o.Required = append(o.Required, f.Name)

@@ -6,6 +6,7 @@ import (
 	"go/types"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/dave/jennifer/jen"
 
@@ -23,8 +24,9 @@ type source struct {
 
 	receivers map[string]bool // types that have handlers, and whether Handlers holds pointers to them
 
-	decoders map[string]string // names of the functions that decode structs, by the type's full name
-	members  map[string]string // names of the variables with their members
+	decoders map[string]string      // names of the functions that decode structs, by the type's full name
+	members  map[string]string      // names of the variables with their members
+	rules    map[*scan.Field]string // names of the variables with the rules of parameters
 	serves   map[*scan.Endpoint]string
 }
 
@@ -40,6 +42,7 @@ func Source(svc *scan.Service, pkg *scan.Package) ([]byte, error) {
 	for _, e := range pkg.Endpoints {
 		s.dispatcher(e)
 	}
+	s.paramRules()
 	for _, st := range s.decoded() {
 		s.decoder(st)
 	}
@@ -53,7 +56,7 @@ func Source(svc *scan.Service, pkg *scan.Package) ([]byte, error) {
 func newSource(pkg *scan.Package) *source {
 	s := &source{
 		pkg: pkg, structs: structsOf(pkg.Endpoints), file: jen.NewFilePathName(pkg.ImportPath, pkg.Name), names: newNames(pkg), receivers: receivers(pkg),
-		decoders: map[string]string{}, members: map[string]string{}, serves: map[*scan.Endpoint]string{},
+		decoders: map[string]string{}, members: map[string]string{}, rules: map[*scan.Field]string{}, serves: map[*scan.Endpoint]string{},
 	}
 	for path, in := range s.names.nameImports(imports(pkg, s.structs)) {
 		if in.alias {
@@ -73,6 +76,13 @@ func newSource(pkg *scan.Package) *source {
 		key, id := st.Key, identifier(st.Go, pkg.ImportPath)
 		s.decoders[key] = s.names.take("stellaDecode" + id)
 		s.members[key] = s.names.take("stellaMembersOf" + id)
+	}
+	for _, e := range pkg.Endpoints {
+		for _, f := range ruled(e) {
+			if s.rules[f] == "" {
+				s.rules[f] = s.names.take("stellaRuleOf" + identifier(e.In.Go, pkg.ImportPath) + strings.Join(f.Selector, ""))
+			}
+		}
 	}
 	return s
 }

@@ -23,6 +23,9 @@ const partDirective = "part"
 // endpointDirective makes a function a handler.
 const endpointDirective = "endpoint"
 
+// hintEveryBuild goes with what some builds do not have.
+const hintEveryBuild = "move the declaration to a file of every build: generated code must not depend on the machine"
+
 // firstIsHere goes with the place of what was given twice.
 const firstIsHere = "the first is here"
 
@@ -133,7 +136,7 @@ func belongs(d *directive.Directive) bool {
 
 func (l *loader) machineDependent(d *directive.Directive, reason string) {
 	f := l.list.Addf(diagnostic.Misplaced, d.Pos, d.Width, "stella:%s in %s, which %s", d.Name, filepath.Base(d.Pos.Filename), reason)
-	f.Hint = "move the declaration to a file of every build: generated code must not depend on the machine"
+	f.Hint = hintEveryBuild
 }
 
 func (l *loader) collectFile(ps *packageScan, f *ast.File) {

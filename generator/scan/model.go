@@ -171,4 +171,5 @@ type Type struct {
 	Elem   *Type
 	Struct *Struct // of an Object
 	Schema *spec.Schema
+	Unread string // a constant of the type whose value cannot be told; empty: there is none
 }

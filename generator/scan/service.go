@@ -336,7 +336,7 @@ func (b *builder) onSomeMachines(s *source, name string, at ast.Expr) bool {
 	}
 	pos := b.pos(decl.spec.Name.Pos())
 	f := b.l.list.Addf(diagnostic.SomeMachines, b.pos(at.Pos()), int(at.End()-at.Pos()), "%s is declared in %s, which %s", name, filepath.Base(pos.Filename), reason)
-	f.Hint = "move the declaration to a file of every build: generated code must not depend on the machine"
+	f.Hint = hintEveryBuild
 	f.Related = []diagnostic.Related{{Pos: pos, Message: "it is declared here"}}
 	return true
 }

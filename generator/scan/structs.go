@@ -52,10 +52,12 @@ func (b *builder) fields(named *types.Named, prefix []string, seen map[string]bo
 		selector := append(slices.Clone(prefix), v.Name())
 		tags := b.tags(node, st.Tag(i))
 		if v.Embedded() && !tags.bound() && tags.jsonName == "" && !tags.excluded {
+			b.idle(tags, "an embedded struct's fields have their own")
 			found = append(found, b.embedded(v, node, selector, src, seen)...)
 			continue
 		}
 		if !v.Exported() {
+			b.idle(tags, "the field is not exported")
 			if tags.bound() {
 				b.l.list.Addf(diagnostic.BadTag, b.pos(v.Pos()), len(v.Name()), "unexported field %s cannot be bound", v.Name())
 			}
@@ -135,6 +137,7 @@ func canonicalName(f *Field) string {
 // field is one field, or nil if it takes no part.
 func (b *builder) field(v *types.Var, node *ast.Field, tags fieldTags, src *source) *Field {
 	if tags.excluded && !tags.bound() {
+		b.idle(tags, "the field takes no part")
 		return nil
 	}
 	f := &Field{Pos: b.pos(v.Pos()), In: spec.InBody, Name: tags.jsonName, Required: tags.required, Suspect: tags.broken, Doc: fieldDoc(node)}
@@ -153,7 +156,9 @@ func (b *builder) field(v *types.Var, node *ast.Field, tags fieldTags, src *sour
 	f.Type = b.shallow(v.Type(), use{node: node, pos: v.Pos()})
 	if tags.bound() {
 		b.checkParam(f, node)
+		f.Type = asParam(f.Type)
 	}
+	b.constrain(f, len(v.Name()), tags)
 	return f
 }
 

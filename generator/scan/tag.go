@@ -20,6 +20,8 @@ type fieldTags struct {
 	excluded bool // json:"-"
 	required bool
 	broken   bool // there are findings about it
+
+	constraints []tag
 }
 
 func (t fieldTags) bound() bool { return t.in != "" }
@@ -27,11 +29,13 @@ func (t fieldTags) bound() bool { return t.in != "" }
 var (
 	// bindingKeys are the tag keys that the generator reads.
 	bindingKeys = []string{"path", "query", "header", "json", "required"}
-	// laterKeys are those that it will read. They are refused, because ignoring a constraint would be worse.
-	laterKeys = []string{
-		"default", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength",
-		"pattern", "enum", "format", "minItems", "maxItems", "uniqueItems", "minProperties", "maxProperties",
+	// constraintKeys are the keywords of JSON Schema that it reads, too.
+	constraintKeys = []string{
+		keyDefault, keyEnum, keyMinimum, keyMaximum, keyAbove, keyBelow, keyMultipleOf, keyMinLength, keyMaxLength, keyPattern,
+		keyFormat, keyMinItems, keyMaxItems, keyUniqueItems,
 	}
+	// laterKeys are those that it does not. They are refused, because ignoring a constraint would be worse.
+	laterKeys = []string{"minProperties", "maxProperties"}
 	// foreignKeys are near to ours, and known to be others'.
 	foreignKeys = []string{"bson", "cbor", "toml", "form", "yaml", "xml", "env", "db", "avro", "jsonschema", "jsonapi", "validate", "param", "params"}
 )
@@ -117,7 +121,7 @@ func (b *builder) tag(t *fieldTags, g tag) {
 	case "json":
 		b.jsonTag(t, g)
 	case "required":
-		if g.value != "true" && g.value != "false" {
+		if !isBool(g.value) {
 			b.badTagf(t, g, "required is %q, expected true or false", g.value)
 		}
 		t.required = g.value == "true"
@@ -125,6 +129,8 @@ func (b *builder) tag(t *fieldTags, g tag) {
 		b.otherTag(t, g)
 	}
 }
+
+func isBool(s string) bool { return s == "true" || s == "false" }
 
 func (b *builder) bindingTag(t *fieldTags, g tag) {
 	switch {
@@ -166,7 +172,7 @@ func (b *builder) jsonTag(t *fieldTags, g tag) {
 	for option := range strings.SplitSeq(options, ",") {
 		switch option {
 		case "", "omitempty", "omitzero":
-		case typeString:
+		case "string":
 			t.broken = true
 			b.l.list.Addf(diagnostic.NotSupportedYet, b.pos(g.pos), g.width, "the json option string is not supported yet")
 		default:
@@ -175,8 +181,12 @@ func (b *builder) jsonTag(t *fieldTags, g tag) {
 	}
 }
 
-// otherTag reports a key that is ours in a later version, or that was probably meant to be ours.
+// otherTag keeps a constraint, and reports a key that is not read yet, or that was probably meant to be ours.
 func (b *builder) otherTag(t *fieldTags, g tag) {
+	if slices.Contains(constraintKeys, g.key) {
+		t.constraints = append(t.constraints, g)
+		return
+	}
 	if slices.Contains(laterKeys, g.key) {
 		t.broken = true
 		b.l.list.Addf(diagnostic.NotSupportedYet, b.pos(g.pos), g.width, "the constraint %s is not supported yet", g.key)
@@ -185,7 +195,7 @@ func (b *builder) otherTag(t *fieldTags, g tag) {
 	if slices.Contains(foreignKeys, g.key) {
 		return
 	}
-	ours := slices.Concat(bindingKeys, laterKeys)
+	ours := slices.Concat(bindingKeys, constraintKeys, laterKeys)
 	guess := diagnostic.Suggest(g.key, ours)
 	if guess == "" {
 		return

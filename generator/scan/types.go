@@ -8,13 +8,6 @@ import (
 	"github.com/stella-ops/router/spec"
 )
 
-// Types of schemas that several kinds of Go types have.
-const (
-	typeString  = "string"
-	typeInteger = "integer"
-	typeNumber  = "number"
-)
-
 // shallow is the model of a type that a field or an item of a stream has, which must not nest deeper than its schema may.
 func (b *builder) shallow(t types.Type, at use) *Type {
 	const most = spec.MaxSchemaDepth - 1 // a field's schema is itself within a struct's
@@ -37,18 +30,18 @@ func (b *builder) shallow(t types.Type, at use) *Type {
 func (b *builder) typeOf(t types.Type, at use) *Type {
 	t = types.Unalias(t)
 	if isNamed(t, "time", "Time") {
-		return &Type{Kind: Time, Go: t, Schema: &spec.Schema{Type: typeString, Format: "date-time"}}
+		return &Type{Kind: Time, Go: t, Schema: &spec.Schema{Type: spec.TypeString, Format: "date-time"}}
 	}
 	if isNamed(t, "time", "Duration") {
-		return &Type{Kind: Duration, Go: t, Schema: &spec.Schema{Type: typeInteger, Format: "int64"}}
+		return &Type{Kind: Duration, Go: t, Schema: &spec.Schema{Type: spec.TypeInteger, Format: "int64"}}
 	}
 	if isNamed(t, "encoding/json", "Number") {
-		return &Type{Kind: JSON, Go: t, Schema: &spec.Schema{Type: typeNumber}}
+		return &Type{Kind: JSON, Go: t, Schema: &spec.Schema{Type: spec.TypeNumber}}
 	}
 	if _, isPointer := t.(*types.Pointer); !isPointer {
 		switch {
 		case decodesText(t) && !takesBytes(method(t, "UnmarshalJSON")):
-			return &Type{Kind: Text, Go: t, Schema: &spec.Schema{Type: typeString}}
+			return &Type{Kind: Text, Go: t, Schema: &spec.Schema{Type: spec.TypeString}}
 		case decodesText(t): // both: text as a parameter, its own JSON in a body
 			return &Type{Kind: Text, Go: t, Schema: &spec.Schema{}}
 		case decodesJSON(t):
@@ -89,7 +82,7 @@ func (b *builder) underlying(t types.Type, at use) *Type {
 		return b.slice(t, u, at)
 	case *types.Array:
 		elem := b.typeOf(u.Elem(), at)
-		return &Type{Kind: JSON, Go: t, Schema: &spec.Schema{Type: "array", Items: elem.Schema}}
+		return &Type{Kind: JSON, Go: t, Schema: &spec.Schema{Type: spec.TypeArray, Items: unlisted(elem.Schema)}}
 	case *types.Map:
 		return b.mapOf(t, u, at)
 	case *types.Struct:
@@ -109,28 +102,33 @@ func (b *builder) refuse(t types.Type, at use, why string) *Type {
 }
 
 func nullable(s *spec.Schema) *spec.Schema {
-	if s.Ref != "" {
-		return s // a reference says nothing else
-	}
 	c := *s
 	c.Nullable = true
 	return &c
 }
 
+// basic is the model of text, a number or a boolean. Constants of the type list its values.
 func (b *builder) basic(t types.Type, u *types.Basic, at use) *Type {
+	of := func(kind Kind, s spec.Schema) *Type {
+		model := &Type{Kind: kind, Go: t, Schema: &s}
+		if kind == String || kind == Int || kind == Uint {
+			s.Enum, model.Unread = b.constants(t, at)
+		}
+		return model
+	}
 	switch info := u.Info(); {
 	case info&types.IsString != 0:
-		return &Type{Kind: String, Go: t, Schema: &spec.Schema{Type: typeString}}
+		return of(String, spec.Schema{Type: spec.TypeString})
 	case info&types.IsBoolean != 0:
-		return &Type{Kind: Bool, Go: t, Schema: &spec.Schema{Type: "boolean"}}
+		return of(Bool, spec.Schema{Type: spec.TypeBoolean})
 	case u.Kind() == types.Float32:
-		return &Type{Kind: Float, Go: t, Schema: &spec.Schema{Type: typeNumber, Format: "float"}}
+		return of(Float, spec.Schema{Type: spec.TypeNumber, Format: "float"})
 	case u.Kind() == types.Float64:
-		return &Type{Kind: Float, Go: t, Schema: &spec.Schema{Type: typeNumber, Format: "double"}}
+		return of(Float, spec.Schema{Type: spec.TypeNumber, Format: "double"})
 	case info&types.IsUnsigned != 0:
-		return &Type{Kind: Uint, Go: t, Schema: &spec.Schema{Type: typeInteger, Format: intFormat(u), Minimum: "0"}}
+		return of(Uint, spec.Schema{Type: spec.TypeInteger, Format: intFormat(u), Minimum: "0"})
 	case info&types.IsInteger != 0:
-		return &Type{Kind: Int, Go: t, Schema: &spec.Schema{Type: typeInteger, Format: intFormat(u)}}
+		return of(Int, spec.Schema{Type: spec.TypeInteger, Format: intFormat(u)})
 	}
 	return b.refuse(t, at, "has no JSON form")
 }
@@ -153,18 +151,19 @@ func (b *builder) slice(t types.Type, u *types.Slice, at use) *Type {
 		if !types.Identical(u.Elem(), types.Typ[types.Byte]) {
 			kind = JSON
 		}
-		return &Type{Kind: kind, Go: t, Schema: &spec.Schema{Type: typeString, Format: "byte", Nullable: true}}
+		return &Type{Kind: kind, Go: t, Schema: &spec.Schema{Type: spec.TypeString, Format: "byte", Nullable: true}}
 	}
 	elem := b.typeOf(u.Elem(), at)
-	return &Type{Kind: Slice, Go: t, Elem: elem, Schema: &spec.Schema{Type: "array", Nullable: true, Items: elem.Schema}}
+	return &Type{Kind: Slice, Go: t, Elem: elem, Schema: &spec.Schema{Type: spec.TypeArray, Nullable: true, Items: elem.Schema}}
 }
 
 func (b *builder) mapOf(t types.Type, u *types.Map, at use) *Type {
 	elem := b.typeOf(u.Elem(), at)
-	schema := &spec.Schema{Type: "object", Nullable: true, Values: elem.Schema}
+	schema := &spec.Schema{Type: spec.TypeObject, Nullable: true, Values: elem.Schema}
 	key, ok := u.Key().Underlying().(*types.Basic)
 	switch {
 	case decodesText(u.Key()) || ok && key.Info()&types.IsInteger != 0:
+		schema.Values = unlisted(elem.Schema)
 		return &Type{Kind: JSON, Go: t, Schema: schema} // encoding/json knows how to make such keys
 	case !ok || key.Info()&types.IsString == 0:
 		return b.refuse(t, at, "has no JSON form: a map's keys are text, integers or types with UnmarshalText")
@@ -186,4 +185,23 @@ func (b *builder) structOf(t types.Type, at use) *Type {
 	}
 	s := b.object(named)
 	return &Type{Kind: Object, Go: t, Struct: s, Schema: &spec.Schema{Ref: s.Key}}
+}
+
+// asParam is a type with the schema of a parameter, which is text that comes or does not, and is never null.
+func asParam(t *Type) *Type {
+	n := *t
+	switch t.Kind {
+	case Pointer:
+		n.Elem = asParam(t.Elem)
+		n.Schema = n.Elem.Schema
+	case Slice:
+		n.Elem = asParam(t.Elem)
+		n.Schema = &spec.Schema{Type: spec.TypeArray, Items: n.Elem.Schema}
+	case Text:
+		n.Schema = &spec.Schema{Type: spec.TypeString}
+	case Duration:
+		n.Schema = &spec.Schema{Type: spec.TypeString, Format: "go-duration"}
+	case Invalid, String, Bool, Int, Uint, Float, Time, Bytes, JSON, Opaque, Object, Map:
+	}
+	return &n
 }
