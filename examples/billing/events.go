@@ -10,15 +10,18 @@ import (
 	stella "github.com/stella-ops/router/runtime"
 )
 
+// EventType is what has happened.
+type EventType string
+
 // Types of events.
 const (
-	EventCreated  = "created"  // the invoice is there
-	EventAttached = "attached" // a file has been attached, or replaced
+	EventCreated  EventType = "created"  // the invoice is there
+	EventAttached EventType = "attached" // a file has been attached, or replaced
 )
 
 // Event is something that happened to an invoice.
 type Event struct {
-	Type       string      `json:"type"` // created or attached
+	Type       EventType   `json:"type"`
 	Invoice    string      `json:"invoice"`
 	At         time.Time   `json:"at"`
 	Attachment *Attachment `json:"attachment,omitempty"` // what was attached

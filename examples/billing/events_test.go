@@ -41,9 +41,9 @@ var _ = Describe("A watcher", func() {
 		return func() (string, error, bool) {
 			e, err, more := pull()
 			if e.Attachment != nil {
-				return e.Type + " " + e.Attachment.Name, err, more
+				return string(e.Type) + " " + e.Attachment.Name, err, more
 			}
-			return e.Type, err, more
+			return string(e.Type), err, more
 		}, stop
 	}
 

@@ -9,18 +9,19 @@ import (
 	"github.com/stella-ops/router/spec"
 )
 
-// NewInvoice is what a caller says of an invoice to be.
+// NewInvoice is what a caller says of an invoice to be. The bounds keep every total below 2^53, so that every JSON reader
+// keeps it exact: 1000 lines of 100,000 pieces at 100,000.00 each.
 type NewInvoice struct {
-	Customer string `json:"customer" required:"true"`
-	Currency string `json:"currency" required:"true"` // three capital letters (ISO 4217)
-	Lines    []Line `json:"lines"    required:"true"` // at least one
+	Customer string `json:"customer" maxLength:"200"      minLength:"1"   required:"true"`
+	Currency string `json:"currency" pattern:"^[A-Z]{3}$" required:"true"` // three capital letters (ISO 4217)
+	Lines    []Line `json:"lines"    maxItems:"1000"      minItems:"1"    required:"true"`
 }
 
 // Line is one position of an invoice.
 type Line struct {
-	Description string `json:"description" required:"true"`
-	Quantity    int64  `json:"quantity"    required:"true"` // 1 and more
-	UnitCents   int64  `json:"unitCents"   required:"true"` // the price of one, in hundredths of the currency
+	Description string `json:"description" maxLength:"200"    minLength:"1"       required:"true"`
+	Quantity    int64  `json:"quantity"    maximum:"100000"   minimum:"1"         required:"true"`
+	UnitCents   int64  `json:"unitCents"   maximum:"10000000" minimum:"-10000000" required:"true"` // the price of one, in hundredths of the currency
 }
 
 // Invoice is an invoice.
@@ -51,68 +52,12 @@ type Attachment struct {
 	at time.Time // when it was attached
 }
 
-// Bounds of an invoice. They keep every total below 2^53, so that every JSON reader keeps it exact.
-const (
-	maxLines    = 1000
-	maxText     = 200 // characters of a customer's name, and of a description
-	maxQuantity = 100_000
-	maxCents    = 100_000_00
-)
-
-// check reports everything about the invoice that binding does not know to be wrong.
-func (n *NewInvoice) check() error {
-	var faults []spec.Fault
-	fault := func(pointer, format string, args ...any) {
-		faults = append(faults, spec.Fault{In: spec.InBody, Pointer: pointer, Detail: fmt.Sprintf(format, args...)})
-	}
-	if l := len(n.Customer); l < 1 || l > maxText {
-		fault("/customer", "expected 1 to %d bytes, got %d", maxText, l)
-	}
-	if !currency(n.Currency) {
-		fault("/currency", "expected three capital letters such as EUR, got %.10q", n.Currency)
-	}
-	if l := len(n.Lines); l < 1 || l > maxLines {
-		fault("/lines", "expected 1 to %d lines, got %d", maxLines, l)
-		return invalid(faults...)
-	}
-	for i, line := range n.Lines {
-		at := fmt.Sprintf("/lines/%d", i)
-		if l := len(line.Description); l < 1 || l > maxText {
-			fault(at+"/description", "expected 1 to %d bytes, got %d", maxText, l)
-		}
-		if line.Quantity < 1 || line.Quantity > maxQuantity {
-			fault(at+"/quantity", "expected 1 to %d, got %d", maxQuantity, line.Quantity)
-		}
-		if line.UnitCents < -maxCents || line.UnitCents > maxCents {
-			fault(at+"/unitCents", "expected %d to %d, got %d", -maxCents, maxCents, line.UnitCents)
-		}
-	}
-	if len(faults) > 0 {
-		return invalid(faults...)
-	}
-	return nil
-}
-
-const _ = uint64(1<<53 - maxLines*maxQuantity*maxCents) // does not compile when it is negative
-
 func (n *NewInvoice) total() int64 {
 	var sum int64
 	for _, line := range n.Lines {
 		sum += line.Quantity * line.UnitCents
 	}
 	return sum
-}
-
-func currency(s string) bool {
-	if len(s) != 3 {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] < 'A' || s[i] > 'Z' {
-			return false
-		}
-	}
-	return true
 }
 
 // invalid is the error of an input with these faults: the same answer as of a fault that binding finds.

@@ -42,9 +42,6 @@ func (s *Service) Close() error { return s.files.close() }
 //stella:endpoint POST /invoices status=201 timeout=5s
 //stella:claim scope billing:write
 func (s *Service) CreateInvoice(ctx context.Context, in *NewInvoice) (*CreatedInvoice, error) {
-	if err := in.check(); err != nil {
-		return nil, err
-	}
 	inv := Invoice{
 		ID: newID(), Customer: in.Customer, Currency: in.Currency, Lines: in.Lines,
 		TotalCents: in.total(), CreatedAt: time.Now().UTC(), Attachments: []Attachment{},
@@ -78,9 +75,9 @@ func (s *Service) GetInvoice(_ context.Context, in *GetInvoiceRequest) (*Invoice
 
 // ListInvoicesRequest chooses invoices.
 type ListInvoicesRequest struct {
-	Customer string `query:"customer"` // only of this customer
-	Limit    *int   `query:"limit"`    // at most so many, 1 to 100; 20 without it
-	After    string `query:"after"`    // those that follow this one: the id that the page before gave as next
+	Customer string `query:"customer"`                                         // only of this customer
+	Limit    int    `default:"20"     maximum:"100" minimum:"1" query:"limit"` // at most so many
+	After    string `query:"after"`                                            // those that follow this one: the id that the page before gave as next
 }
 
 // InvoicePage is a part of a list.
@@ -89,25 +86,12 @@ type InvoicePage struct {
 	Next     string    `json:"next,omitempty"` // pass it as after to get the next page; empty on the last
 }
 
-// Bounds of a page.
-const (
-	defaultPage = 20
-	maxPage     = 100
-)
-
 // ListInvoices lists invoices in the order in which they were created, page by page.
 //
 //stella:endpoint GET /invoices
 //stella:claim scope billing:read
 func (s *Service) ListInvoices(_ context.Context, in *ListInvoicesRequest) (*InvoicePage, error) {
-	limit := defaultPage
-	if in.Limit != nil {
-		limit = *in.Limit
-	}
-	if limit < 1 || limit > maxPage {
-		return nil, invalid(inQuery("limit", fmt.Sprintf("expected 1 to %d, got %d", maxPage, limit)))
-	}
-	page, ok := s.invoices.page(in.Customer, in.After, limit)
+	page, ok := s.invoices.page(in.Customer, in.After, in.Limit)
 	if !ok {
 		return nil, invalid(inQuery("after", fmt.Sprintf("expected the next of an earlier page, got %.40q", in.After)))
 	}

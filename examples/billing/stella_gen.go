@@ -78,7 +78,7 @@ func stellaServeServiceListInvoices(h *Service) stella.Dispatch {
 		var in ListInvoicesRequest
 		b := stella.Bind(r)
 		stella.BindString(b.Query("customer"), &in.Customer)
-		stella.BindPointer(b.Query("limit"), &in.Limit, stella.BindInt[int])
+		stella.BindInt(b.Query("limit").Rule(&stellaRuleOfListInvoicesRequestLimit).Default("20"), &in.Limit)
 		stella.BindString(b.Query("after"), &in.After)
 		if err := b.Err(); err != nil {
 			return err
@@ -176,10 +176,12 @@ func stellaServeServiceReport(h *Service) stella.Dispatch {
 	return httpbridge.Dispatch(http.HandlerFunc(h.Report))
 }
 
+var stellaRuleOfListInvoicesRequestLimit = stella.Rule{Minimum: "1", Maximum: "100"}
+
 var stellaMembersOfLine = []stella.Member{
-	{Name: "description", Required: true},
-	{Name: "quantity", Required: true},
-	{Name: "unitCents", Required: true},
+	{Name: "description", Required: true, Rule: &stella.Rule{MinLength: 1, MaxLength: 200}},
+	{Name: "quantity", Required: true, Rule: &stella.Rule{Minimum: "1", Maximum: "100000"}},
+	{Name: "unitCents", Required: true, Rule: &stella.Rule{Minimum: "-10000000", Maximum: "10000000"}},
 }
 
 func stellaDecodeLine(b *stella.Binder, out *Line) {
@@ -196,9 +198,9 @@ func stellaDecodeLine(b *stella.Binder, out *Line) {
 }
 
 var stellaMembersOfNewInvoice = []stella.Member{
-	{Name: "customer", Required: true},
-	{Name: "currency", Required: true},
-	{Name: "lines", Required: true},
+	{Name: "customer", Required: true, Rule: &stella.Rule{MinLength: 1, MaxLength: 200}},
+	{Name: "currency", Required: true, Rule: &stella.Rule{Pattern: "^[A-Z]{3}$"}},
+	{Name: "lines", Required: true, Rule: &stella.Rule{MinItems: 1, MaxItems: 1000}},
 }
 
 func stellaDecodeNewInvoice(b *stella.Binder, out *NewInvoice) {

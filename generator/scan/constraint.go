@@ -275,6 +275,6 @@ func (c *constraining) unique(g tag) bool {
 	case !isBool(g.value):
 		return c.badf(g, "uniqueItems is %q, expected true or false", g.value)
 	}
-	c.items.Unique = g.value == "true"
+	c.items.Unique = g.value == yes
 	return true
 }

@@ -124,13 +124,16 @@ func (b *builder) tag(t *fieldTags, g tag) {
 		if !isBool(g.value) {
 			b.badTagf(t, g, "required is %q, expected true or false", g.value)
 		}
-		t.required = g.value == "true"
+		t.required = g.value == yes
 	default:
 		b.otherTag(t, g)
 	}
 }
 
-func isBool(s string) bool { return s == "true" || s == "false" }
+// yes is how a tag says that something is so.
+const yes = "true"
+
+func isBool(s string) bool { return s == yes || s == "false" }
 
 func (b *builder) bindingTag(t *fieldTags, g tag) {
 	switch {
