@@ -50,20 +50,20 @@ var (
 
 func decodeOrder(b *Binder, out *order) {
 	for o := b.Object(orderMembers); o.Next(); {
-		switch o.Name() {
-		case "customer":
+		switch o.Index() {
+		case 0: // customer
 			DecodeString(b, &out.Customer)
-		case "lines":
+		case 1: // lines
 			DecodeSlice(b, &out.Lines, func(b *Binder, v **line) { DecodePointer(b, v, decodeLine) })
-		case "labels":
+		case 2: // labels
 			DecodeMap(b, &out.Labels, DecodeString[string])
-		case "due":
+		case 3: // due
 			DecodeTime(b, &out.Due)
-		case "data":
+		case 4: // data
 			DecodeBytes(b, &out.Data)
-		case "extra":
+		case 5: // extra
 			DecodeJSON(b, &out.Extra)
-		case "host":
+		case 6: // host
 			DecodeJSON(b, &out.Host)
 		}
 	}
@@ -71,16 +71,16 @@ func decodeOrder(b *Binder, out *order) {
 
 func decodeLine(b *Binder, out *line) {
 	for o := b.Object(lineMembers); o.Next(); {
-		switch o.Name() {
-		case "amount":
+		switch o.Index() {
+		case 0: // amount
 			DecodeInt(b, &out.Amount)
-		case "count":
+		case 1: // count
 			DecodeUint(b, &out.Count)
-		case "rate":
+		case 2: // rate
 			DecodeFloat(b, &out.Rate)
-		case "paid":
+		case 3: // paid
 			DecodeBool(b, &out.Paid)
-		case "lines":
+		case 4: // lines
 			DecodeSlice(b, &out.Lines, decodeLine)
 		}
 	}

@@ -206,8 +206,8 @@ type Member struct {
 // hands the others to generated code. For generated code, in this form:
 //
 //	for o := b.Object(members); o.Next(); {
-//		switch o.Name() {
-//		case "amount":
+//		switch o.Index() {
+//		case 0: // amount
 //			stella.DecodeInt(b, &out.Amount)
 //		}
 //	}
@@ -272,8 +272,9 @@ func (o *Object) find(quoted []byte) int {
 	return -1
 }
 
-// Name is the member that Next stopped at.
-func (o *Object) Name() string { return o.members[o.current].Name }
+// Index is the member that Next stopped at: its place in the list of members. A switch over numbers takes the compiler
+// less time than one over names.
+func (o *Object) Index() int { return o.current }
 
 // Next goes to the next member that generated code has to decode, and reports whether there is one. At the end it
 // reports the required members that did not come, and has the defaults of others decoded.

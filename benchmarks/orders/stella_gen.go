@@ -37,6 +37,8 @@ var (
 )
 
 // stellaServePlaceOrder serves POST /customers/{customer}/orders.
+//
+//go:noinline
 func stellaServePlaceOrder() stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
 		var in Place
@@ -71,16 +73,21 @@ var stellaMembersOfLine = []stella.Member{
 
 func stellaDecodeLine(b *stella.Binder, out *Line) {
 	for o := b.Object(stellaMembersOfLine); o.Next(); {
-		switch o.Name() {
-		case "sku":
+		switch o.Index() {
+		case 0:
+			// sku
 			stella.DecodeString(b, &out.SKU)
-		case "text":
+		case 1:
+			// text
 			stella.DecodeString(b, &out.Text)
-		case "quantity":
+		case 2:
+			// quantity
 			stella.DecodeInt(b, &out.Quantity)
-		case "cents":
+		case 3:
+			// cents
 			stella.DecodeInt(b, &out.Cents)
-		case "gift":
+		case 4:
+			// gift
 			stella.DecodeBool(b, &out.Gift)
 		}
 	}
@@ -95,15 +102,26 @@ var stellaMembersOfPlace = []stella.Member{
 
 func stellaDecodePlace(b *stella.Binder, out *Place) {
 	for o := b.Object(stellaMembersOfPlace); o.Next(); {
-		switch o.Name() {
-		case "currency":
+		switch o.Index() {
+		case 0:
+			// currency
 			stella.DecodeString(b, &out.Currency)
-		case "note":
+		case 1:
+			// note
 			stella.DecodeString(b, &out.Note)
-		case "due":
+		case 2:
+			// due
 			stella.DecodeTime(b, &out.Due)
-		case "lines":
-			stella.DecodeSlice(b, &out.Lines, stellaDecodeLine)
+		case 3:
+			// lines
+			if a := b.Array(); a.Begun() {
+				out.Lines = []Line{}
+				for a.Next() {
+					var v Line
+					stellaDecodeLine(b, &v)
+					out.Lines = append(out.Lines, v)
+				}
+			}
 		}
 	}
 }

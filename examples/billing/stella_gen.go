@@ -59,6 +59,8 @@ var (
 )
 
 // stellaServeServiceGetStatus serves GET /billing/status.
+//
+//go:noinline
 func stellaServeServiceGetStatus(h *Service) stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
 		out, err := h.GetStatus(ctx)
@@ -73,6 +75,8 @@ func stellaServeServiceGetStatus(h *Service) stella.Dispatch {
 }
 
 // stellaServeServiceListInvoices serves GET /invoices.
+//
+//go:noinline
 func stellaServeServiceListInvoices(h *Service) stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
 		var in ListInvoicesRequest
@@ -95,6 +99,8 @@ func stellaServeServiceListInvoices(h *Service) stella.Dispatch {
 }
 
 // stellaServeServiceCreateInvoice serves POST /invoices.
+//
+//go:noinline
 func stellaServeServiceCreateInvoice(h *Service) stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
 		var in NewInvoice
@@ -118,6 +124,8 @@ func stellaServeServiceCreateInvoice(h *Service) stella.Dispatch {
 }
 
 // stellaServeServiceGetInvoice serves GET /invoices/{id}.
+//
+//go:noinline
 func stellaServeServiceGetInvoice(h *Service) stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
 		var in GetInvoiceRequest
@@ -138,6 +146,8 @@ func stellaServeServiceGetInvoice(h *Service) stella.Dispatch {
 }
 
 // stellaServeServiceAttachment serves GET /invoices/{id}/attachments/{name}.
+//
+//go:noinline
 func stellaServeServiceAttachment(h *Service) stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
 		return h.Attachment(ctx, r, w)
@@ -145,6 +155,8 @@ func stellaServeServiceAttachment(h *Service) stella.Dispatch {
 }
 
 // stellaServeServiceAttach serves PUT /invoices/{id}/attachments/{name}.
+//
+//go:noinline
 func stellaServeServiceAttach(h *Service) stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
 		return h.Attach(ctx, r, w)
@@ -152,6 +164,8 @@ func stellaServeServiceAttach(h *Service) stella.Dispatch {
 }
 
 // stellaServeServiceWatch serves GET /invoices/{id}/events.
+//
+//go:noinline
 func stellaServeServiceWatch(h *Service) stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
 		if err := stella.AcceptsSequence(r); err != nil {
@@ -172,6 +186,8 @@ func stellaServeServiceWatch(h *Service) stella.Dispatch {
 }
 
 // stellaServeServiceReport serves GET /legacy/report.
+//
+//go:noinline
 func stellaServeServiceReport(h *Service) stella.Dispatch {
 	return httpbridge.Dispatch(http.HandlerFunc(h.Report))
 }
@@ -186,12 +202,15 @@ var stellaMembersOfLine = []stella.Member{
 
 func stellaDecodeLine(b *stella.Binder, out *Line) {
 	for o := b.Object(stellaMembersOfLine); o.Next(); {
-		switch o.Name() {
-		case "description":
+		switch o.Index() {
+		case 0:
+			// description
 			stella.DecodeString(b, &out.Description)
-		case "quantity":
+		case 1:
+			// quantity
 			stella.DecodeInt(b, &out.Quantity)
-		case "unitCents":
+		case 2:
+			// unitCents
 			stella.DecodeInt(b, &out.UnitCents)
 		}
 	}
@@ -205,13 +224,23 @@ var stellaMembersOfNewInvoice = []stella.Member{
 
 func stellaDecodeNewInvoice(b *stella.Binder, out *NewInvoice) {
 	for o := b.Object(stellaMembersOfNewInvoice); o.Next(); {
-		switch o.Name() {
-		case "customer":
+		switch o.Index() {
+		case 0:
+			// customer
 			stella.DecodeString(b, &out.Customer)
-		case "currency":
+		case 1:
+			// currency
 			stella.DecodeString(b, &out.Currency)
-		case "lines":
-			stella.DecodeSlice(b, &out.Lines, stellaDecodeLine)
+		case 2:
+			// lines
+			if a := b.Array(); a.Begun() {
+				out.Lines = []Line{}
+				for a.Next() {
+					var v Line
+					stellaDecodeLine(b, &v)
+					out.Lines = append(out.Lines, v)
+				}
+			}
 		}
 	}
 }

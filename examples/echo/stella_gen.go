@@ -43,6 +43,8 @@ var (
 )
 
 // stellaServeBlock serves POST /block.
+//
+//go:noinline
 func stellaServeBlock() stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
 		var in BlockRequest
@@ -61,6 +63,8 @@ func stellaServeBlock() stella.Dispatch {
 }
 
 // stellaServeEcho serves POST /echo.
+//
+//go:noinline
 func stellaServeEcho() stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
 		return Echo(ctx, r, w)
@@ -68,6 +72,8 @@ func stellaServeEcho() stella.Dispatch {
 }
 
 // stellaServeStreamDown serves POST /stream/down.
+//
+//go:noinline
 func stellaServeStreamDown() stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
 		return StreamDown(ctx, r, w)
@@ -75,6 +81,8 @@ func stellaServeStreamDown() stella.Dispatch {
 }
 
 // stellaServeStreamUp serves POST /stream/up.
+//
+//go:noinline
 func stellaServeStreamUp() stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
 		return StreamUp(ctx, r, w)
@@ -87,8 +95,9 @@ var stellaMembersOfBlockRequest = []stella.Member{
 
 func stellaDecodeBlockRequest(b *stella.Binder, out *BlockRequest) {
 	for o := b.Object(stellaMembersOfBlockRequest); o.Next(); {
-		switch o.Name() {
-		case "notify":
+		switch o.Index() {
+		case 0:
+			// notify
 			stella.DecodeString(b, &out.Notify)
 		}
 	}

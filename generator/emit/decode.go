@@ -47,10 +47,12 @@ func (s *source) decoder(st *scan.Struct) {
 		s.memberList(st)
 		object := jen.Id("b").Dot("Object").Call(jen.Id(s.members[key]))
 		body = jen.For(jen.Id("o").Op(":=").Add(object), jen.Id("o").Dot("Next").Call(), jen.Empty()).Block(
-			jen.Switch(jen.Id("o").Dot("Name").Call()).BlockFunc(func(g *jen.Group) {
+			jen.Switch(jen.Id("o").Dot("Index").Call()).BlockFunc(func(g *jen.Group) {
+				index := 0
 				for _, f := range st.Fields {
 					if f.In == spec.InBody {
-						g.Case(jen.Lit(f.Name)).Block(s.decodeInto(f.Type, jen.Op("&").Add(selector("out", f))))
+						g.Case(jen.Lit(index)).Block(jen.Comment(f.Name), s.decodeMember(f.Type, selector("out", f)))
+						index++
 					}
 				}
 			}))
@@ -88,6 +90,21 @@ var decoders = map[scan.Kind]string{
 	scan.Float: "DecodeFloat", scan.Bool: "DecodeBool", scan.Time: "DecodeTime", scan.Bytes: "DecodeBytes",
 	scan.Text: "DecodeJSON", scan.JSON: "DecodeJSON",
 	scan.Pointer: "DecodePointer", scan.Slice: "DecodeSlice", scan.Map: "DecodeMap",
+}
+
+// decodeMember writes the decoding of one member. A slice of structs gets a loop of its own: see stella.Array.
+func (s *source) decodeMember(t *scan.Type, dst *jen.Statement) *jen.Statement {
+	if t.Kind != scan.Slice || t.Elem.Kind != scan.Object {
+		return s.decodeInto(t, jen.Op("&").Add(dst))
+	}
+	return jen.If(jen.Id("a").Op(":=").Id("b").Dot("Array").Call(), jen.Id("a").Dot("Begun").Call()).Block(
+		dst.Clone().Op("=").Add(typeExpr(t.Go)).Values(),
+		jen.For(jen.Id("a").Dot("Next").Call()).Block(
+			jen.Var().Id("v").Add(typeExpr(t.Elem.Go)),
+			jen.Id(s.decoders[t.Elem.Struct.Key]).Call(jen.Id("b"), jen.Op("&").Id("v")),
+			dst.Clone().Op("=").Append(dst.Clone(), jen.Id("v")),
+		),
+	)
 }
 
 // decodeInto writes the decoding of one value.

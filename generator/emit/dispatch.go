@@ -18,6 +18,8 @@ func (s *source) dispatcher(e *scan.Endpoint) {
 		call = jen.Id("h").Dot(e.Func)
 	}
 	s.file.Commentf("%s serves %s %s.", s.serves[e], e.Method, e.Path)
+	s.file.Comment("//")
+	s.file.Comment("//go:noinline") // inlined into Endpoints, the dispatcher would be compiled a second time
 	s.file.Func().Id(s.serves[e]).Params(param).Add(stella("Dispatch")).Block(jen.Return(s.dispatch(e, call)))
 	s.file.Line()
 }

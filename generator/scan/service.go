@@ -50,7 +50,7 @@ const manifestName = "Manifest"
 var fixedNames = []string{manifestName, "Handlers", "Endpoints"}
 
 // localNames are the variables of generated functions.
-var localNames = []string{"ctx", "r", "w", "b", "in", "out", "err", "h", "v", "o"}
+var localNames = []string{"ctx", "r", "w", "b", "in", "out", "err", "h", "v", "o", "a"}
 
 // checkNames reports declarations that generated code collides with.
 func (l *loader) checkNames(ps *packageScan, p *Package) {

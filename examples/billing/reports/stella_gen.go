@@ -37,6 +37,8 @@ var (
 )
 
 // stellaServeServiceCreateMonthlyReport serves POST /reports.
+//
+//go:noinline
 func stellaServeServiceCreateMonthlyReport(h *Service) stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
 		var in NewMonthlyReport
@@ -59,6 +61,8 @@ func stellaServeServiceCreateMonthlyReport(h *Service) stella.Dispatch {
 }
 
 // stellaServeServiceGetCurrencies serves GET /reports/currencies.
+//
+//go:noinline
 func stellaServeServiceGetCurrencies(h *Service) stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
 		out, err := h.GetCurrencies(ctx)
@@ -78,8 +82,9 @@ var stellaMembersOfNewMonthlyReport = []stella.Member{
 
 func stellaDecodeNewMonthlyReport(b *stella.Binder, out *NewMonthlyReport) {
 	for o := b.Object(stellaMembersOfNewMonthlyReport); o.Next(); {
-		switch o.Name() {
-		case "month":
+		switch o.Index() {
+		case 0:
+			// month
 			stella.DecodeString(b, &out.Month)
 		}
 	}
