@@ -35,6 +35,9 @@ type Binder struct {
 	some [8]step  // room for a usual path
 	rule *Rule    // of that value; nil: none
 
+	lax   bool // unknown members are passed over
+	clean bool // the object that was walked last had no fault
+
 	queried bool // the query as a whole has been looked at
 }
 
@@ -64,6 +67,12 @@ func (b *Binder) Err() error {
 		message = fmt.Sprintf("The request has %d faults in its input: see errors.", n)
 	}
 	return &Error{Status: http.StatusBadRequest, Code: "invalid_input", Message: message, Faults: b.faults}
+}
+
+// IgnoreUnknown has members of the body passed over that the input does not have.
+func (b *Binder) IgnoreUnknown() *Binder {
+	b.lax = true
+	return b
 }
 
 func (b *Binder) add(f spec.Fault) {

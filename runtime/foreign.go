@@ -24,7 +24,9 @@ func DecodeJSON[T any](b *Binder, dst *T) {
 		return
 	}
 	d := json.NewDecoder(bytes.NewReader(b.text[from:b.at]))
-	d.DisallowUnknownFields() // names that no field or two fields have: inspect knows only those that no field has
+	if !b.lax {
+		d.DisallowUnknownFields() // names that no field or two fields have: inspect knows only those that no field has
+	}
 	err := d.Decode(dst)
 	if err == nil {
 		if raw := b.text[from:b.at]; b.rule != nil && raw[0] == '"' { // only text that decodes itself has a rule
@@ -252,6 +254,12 @@ func (b *Binder) inspectStruct(t reflect.Type) {
 	fields := membersOf(t)
 	b.inspectMembers(func(name string) (reflect.Type, bool) {
 		member, known := fields[name]
+		if !known && b.lax && fields != nil { // what encoding/json would take for a field's name in another case is a fault
+			known = true
+			for field := range fields {
+				known = known && !strings.EqualFold(field, name)
+			}
+		}
 		return member, known
 	})
 }

@@ -222,13 +222,15 @@ type Object struct {
 	over    bool     // nothing is left
 	ended   bool     // the JSON object has; left are the members that did not come
 	absent  int      // how many of the members absence has been looked at
+	faults  int      // of the request before it
 	text    jsonText // while a default takes the place of the body: the body
 	at      int
 }
 
 // Object begins the value that comes next, which must be an object.
 func (b *Binder) Object(members []Member) Object {
-	o := Object{b: b, members: members, current: -1}
+	o := Object{b: b, members: members, current: -1, faults: len(b.faults) + b.dropped}
+	b.clean = false
 	if len(members) > wordBits {
 		o.more = make([]uint64, (len(members)-1)/wordBits)
 	}
@@ -313,6 +315,7 @@ func (o *Object) meet(quoted []byte) bool {
 		o.b.enter(name)
 	}
 	switch {
+	case i < 0 && o.b.lax:
 	case i < 0:
 		o.b.fault("unknown member")
 	case o.has(i):
@@ -353,5 +356,6 @@ func (o *Object) missing() bool {
 		o.b.leave()
 	}
 	o.over = true
+	o.b.clean = len(o.b.faults)+o.b.dropped == o.faults
 	return false
 }

@@ -39,7 +39,7 @@ var _ = Describe("a directive", func() {
 		Expect(d.Keys["body"].Int).To(Equal(int64(10_000_000)))
 		Expect(d.Keys["stream"].Text).To(Equal("both"))
 		Expect(d.Keys["tags"].List).To(Equal([]string{"a", "b, c", "d"}))
-		Expect(d.Keys["status"].Int).To(Equal(int64(202)))
+		Expect(d.Keys["status"].Ints).To(Equal([]int64{202}))
 		Expect(d.Has("idempotent")).To(BeTrue())
 		Expect(d.Has("idle")).To(BeFalse())
 	})

@@ -35,8 +35,9 @@ type Directive struct {
 type Value struct {
 	Text     string
 	Int      int64         // of an Integer, and bytes of a Size
+	Ints     []int64       // of Integers, and the numbers of Pairs
 	Duration time.Duration // of a Duration
-	List     []string      // of a List
+	List     []string      // of a List, and the words of Pairs
 	Pos      token.Position
 	Width    int
 }

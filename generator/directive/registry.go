@@ -45,11 +45,16 @@ const (
 	Method                        // an HTTP method
 	Path                          // a path pattern
 	Rule                          // the id of a rule
+	Integers                      // decimal numbers separated by commas
+	Percent                       // a decimal number between 0 and 100
+	Date                          // YYYY-MM-DD
+	Pairs                         // words with a decimal number each, separated by commas: NotFound:404,Conflict:409
 )
 
 func (t ValueType) String() string {
 	return [...]string{
-		"", "flag", "text", "word", "name", "integer", "duration", "size", "enum", "version", "list", "method", "path", "rule",
+		"", "flag", "text", "word", "name", "integer", "duration", "size", "enum", "version", "list", "method", "path", "rule", "integers", "percent",
+		"date", "pairs",
 	}[t]
 }
 
@@ -60,7 +65,7 @@ type Key struct {
 	Doc      string
 	Required bool
 	Values   []string // of an Enum
-	Min, Max int64    // of an Integer; of a Duration in milliseconds, 0 and 0 for what every limit may be
+	Min, Max int64    // of an Integer, Integers and Pairs; of a Duration in milliseconds, 0 and 0 for what every limit may be
 }
 
 // Definition is one directive.
@@ -103,7 +108,19 @@ func directiveNames() []string {
 }
 
 var endpointKeys = []Key{
-	{Name: "status", Type: Integer, Min: 200, Max: 299, Doc: "status of a successful answer; 200, or 204 without a result"},
+	{
+		Name: "status", Type: Integers, Min: 200, Max: 299,
+		Doc: "status of a successful answer; 200, or 204 without a result. Of several the result chooses by its method " +
+			"HTTPStatus() int, where 0 is the first",
+	},
+	{
+		Name: "errors", Type: Pairs, Min: 400, Max: 599,
+		Doc: "error types of the handler's package and the statuses that answer them: NotFound:404,Conflict:409",
+	},
+	{
+		Name: "unknown", Type: Enum, Values: []string{"reject", "ignore"},
+		Doc: "what becomes of members of the request body that the input does not have; reject",
+	},
 	{Name: "timeout", Type: Duration, Doc: "bounds a call whole, and a stream's time to response headers; 30s"},
 	{Name: "idle", Type: Duration, Doc: "bounds the silence of a stream after its response headers; 60s"},
 	{Name: "body", Type: Size, Doc: "largest request body, inclusive; 1MiB"},
@@ -122,6 +139,12 @@ var endpointKeys = []Key{
 		Name: "lease", Type: Duration, Min: spec.MinLeaseMS, Max: spec.MaxLeaseMS,
 		Doc: "after how long without news an attempt at a job counts as lost; at least the timeout; 60s",
 	},
+	{Name: "slo", Type: Percent, Doc: "share of calls to be answered well and in time, in percent, such as 99.9"},
+	{
+		Name: "stability", Type: Enum, Values: []string{"experimental", "beta", "stable"},
+		Doc: "how much callers may rely on the endpoint staying as it is; stable",
+	},
+	{Name: "sunset", Type: Date, Doc: "the day after which a deprecated endpoint may go, such as 2027-01-31"},
 	{Name: "tags", Type: List, Doc: "groups for documentation"},
 }
 
@@ -129,7 +152,10 @@ var registry = []Definition{
 	{
 		Name: "service", Place: OnPackage, Doc: "The package serves a service's endpoints, and holds its manifest.",
 		Args: []Key{{Name: "NAME", Type: Name, Required: true, Doc: "the service's name"}},
-		Keys: []Key{{Name: "version", Type: Version, Required: true, Doc: "the service's version"}},
+		Keys: []Key{
+			{Name: "version", Type: Version, Required: true, Doc: "the service's version"},
+			{Name: "owner", Type: Text, Doc: "who answers for the service: a team, an address"},
+		},
 	},
 	{
 		Name: "part", Place: OnPackage, Doc: "The package serves some endpoints of a service of several packages.",

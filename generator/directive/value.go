@@ -50,6 +50,16 @@ func (k Key) check(a arg) (v Value, message string) {
 			}
 			v.List = append(v.List, it.text)
 		}
+	case Integers:
+		return k.checkIntegers(v, a.list)
+	case Pairs:
+		return k.checkPairs(v, a.list)
+	case Percent:
+		return checkPercent(v)
+	case Date:
+		if _, err := time.Parse(time.DateOnly, a.value); err != nil {
+			return v, fmt.Sprintf("is %q, expected %s", a.value, k.wants())
+		}
 	case Method:
 		if !spec.ValidMethod(a.value) {
 			return v, fmt.Sprintf("is %q, expected %s%s", a.value, k.wants(), didYouMean(a.value, spec.Methods))
@@ -74,6 +84,14 @@ func (k Key) wants() string {
 	switch k.Type {
 	case Integer:
 		return fmt.Sprintf("a number from %d to %d", k.Min, k.Max)
+	case Integers:
+		return fmt.Sprintf("a number from %d to %d, or several with commas between them", k.Min, k.Max)
+	case Pairs:
+		return fmt.Sprintf("names with a number from %d to %d each, such as NotFound:404,Conflict:409", k.Min, k.Max)
+	case Percent:
+		return "a percentage between 0 and 100, such as 99.9"
+	case Date:
+		return "a day, such as 2027-01-31"
 	case Duration:
 		return "a duration with its unit, such as 30s"
 	case Size:
@@ -95,6 +113,57 @@ func (k Key) wants() string {
 	case Flag, Text, Word:
 	}
 	return "a value"
+}
+
+// checkIntegers reads numbers that are all different.
+func (k Key) checkIntegers(v Value, list []item) (Value, string) {
+	for _, it := range list {
+		n, err := strconv.ParseInt(it.text, 10, 64)
+		if err != nil || n < k.Min || n > k.Max {
+			return v, fmt.Sprintf("is %q, expected %s", v.Text, k.wants())
+		}
+		if slices.Contains(v.Ints, n) {
+			return v, fmt.Sprintf("has %d twice", n)
+		}
+		v.Ints = append(v.Ints, n)
+	}
+	return v, ""
+}
+
+// checkPairs reads words that are all different, and the number of each.
+func (k Key) checkPairs(v Value, list []item) (Value, string) {
+	for _, it := range list {
+		word, number, _ := strings.Cut(it.text, ":")
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil || n < k.Min || n > k.Max || word == "" {
+			return v, fmt.Sprintf("has %q, expected %s", it.text, k.wants())
+		}
+		if slices.Contains(v.List, word) {
+			return v, fmt.Sprintf("has %s twice", word)
+		}
+		v.List, v.Ints = append(v.List, word), append(v.Ints, n)
+	}
+	return v, ""
+}
+
+// maxFraction bounds the digits of a percentage.
+const maxFraction = 6
+
+// checkPercent reads a percentage. Its text becomes canonical.
+func checkPercent(v Value) (Value, string) {
+	whole, fraction, point := strings.Cut(v.Text, ".")
+	if !isDigits(whole) || len(whole) > 2 || len(whole) == 2 && whole[0] == '0' || point && !isDigits(fraction) || len(fraction) > maxFraction {
+		return v, fmt.Sprintf("is %q, expected %s", v.Text, Key{Type: Percent}.wants())
+	}
+	text := whole
+	if fraction = strings.TrimRight(fraction, "0"); fraction != "" {
+		text += "." + fraction
+	}
+	if text == "0" {
+		return v, fmt.Sprintf("is %q, expected %s", v.Text, Key{Type: Percent}.wants())
+	}
+	v.Text = text
+	return v, ""
 }
 
 // maxName is the length of a service's name that the manifest allows.

@@ -21,6 +21,7 @@ func (s *source) decoded() []*scan.Struct {
 				continue
 			}
 			for t := f.Type; t != nil; t = t.Elem {
+				s.nested[t.Struct] = true
 				visit(t.Struct)
 			}
 		}
@@ -57,7 +58,11 @@ func (s *source) decoder(st *scan.Struct) {
 				}
 			}))
 	}
-	s.file.Func().Id(s.decoders[key]).Params(jen.Id("b").Op("*").Add(stella("Binder")), jen.Id("out").Op("*").Add(typeExpr(st.Go))).Block(body)
+	code := []jen.Code{body}
+	if st.Validates && s.nested[st] {
+		code = append(code, jen.Id("b").Dot("ValidateMember").Call(jen.Id("out")))
+	}
+	s.file.Func().Id(s.decoders[key]).Params(jen.Id("b").Op("*").Add(stella("Binder")), jen.Id("out").Op("*").Add(typeExpr(st.Go))).Block(code...)
 	s.file.Line()
 }
 
@@ -89,7 +94,7 @@ var decoders = map[scan.Kind]string{
 	scan.String: "DecodeString", scan.Int: "DecodeInt", scan.Duration: "DecodeInt", scan.Uint: "DecodeUint",
 	scan.Float: "DecodeFloat", scan.Bool: "DecodeBool", scan.Time: "DecodeTime", scan.Bytes: "DecodeBytes",
 	scan.Text: "DecodeJSON", scan.JSON: "DecodeJSON",
-	scan.Pointer: "DecodePointer", scan.Slice: "DecodeSlice", scan.Map: "DecodeMap",
+	scan.Pointer: "DecodePointer", scan.Optional: "DecodeOptional", scan.Slice: "DecodeSlice", scan.Map: "DecodeMap",
 }
 
 // decodeMember writes the decoding of one member. A slice of structs gets a loop of its own: see stella.Array.

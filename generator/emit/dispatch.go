@@ -58,7 +58,11 @@ func (s *source) dispatch(e *scan.Endpoint, call *jen.Statement) *jen.Statement 
 // bind writes what makes a request the handler's input.
 func (s *source) bind(g *jen.Group, e *scan.Endpoint) {
 	g.Var().Id("in").Add(typeExpr(e.In.Go))
-	g.Id("b").Op(":=").Add(stella("Bind")).Call(jen.Id("r"))
+	bind := jen.Id("b").Op(":=").Add(stella("Bind")).Call(jen.Id("r"))
+	if e.Unknown != "" {
+		bind = bind.Dot("IgnoreUnknown").Call()
+	}
+	g.Add(bind)
 	if e.HasBody() {
 		required := slices.ContainsFunc(e.In.Fields, func(f *scan.Field) bool { return f.In == spec.InBody && f.Required })
 		decode := jen.Id("b").Dot("NoMembers").Call()
@@ -84,6 +88,9 @@ func (s *source) bind(g *jen.Group, e *scan.Endpoint) {
 			}
 			g.Add(bindInto(f.Type, param, jen.Op("&").Add(selector("in", f))))
 		}
+	}
+	if e.In.Validates {
+		g.Id("b").Dot("Validate").Call(jen.Op("&").Id("in"))
 	}
 	g.If(jen.Err().Op(":=").Id("b").Dot("Err").Call(), jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Err()))
 }
@@ -115,6 +122,14 @@ func (s *source) answer(g *jen.Group, e *scan.Endpoint, call *jen.Statement) {
 			g.Add(stella(setters[f.Type.Kind])).Call(jen.Id("w"), jen.Lit(f.Name), selector("out", f))
 		}
 	}
+	if e.Out.Chooses {
+		args := []jen.Code{jen.Id("w"), jen.Id("out"), jen.Id("out").Dot("HTTPStatus").Call(), jen.Lit(e.Status)}
+		for _, status := range e.Statuses {
+			args = append(args, jen.Lit(status))
+		}
+		g.Return(stella("SendResult").Call(args...))
+		return
+	}
 	g.Return(jen.Id("w").Dot("JSON").Call(jen.Lit(e.Status), jen.Id("out")))
 }
 
@@ -131,7 +146,7 @@ var setters = map[scan.Kind]string{
 var binders = map[scan.Kind]string{
 	scan.String: "BindString", scan.Int: "BindInt", scan.Uint: "BindUint", scan.Float: "BindFloat", scan.Bool: "BindBool",
 	scan.Time: "BindTime", scan.Duration: "BindDuration", scan.Text: "BindText",
-	scan.Pointer: "BindPointer", scan.Slice: "BindSlice",
+	scan.Pointer: "BindPointer", scan.Optional: "BindOptional", scan.Slice: "BindSlice",
 }
 
 // bindInto writes one parameter.

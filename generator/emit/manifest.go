@@ -18,7 +18,7 @@ func Manifest(svc *scan.Service) ([]byte, error) {
 	names := schemaNames(structs)
 	shown := shownStructs(endpoints)
 	m := &spec.Manifest{
-		Service: svc.Name, Version: svc.Version, Doc: svc.Doc, Endpoints: []spec.Endpoint{}, Schemas: map[string]*spec.Schema{},
+		Service: svc.Name, Version: svc.Version, Owner: svc.Owner, Doc: svc.Doc, Endpoints: []spec.Endpoint{}, Schemas: map[string]*spec.Schema{},
 	}
 	for _, e := range endpoints {
 		m.Endpoints = append(m.Endpoints, descriptor(e, names))
@@ -39,7 +39,7 @@ func descriptor(e *scan.Endpoint, names map[string]string) spec.Endpoint {
 	d := spec.Endpoint{
 		Method: e.Method, Path: e.Path, Handler: e.Handler(), Kind: e.Kind, Status: e.Status, Stream: e.Stream,
 		Idempotent: e.Idempotent, Public: e.Public, Claims: e.Claims, Limits: e.Limits, Queue: e.Queue, Tags: e.Tags, Doc: e.Doc,
-		Deprecated: e.Deprecated,
+		Deprecated: e.Deprecated, Statuses: e.Statuses, Unknown: e.Unknown, SLO: e.SLO, Stability: e.Stability, Sunset: e.Sunset,
 	}
 	if e.Kind == spec.KindRaw || e.Kind == spec.KindHTTP {
 		d.Params = pathParams(e.Path)

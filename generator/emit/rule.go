@@ -25,7 +25,7 @@ func rule(t *scan.Type) []jen.Code {
 		}
 	}
 	switch t.Kind {
-	case scan.Pointer:
+	case scan.Pointer, scan.Optional:
 		return rule(t.Elem)
 	case scan.Slice, scan.Map:
 		number("MinItems", s.MinItems)

@@ -26,6 +26,7 @@ type source struct {
 
 	decoders map[string]string      // names of the functions that decode structs, by the type's full name
 	members  map[string]string      // names of the variables with their members
+	nested   map[*scan.Struct]bool  // those that stand within others
 	rules    map[*scan.Field]string // names of the variables with the rules of parameters
 	serves   map[*scan.Endpoint]string
 }
@@ -56,7 +57,7 @@ func Source(svc *scan.Service, pkg *scan.Package) ([]byte, error) {
 func newSource(pkg *scan.Package) *source {
 	s := &source{
 		pkg: pkg, structs: structsOf(pkg.Endpoints), file: jen.NewFilePathName(pkg.ImportPath, pkg.Name), names: newNames(pkg), receivers: receivers(pkg),
-		decoders: map[string]string{}, members: map[string]string{}, rules: map[*scan.Field]string{}, serves: map[*scan.Endpoint]string{},
+		decoders: map[string]string{}, members: map[string]string{}, nested: map[*scan.Struct]bool{}, rules: map[*scan.Field]string{}, serves: map[*scan.Endpoint]string{},
 	}
 	for path, in := range s.names.nameImports(imports(pkg, s.structs)) {
 		if in.alias {

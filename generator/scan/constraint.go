@@ -36,6 +36,7 @@ type constraining struct {
 	f      *Field
 	inner  *Type // what text and numbers constrain
 	alone  bool  // inner is the field's value, not one of several
+	absent bool  // the field tells whether it came
 	array  *Type // the outermost array; nil: there is none
 	value  spec.Schema
 	items  spec.Schema
@@ -50,7 +51,8 @@ func (b *builder) constrain(f *Field, width int, tags fieldTags) {
 		if t.Kind == Slice && c.array == nil && c.alone {
 			c.array = t
 		}
-		c.alone = c.alone && t.Kind == Pointer
+		c.alone = c.alone && (t.Kind == Pointer || t.Kind == Optional)
+		c.absent = c.absent || t.Kind == Optional
 		c.inner = t.Elem
 	}
 	if c.inner.Kind == Invalid {
@@ -97,7 +99,7 @@ func (c *constraining) rebuilt(t *Type) *Type {
 		value := c.value
 		n.Schema = &value
 		return &n
-	case t.Kind == Pointer:
+	case t.Kind == Pointer || t.Kind == Optional:
 		n.Elem = c.rebuilt(t.Elem)
 		schema := *n.Elem.Schema
 		schema.Nullable = t.Schema.Nullable

@@ -48,7 +48,7 @@ func (l *loader) services(scans []*packageScan) []*Service {
 		l.checkIdentities(endpoints)
 		l.checkEmpty(g)
 		if svc.Own != nil {
-			svc.Version, svc.Doc = g.own.service.Keys["version"].Text, g.own.doc
+			svc.Version, svc.Owner, svc.Doc = g.own.service.Keys["version"].Text, g.own.service.Keys["owner"].Text, g.own.doc
 			services = append(services, svc)
 		}
 	}

@@ -80,6 +80,8 @@ func (c *constraining) fallback(g tag) bool {
 	switch {
 	case !c.alone:
 		return c.badf(g, "default is for one value, not for %s", c.b.name(c.f.Type.Go))
+	case c.absent:
+		return c.badf(g, "default has no effect: the field tells that nothing came")
 	case c.isNumber():
 		value, expected = c.canonical(g.value)
 	case c.isText():

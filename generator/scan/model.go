@@ -36,6 +36,7 @@ type Result struct {
 type Service struct {
 	Name    string
 	Version string
+	Owner   string
 	Doc     string
 	Own     *Package   // says stella:service
 	Parts   []*Package // say stella:part, sorted by import path
@@ -75,12 +76,17 @@ type Endpoint struct {
 	Path       string
 	Kind       spec.Kind
 	Status     int
+	Statuses   []int // further ones that a result may choose, sorted
+	Unknown    string
 	Stream     spec.Streaming
 	Idempotent bool
 	Public     string
 	Claims     []spec.ClaimRequirement
 	Limits     spec.Limits
 	Queue      *spec.Queueing // nil: callers wait for the answer
+	SLO        string
+	Stability  string // empty: stable
+	Sunset     string
 	Tags       []string
 	Doc        string
 	Deprecated string
@@ -126,6 +132,9 @@ type Struct struct {
 	Key    string // names it while the model is being made; the manifest has shorter names
 	Doc    string
 	Fields []*Field // without unexported and excluded ones; embedded structs are flattened
+
+	Validates bool // it has Validate() error
+	Chooses   bool // it has HTTPStatus() int
 }
 
 // Field is one field of a Struct.
@@ -162,6 +171,7 @@ const (
 	Slice                // a slice of Elem
 	Map                  // a map from strings to Elem
 	Pointer              // a pointer to Elem
+	Optional             // a stella.Optional of Elem
 )
 
 // Type is a type as it is bound.

@@ -171,7 +171,8 @@ func (b *builder) endpoint(h *handler) *Endpoint {
 	b.claims(e, h, d)
 	placed := b.place(e, h)
 	if placed && b.signature(e, h) {
-		b.status(e, h)
+		b.status(e, h, said)
+		b.unknown(e, h, said)
 		b.pathFields(e, h)
 		b.streaming(e, h, said)
 	}
@@ -236,8 +237,20 @@ func sortedKeys(m map[string]directive.Value) []string {
 
 func (e *Endpoint) apply(key string, v directive.Value) {
 	switch key {
-	case "status":
-		e.Status = int(v.Int)
+	case keyStatus:
+		e.takeStatuses(v.Ints)
+	case keyUnknown:
+		if v.Text == spec.UnknownIgnore {
+			e.Unknown = v.Text
+		}
+	case "slo":
+		e.SLO = v.Text
+	case "stability":
+		if v.Text != "stable" {
+			e.Stability = v.Text
+		}
+	case "sunset":
+		e.Sunset = v.Text
 	case keyTimeout:
 		e.Limits.TimeoutMS = v.Duration.Milliseconds()
 	case "idle":

@@ -216,21 +216,6 @@ func (b *builder) message(t types.Type, expr ast.Expr, what string) *Struct {
 	return b.object(named)
 }
 
-func (b *builder) status(e *Endpoint, h *handler) {
-	d := h.endpoint()
-	noResult := e.Kind == spec.KindTyped && e.Out == nil
-	if e.Status == 0 {
-		e.Status = http.StatusOK
-		if noResult {
-			e.Status = http.StatusNoContent
-		}
-	}
-	hasResult := e.Kind == spec.KindStream || e.Kind == spec.KindTyped && !noResult
-	if hasResult && (e.Status == http.StatusNoContent || e.Status == http.StatusResetContent) {
-		b.l.list.Addf(diagnostic.BadValue, d.Pos, d.Width, "status %d has no body, but %s gives a result", e.Status, h.decl.Name.Name)
-	}
-}
-
 // streaming settles which bodies are streamed, and reports what the handler, or the method, rules out.
 func (b *builder) streaming(e *Endpoint, h *handler, keys map[string]directive.Value) {
 	if e.Kind == spec.KindStream {

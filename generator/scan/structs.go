@@ -18,7 +18,7 @@ func (b *builder) object(named *types.Named) *Struct {
 	if s := b.structs[key]; s != nil {
 		return s
 	}
-	s := &Struct{Go: named, Key: key}
+	s := &Struct{Go: named, Key: key, Validates: returns(named, "Validate", isError), Chooses: returns(named, "HTTPStatus", isInt)}
 	b.structs[key] = s
 	src := b.l.sourceOf(named.Obj().Pkg())
 	if decl := src.decls[named.Obj().Name()]; decl != nil {
@@ -180,13 +180,13 @@ func (b *builder) checkParam(f *Field, node *ast.Field) {
 	t := f.Type
 	if t.Kind == Slice && f.In != spec.InPath {
 		t = t.Elem
-	} else if t.Kind == Pointer && f.In != spec.InPath {
+	} else if (t.Kind == Pointer || t.Kind == Optional) && f.In != spec.InPath {
 		t = t.Elem
 	}
 	switch t.Kind {
 	case String, Bool, Int, Uint, Float, Time, Duration, Text, Invalid:
 		return
-	case Bytes, JSON, Opaque, Object, Slice, Map, Pointer:
+	case Bytes, JSON, Opaque, Object, Slice, Map, Pointer, Optional:
 	}
 	b.l.list.Addf(diagnostic.FieldType, b.pos(node.Type.Pos()), int(node.Type.End()-node.Type.Pos()),
 		"a %s parameter cannot be %s", f.In, b.name(f.Type.Go)).Hint =
@@ -276,7 +276,7 @@ func (b *builder) checkResultHeader(f *Field) {
 		if f.Type.Elem.Kind == String {
 			return
 		}
-	case Float, Duration, Bytes, Text, JSON, Opaque, Object, Map, Pointer:
+	case Float, Duration, Bytes, Text, JSON, Opaque, Object, Map, Pointer, Optional:
 	}
 	b.l.list.Addf(diagnostic.FieldType, f.Pos, len(f.Selector[len(f.Selector)-1]),
 		"a result's header cannot be %s", b.name(f.Type.Go)).Hint = "use text, integers, booleans, time.Time or a slice of text"

@@ -217,6 +217,14 @@ func method(t types.Type, name string) *types.Signature {
 	return fn.Signature()
 }
 
+// returns reports whether a type, or a pointer to it, has a method without parameters and with one result of a type.
+func returns(t types.Type, name string, result func(types.Type) bool) bool {
+	sig := method(t, name)
+	return sig != nil && sig.Params().Len() == 0 && sig.Results().Len() == 1 && result(sig.Results().At(0).Type())
+}
+
+func isInt(t types.Type) bool { return types.Identical(t, types.Typ[types.Int]) }
+
 func decodesJSON(t types.Type) bool {
 	return takesBytes(method(t, "UnmarshalJSON")) || method(t, "MarshalJSON") != nil
 }

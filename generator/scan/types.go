@@ -38,6 +38,9 @@ func (b *builder) typeOf(t types.Type, at use) *Type {
 	if isNamed(t, "encoding/json", "Number") {
 		return &Type{Kind: JSON, Go: t, Schema: &spec.Schema{Type: spec.TypeNumber}}
 	}
+	if isNamed(t, RuntimePath, "Optional") {
+		return b.optional(t, at)
+	}
 	if _, isPointer := t.(*types.Pointer); !isPointer {
 		switch {
 		case decodesText(t) && !takesBytes(method(t, "UnmarshalJSON")):
@@ -66,6 +69,16 @@ func (b *builder) typeOf(t types.Type, at use) *Type {
 		}
 	}
 	return b.underlying(t, at)
+}
+
+// optional is the model of a stella.Optional.
+func (b *builder) optional(t types.Type, at use) *Type {
+	args := t.(*types.Named).TypeArgs() //nolint:forcetypeassert // isNamed has seen it
+	if args.Len() != 1 {
+		return b.refuse(t, at, "needs the type of its value")
+	}
+	elem := b.typeOf(args.At(0), at)
+	return &Type{Kind: Optional, Go: t, Elem: elem, Schema: nullable(elem.Schema)}
 }
 
 func (b *builder) underlying(t types.Type, at use) *Type {
@@ -191,7 +204,7 @@ func (b *builder) structOf(t types.Type, at use) *Type {
 func asParam(t *Type) *Type {
 	n := *t
 	switch t.Kind {
-	case Pointer:
+	case Pointer, Optional:
 		n.Elem = asParam(t.Elem)
 		n.Schema = n.Elem.Schema
 	case Slice:
