@@ -152,7 +152,7 @@ func (d *dispatcher) fail(c *call, err error) bool {
 	if c.Err() != nil {
 		return d.over(c, err)
 	}
-	e := errorOf(err)
+	e := c.response.errorOf(err)
 	switch {
 	case c.response.begun:
 		d.log.LogAttrs(c, slog.LevelError, "stella: answer broken off", c.attrs(err)...)

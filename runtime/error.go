@@ -25,6 +25,9 @@ type Error struct {
 	Message string
 	// Faults are all the things wrong with the request's input.
 	Faults []spec.Fault
+	// Details are for programs, as JSON: what the problem's member of this name holds. They are what the endpoint's
+	// manifest says of an error that it declares.
+	Details any
 	// Header goes with the answer, such as Retry-After.
 	Header Header
 	// Cause is logged with the request id, and never sent.
@@ -67,7 +70,7 @@ func (e *Error) code() string {
 func (e *Error) problem(requestID string) spec.Problem {
 	return spec.Problem{
 		Type: "about:blank", Title: title(e.status()), Status: e.status(), Detail: e.Message, Code: e.code(),
-		RequestID: requestID, Origin: originService, Errors: e.Faults,
+		RequestID: requestID, Origin: originService, Errors: e.Faults, Details: e.Details,
 	}
 }
 

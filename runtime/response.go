@@ -38,6 +38,8 @@ type Response struct {
 
 	fallback int  // the status, unless the handler says another
 	bodiless bool // HEAD: the body is counted, and left out
+
+	declared func(error) *Error // finds the errors that the endpoint declares; nil: it declares none
 }
 
 var (
@@ -47,6 +49,20 @@ var (
 	errTooShort  = errors.New("stella: less body than Content-Length says")
 	errBadLength = errors.New("stella: Content-Length is not one number of bytes")
 )
+
+// DeclareErrors has the errors that the endpoint declares answered as it declares: find gives the answer to one of
+// them, and nil to another. For generated code.
+func (w *Response) DeclareErrors(find func(error) *Error) { w.declared = find }
+
+// errorOf is how an error is answered: as it is declared, as the *Error in it, or by one that tells nothing.
+func (w *Response) errorOf(err error) *Error {
+	if w.declared != nil {
+		if e := w.declared(err); e != nil {
+			return e
+		}
+	}
+	return errorOf(err)
+}
 
 // Header is the answer's header, to be changed before the answer begins.
 func (w *Response) Header() *Header { return &w.header }

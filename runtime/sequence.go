@@ -134,7 +134,7 @@ func (s *sequence) pass(item any, err error) error {
 	if !s.w.begun { // nothing has left: the error is the answer
 		return err
 	}
-	if s.w.part(s.format.beforeError, errorOf(err).problem(s.id), s.format.behindError) == nil {
+	if s.w.part(s.format.beforeError, s.w.errorOf(err).problem(s.id), s.format.behindError) == nil {
 		_ = s.w.Flush() // err is what counts, and breaks the answer off
 	}
 	return err

@@ -15,7 +15,7 @@ type Validator interface{ Validate() error }
 
 // Faults is an error that lists what is wrong with an input, for [Validator]. A pointer of its own is relative to the
 // value that is checked.
-type Faults []spec.Fault //nolint:errname // it is named for what it lists, as Error.Faults and the problem do
+type Faults []spec.Fault //nolint:errname,recvcheck // named for what it lists, as Error.Faults; what appends needs a pointer, an error does not
 
 // Memberf adds a fault of a member of the body, by its JSON pointer (RFC 6901): /lines/0/count.
 func (f *Faults) Memberf(pointer, format string, args ...any) {

@@ -14,6 +14,7 @@ type Problem struct {
 	Origin    string  `json:"origin"`              // "gateway" or "service"
 	Retryable bool    `json:"retryable,omitempty"` // the call was certainly not taken on
 	Errors    []Fault `json:"errors,omitempty"`    // every fault of the input, not the first only
+	Details   any     `json:"details,omitempty"`   // what the endpoint says of its errors: see ErrorAnswer
 }
 
 // Where a [Fault] is.

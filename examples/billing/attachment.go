@@ -19,6 +19,7 @@ import (
 // as it comes, and takes its place only once it is whole.
 //
 //stella:endpoint PUT /invoices/{id}/attachments/{name} stream=request body=1GiB timeout=10m idempotent
+//stella:with errors=UnknownInvoiceError:404
 //stella:claim scope billing:write
 func (s *Service) Attach(_ context.Context, r *stella.Request, w *stella.Response) (err error) {
 	id, name := r.PathValue("id"), r.PathValue("name")
@@ -26,7 +27,7 @@ func (s *Service) Attach(_ context.Context, r *stella.Request, w *stella.Respons
 		return err
 	}
 	if _, ok := s.invoices.get(id); !ok { // before the body is taken
-		return unknownInvoice(id)
+		return UnknownInvoiceError{id}
 	}
 	up, err := s.files.begin(id)
 	if err != nil {
@@ -54,7 +55,7 @@ func (s *Service) Attach(_ context.Context, r *stella.Request, w *stella.Respons
 
 // Attachment answers a file that belongs to an invoice.
 //
-//stella:endpoint GET /invoices/{id}/attachments/{name} stream=response
+//stella:endpoint GET /invoices/{id}/attachments/{name} stream=response errors=UnknownInvoiceError:404,UnknownAttachmentError:404
 //stella:claim scope billing:read
 func (s *Service) Attachment(_ context.Context, r *stella.Request, w *stella.Response) (err error) {
 	id, name := r.PathValue("id"), r.PathValue("name")
@@ -100,6 +101,12 @@ func checkName(name string) error {
 	})
 }
 
-func unknownAttachment(id, name string) *stella.Error {
-	return stella.NewError(http.StatusNotFound, "unknown_attachment", fmt.Sprintf("Invoice %s has no attachment %q.", id, name))
+// UnknownAttachmentError says that an invoice has no such file.
+type UnknownAttachmentError struct {
+	Invoice string `json:"invoice"`
+	Name    string `json:"name"`
+}
+
+func (e UnknownAttachmentError) Error() string {
+	return fmt.Sprintf("Invoice %s has no attachment %q.", e.Invoice, e.Name)
 }

@@ -3,11 +3,8 @@ package billing
 import (
 	"context"
 	"iter"
-	"net/http"
 	"slices"
 	"time"
-
-	stella "github.com/stella-ops/router/runtime"
 )
 
 // EventType is what has happened.
@@ -30,11 +27,11 @@ type Event struct {
 // Watch follows an invoice until the caller leaves or the service stops: what has happened to it, then what happens. A
 // caller who does not keep up is told so by a last event with the code slow_watcher, and may begin anew.
 //
-//stella:endpoint GET /invoices/{id}/events idle=1h
+//stella:endpoint GET /invoices/{id}/events idle=1h errors=UnknownInvoiceError:404,SlowWatcherError:503
 //stella:claim scope billing:read
 func (s *Service) Watch(ctx context.Context, in *GetInvoiceRequest) (iter.Seq2[Event, error], error) {
 	if _, ok := s.invoices.get(in.ID); !ok {
-		return nil, unknownInvoice(in.ID)
+		return nil, UnknownInvoiceError{in.ID}
 	}
 	return func(yield func(Event, error) bool) {
 		past, w := s.invoices.watch(in.ID) // here, so that what ends the range gives it back
@@ -56,7 +53,7 @@ func (s *Service) Watch(ctx context.Context, in *GetInvoiceRequest) (iter.Seq2[E
 						return
 					}
 				case w.slow:
-					yield(Event{}, stella.NewError(http.StatusServiceUnavailable, "slow_watcher", "The caller took the events too slowly: watch again."))
+					yield(Event{}, SlowWatcherError{})
 					return
 				default:
 					return
@@ -65,6 +62,11 @@ func (s *Service) Watch(ctx context.Context, in *GetInvoiceRequest) (iter.Seq2[E
 		}
 	}, nil
 }
+
+// SlowWatcherError ends the events of a caller who does not keep up.
+type SlowWatcherError struct{}
+
+func (SlowWatcherError) Error() string { return "The caller took the events too slowly: watch again." }
 
 // EndWatches ends every Watch, also those to come, so that a service that stops need not wait for its callers to leave.
 func (s *Service) EndWatches() { s.invoices.endWatches() }

@@ -4,13 +4,10 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"net/http"
 	"strconv"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	stella "github.com/stella-ops/router/runtime"
 )
 
 var _ = Describe("A watcher", func() {
@@ -100,8 +97,7 @@ var _ = Describe("A watcher", func() {
 			expect(slow, fmt.Sprint("attached ", i))
 		}
 		_, err, _ := slow()
-		Expect(err).To(BeAssignableToTypeOf(&stella.Error{}))
-		Expect(err).To(And(HaveField("Status", http.StatusServiceUnavailable), HaveField("Code", "slow_watcher")))
+		Expect(err).To(Equal(SlowWatcherError{}))
 		_, _, more := slow()
 		Expect(more).To(BeFalse())
 	})

@@ -72,6 +72,9 @@ func inQuery(name, detail string) spec.Fault {
 	return spec.Fault{In: spec.InQuery, Parameter: name, Detail: detail}
 }
 
-func unknownInvoice(id string) *stella.Error {
-	return stella.NewError(http.StatusNotFound, "unknown_invoice", fmt.Sprintf("There is no invoice %.60q.", id))
+// UnknownInvoiceError says that there is no such invoice.
+type UnknownInvoiceError struct {
+	ID string `json:"id"`
 }
+
+func (e UnknownInvoiceError) Error() string { return fmt.Sprintf("There is no invoice %.60q.", e.ID) }

@@ -63,12 +63,12 @@ type GetInvoiceRequest struct {
 
 // GetInvoice finds one invoice.
 //
-//stella:endpoint GET /invoices/{id}
+//stella:endpoint GET /invoices/{id} errors=UnknownInvoiceError:404
 //stella:claim scope billing:read
 func (s *Service) GetInvoice(_ context.Context, in *GetInvoiceRequest) (*Invoice, error) {
 	inv, ok := s.invoices.get(in.ID)
 	if !ok {
-		return nil, unknownInvoice(in.ID)
+		return nil, UnknownInvoiceError{in.ID}
 	}
 	return &inv, nil
 }

@@ -5,6 +5,7 @@ package billing
 import (
 	"context"
 	_ "embed"
+	"errors"
 	stella "github.com/stella-ops/router/runtime"
 	"github.com/stella-ops/router/runtime/httpbridge"
 	"iter"
@@ -128,6 +129,7 @@ func stellaServeServiceCreateInvoice(h *Service) stella.Dispatch {
 //go:noinline
 func stellaServeServiceGetInvoice(h *Service) stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
+		w.DeclareErrors(stellaErrorsOfServiceGetInvoice)
 		var in GetInvoiceRequest
 		b := stella.Bind(r)
 		stella.BindString(b.Path("id"), &in.ID)
@@ -150,6 +152,7 @@ func stellaServeServiceGetInvoice(h *Service) stella.Dispatch {
 //go:noinline
 func stellaServeServiceAttachment(h *Service) stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
+		w.DeclareErrors(stellaErrorsOfServiceAttachment)
 		return h.Attachment(ctx, r, w)
 	}
 }
@@ -159,6 +162,7 @@ func stellaServeServiceAttachment(h *Service) stella.Dispatch {
 //go:noinline
 func stellaServeServiceAttach(h *Service) stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
+		w.DeclareErrors(stellaErrorsOfServiceGetInvoice)
 		return h.Attach(ctx, r, w)
 	}
 }
@@ -168,6 +172,7 @@ func stellaServeServiceAttach(h *Service) stella.Dispatch {
 //go:noinline
 func stellaServeServiceWatch(h *Service) stella.Dispatch {
 	return func(ctx context.Context, r *stella.Request, w *stella.Response) error {
+		w.DeclareErrors(stellaErrorsOfServiceWatch)
 		if err := stella.AcceptsSequence(r); err != nil {
 			return err
 		}
@@ -190,6 +195,48 @@ func stellaServeServiceWatch(h *Service) stella.Dispatch {
 //go:noinline
 func stellaServeServiceReport(h *Service) stella.Dispatch {
 	return httpbridge.Dispatch(http.HandlerFunc(h.Report))
+}
+
+func stellaErrorsOfServiceGetInvoice(err error) *stella.Error {
+	if e, ok := errors.AsType[UnknownInvoiceError](err); ok {
+		return &stella.Error{Status: 404, Code: "unknown_invoice", Message: e.Error(), Details: e}
+	}
+	if e, ok := errors.AsType[*UnknownInvoiceError](err); ok && e != nil {
+		return &stella.Error{Status: 404, Code: "unknown_invoice", Message: e.Error(), Details: e}
+	}
+	return nil
+}
+
+func stellaErrorsOfServiceAttachment(err error) *stella.Error {
+	if e, ok := errors.AsType[UnknownInvoiceError](err); ok {
+		return &stella.Error{Status: 404, Code: "unknown_invoice", Message: e.Error(), Details: e}
+	}
+	if e, ok := errors.AsType[*UnknownInvoiceError](err); ok && e != nil {
+		return &stella.Error{Status: 404, Code: "unknown_invoice", Message: e.Error(), Details: e}
+	}
+	if e, ok := errors.AsType[UnknownAttachmentError](err); ok {
+		return &stella.Error{Status: 404, Code: "unknown_attachment", Message: e.Error(), Details: e}
+	}
+	if e, ok := errors.AsType[*UnknownAttachmentError](err); ok && e != nil {
+		return &stella.Error{Status: 404, Code: "unknown_attachment", Message: e.Error(), Details: e}
+	}
+	return nil
+}
+
+func stellaErrorsOfServiceWatch(err error) *stella.Error {
+	if e, ok := errors.AsType[UnknownInvoiceError](err); ok {
+		return &stella.Error{Status: 404, Code: "unknown_invoice", Message: e.Error(), Details: e}
+	}
+	if e, ok := errors.AsType[*UnknownInvoiceError](err); ok && e != nil {
+		return &stella.Error{Status: 404, Code: "unknown_invoice", Message: e.Error(), Details: e}
+	}
+	if e, ok := errors.AsType[SlowWatcherError](err); ok {
+		return &stella.Error{Status: 503, Code: "slow_watcher", Message: e.Error()}
+	}
+	if e, ok := errors.AsType[*SlowWatcherError](err); ok && e != nil {
+		return &stella.Error{Status: 503, Code: "slow_watcher", Message: e.Error()}
+	}
+	return nil
 }
 
 var stellaRuleOfListInvoicesRequestLimit = stella.Rule{Minimum: "1", Maximum: "100"}

@@ -113,7 +113,7 @@ func (s *invoices) attach(id string, a Attachment, commit func() error) (added b
 	defer s.mu.Unlock()
 	i, ok := s.index[id]
 	if !ok {
-		return false, unknownInvoice(id)
+		return false, UnknownInvoiceError{id}
 	}
 	if err := commit(); err != nil {
 		return false, err
@@ -138,12 +138,12 @@ func (s *invoices) attachment(id, name string, open func() error) (Attachment, e
 	defer s.mu.RUnlock()
 	i, ok := s.index[id]
 	if !ok {
-		return Attachment{}, unknownInvoice(id)
+		return Attachment{}, UnknownInvoiceError{id}
 	}
 	list := s.list[i].Attachments
 	at, ok := slices.BinarySearchFunc(list, name, func(a Attachment, name string) int { return strings.Compare(a.Name, name) })
 	if !ok {
-		return Attachment{}, unknownAttachment(id, name)
+		return Attachment{}, UnknownAttachmentError{id, name}
 	}
 	return list[at], open()
 }

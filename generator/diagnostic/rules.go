@@ -43,6 +43,7 @@ const (
 	Streaming         ID = "STL0033"
 	Queueing          ID = "STL0034"
 	BadConstraint     ID = "STL0035"
+	BadErrorType      ID = "STL0036"
 )
 
 // Rule is one thing that can be wrong.
@@ -147,4 +148,6 @@ var rules = []Rule{
 	{ID: BadConstraint, Title: "constraint that does not fit", Text: "The tags of JSON Schema are checked here, because a request " +
 		"could never satisfy a constraint that is wrong: each fits the field's type, numbers are plain decimals, a pattern is RE2, " +
 		"bounds leave something between them, and the values of enum and default satisfy the other constraints."},
+	{ID: BadErrorType, Title: "not an error type of the package", Text: "errors=NotFound:404 names a type of the handler's package, " +
+		"not generic, which has a method Error() string, or whose pointers have. A net/http handler answers with its errors itself."},
 }

@@ -39,6 +39,9 @@ func (s *source) dispatch(e *scan.Endpoint, call *jen.Statement) *jen.Statement 
 		jen.Id("r").Op("*").Add(stella("Request")),
 		jen.Id("w").Op("*").Add(stella("Response")),
 	).Error().BlockFunc(func(g *jen.Group) {
+		if len(e.Errors) > 0 {
+			g.Id("w").Dot("DeclareErrors").Call(jen.Id(s.finderOf(e)))
+		}
 		if e.Kind == spec.KindRaw {
 			g.Return(call.Call(jen.Id("ctx"), jen.Id("r"), jen.Id("w")))
 			return

@@ -41,6 +41,14 @@ func descriptor(e *scan.Endpoint, names map[string]string) spec.Endpoint {
 		Idempotent: e.Idempotent, Public: e.Public, Claims: e.Claims, Limits: e.Limits, Queue: e.Queue, Tags: e.Tags, Doc: e.Doc,
 		Deprecated: e.Deprecated, Statuses: e.Statuses, Unknown: e.Unknown, SLO: e.SLO, Stability: e.Stability, Sunset: e.Sunset,
 	}
+	for _, a := range e.Errors {
+		answer := spec.ErrorAnswer{Code: a.Code, Status: a.Status, Doc: a.Doc}
+		if a.Details != nil {
+			answer.Details = &spec.Schema{Ref: names[a.Details.Key]}
+		}
+		d.Errors = append(d.Errors, answer)
+	}
+	slices.SortFunc(d.Errors, func(a, b spec.ErrorAnswer) int { return strings.Compare(a.Code, b.Code) })
 	if e.Kind == spec.KindRaw || e.Kind == spec.KindHTTP {
 		d.Params = pathParams(e.Path)
 	}
@@ -109,6 +117,9 @@ func shownStructs(endpoints []*scan.Endpoint) map[string]bool {
 		}
 		body(e.Out)
 		visit(e.Item)
+		for _, a := range e.Errors {
+			body(a.Details)
+		}
 	}
 	return shown
 }
@@ -167,6 +178,9 @@ func structsOf(endpoints []*scan.Endpoint) []*scan.Struct {
 		visit(e.Out)
 		for t := e.Item; t != nil; t = t.Elem {
 			visit(t.Struct)
+		}
+		for _, a := range e.Errors {
+			visit(a.Details)
 		}
 	}
 	var list []*scan.Struct

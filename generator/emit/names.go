@@ -77,6 +77,9 @@ func imports(pkg *scan.Package, structs []*scan.Struct) map[string]string {
 		}
 	}
 	for _, e := range pkg.Endpoints {
+		if len(e.Errors) > 0 {
+			found["errors"] = "errors"
+		}
 		switch e.Kind {
 		case spec.KindHTTP:
 			found["net/http"], found[scan.BridgePath] = "http", path.Base(scan.BridgePath)

@@ -26,6 +26,8 @@ type source struct {
 
 	decoders map[string]string      // names of the functions that decode structs, by the type's full name
 	members  map[string]string      // names of the variables with their members
+	finders  map[string]string      // names of the functions that find declared errors, by these
+	found    map[string]bool        // those that have been written
 	nested   map[*scan.Struct]bool  // those that stand within others
 	rules    map[*scan.Field]string // names of the variables with the rules of parameters
 	serves   map[*scan.Endpoint]string
@@ -43,6 +45,9 @@ func Source(svc *scan.Service, pkg *scan.Package) ([]byte, error) {
 	for _, e := range pkg.Endpoints {
 		s.dispatcher(e)
 	}
+	for _, e := range pkg.Endpoints {
+		s.finder(e)
+	}
 	s.paramRules()
 	for _, st := range s.decoded() {
 		s.decoder(st)
@@ -57,7 +62,8 @@ func Source(svc *scan.Service, pkg *scan.Package) ([]byte, error) {
 func newSource(pkg *scan.Package) *source {
 	s := &source{
 		pkg: pkg, structs: structsOf(pkg.Endpoints), file: jen.NewFilePathName(pkg.ImportPath, pkg.Name), names: newNames(pkg), receivers: receivers(pkg),
-		decoders: map[string]string{}, members: map[string]string{}, nested: map[*scan.Struct]bool{}, rules: map[*scan.Field]string{}, serves: map[*scan.Endpoint]string{},
+		decoders: map[string]string{}, members: map[string]string{}, finders: map[string]string{}, found: map[string]bool{},
+		nested: map[*scan.Struct]bool{}, rules: map[*scan.Field]string{}, serves: map[*scan.Endpoint]string{},
 	}
 	for path, in := range s.names.nameImports(imports(pkg, s.structs)) {
 		if in.alias {

@@ -87,6 +87,7 @@ type Endpoint struct {
 	SLO        string
 	Stability  string // empty: stable
 	Sunset     string
+	Errors     []*ErrorAnswer // in the order in which they are looked for
 	Tags       []string
 	Doc        string
 	Deprecated string

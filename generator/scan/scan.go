@@ -61,6 +61,11 @@ func Scan(ctx context.Context, c Config, findings *diagnostic.List) (result *Res
 			for _, field := range slices.Concat(h.decl.Type.Params.List, resultsOf(h.decl.Type)) {
 				queue = append(queue, wanted{path: p.ImportPath, file: h.file, expr: field.Type})
 			}
+			for _, d := range h.directives {
+				for _, name := range d.Keys[keyErrors].List {
+					queue = append(queue, wanted{path: p.ImportPath, name: name})
+				}
+			}
 		}
 	}
 	if err := l.reach(queue); err != nil {

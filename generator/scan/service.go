@@ -50,7 +50,7 @@ const manifestName = "Manifest"
 var fixedNames = []string{manifestName, "Handlers", "Endpoints"}
 
 // localNames are the variables of generated functions.
-var localNames = []string{"ctx", "r", "w", "b", "in", "out", "err", "h", "v", "o", "a"}
+var localNames = []string{"ctx", "r", "w", "b", "in", "out", "err", "h", "v", "o", "a", "e", "ok"}
 
 // checkNames reports declarations that generated code collides with.
 func (l *loader) checkNames(ps *packageScan, p *Package) {
@@ -173,6 +173,7 @@ func (b *builder) endpoint(h *handler) *Endpoint {
 	if placed && b.signature(e, h) {
 		b.status(e, h, said)
 		b.unknown(e, h, said)
+		b.errors(e, h, said)
 		b.pathFields(e, h)
 		b.streaming(e, h, said)
 	}
