@@ -1,14 +1,16 @@
 // Package stellatest lets a service's own tests call its endpoints: through the real session, the in-memory transport
 // and the real dispatchers, in one process and without a port.
 //
-//	s, err := stellatest.Start(ctx, billing.Manifest, billing.Endpoints(h))
-//	defer s.Close()
-//	answer, err := s.Call(ctx, stellatest.Request{Method: "GET", Path: "/invoices?limit=5"})
+//	s := stellatest.Serve(t, billing.Manifest, billing.Endpoints(h))
+//	answer := s.Do("GET /invoices?limit=5", stellatest.As("ann", "scope billing:read"))
+//
+// [Start], [Service.Call] and [Service.Open] are the same without a testing.TB, for other frameworks and for answers
+// that are to be seen while they come. Time is fake where the test wants it: see [Serve].
 //
 // It does with a request what a gateway does once all its checks have passed: it checks neither claims nor limits, and
-// a test says as whom it calls with Identity. It is for tests only.
+// a test says as whom it calls. It is for tests only.
 //
-// Start reading at [Start].
+// Start reading at [Serve].
 package stellatest
 
 import (
@@ -18,6 +20,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"testing"
 
 	stella "github.com/stella-ops/router/runtime"
 	"github.com/stella-ops/router/spec"
@@ -32,7 +35,8 @@ type Service struct {
 	gateway  *session.Gateway
 	stop     context.CancelFunc
 	done     chan struct{}
-	err      error // of Run; set before done is closed
+	err      error      // of Run; set before done is closed
+	tb       testing.TB // nil unless Serve has started it
 }
 
 // Start runs a service of a manifest and what else [stella.New] takes. Its context bounds the starting, not the
