@@ -46,8 +46,25 @@ var _ = Describe("generated code", func() {
 		Entry("with handlers of every shape", NodeTimeout(compileTimeout), "shapes.txtar",
 			"TestStreams", "TestRefusedStreams", "TestBrokenStream", "TestEndlessStream", "TestHTTPHandlers", "TestNilHandlers"),
 		Entry("in several packages", NodeTimeout(compileTimeout), "parts.txtar", "TestParts", "TestNilHandlers", "TestMissingPart", "TestExtraPart"),
+		Entry("whose calls are jobs", NodeTimeout(compileTimeout), "queues.txtar", "TestJobs"),
+		Entry("before their package is whole", NodeTimeout(compileTimeout), "incomplete.txtar", "TestEcho"),
 		Entry("of the design", NodeTimeout(compileTimeout), "billing.txtar", "TestInvoices"),
 	)
+
+	It("is compiled and run here, whichever archive has some", func() {
+		archives, err := filepath.Glob("testdata/*.txtar")
+		Expect(err).NotTo(HaveOccurred())
+		self, err := os.ReadFile("compile_test.go")
+		Expect(err).NotTo(HaveOccurred())
+		for _, name := range archives {
+			text, err := os.ReadFile(name)
+			Expect(err).NotTo(HaveOccurred())
+			if strings.Contains(string(text), "\n-- "+wantPrefix) && strings.Contains(string(text), "stella_gen.go --\n"+"// Code") {
+				Expect(filepath.Join("testdata", "driver", filepath.Base(name))).To(BeARegularFile())
+				Expect(string(self)).To(ContainSubstring(`"` + filepath.Base(name) + `"`))
+			}
+		}
+	})
 
 	It("stops compiling when a handler's signature has changed since", func(ctx SpecContext) {
 		archive, err := txtar.ParseFile("testdata/billing.txtar")
