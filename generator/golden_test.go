@@ -78,7 +78,9 @@ func run(ctx context.Context, dir string) map[string]string {
 	Expect(err).NotTo(HaveOccurred())
 	if len(findings.List) > 0 {
 		var text bytes.Buffer
-		Expect(diagnostic.Printer{Base: dir, Source: findings.Source}.Print(&text, findings.List)).To(Succeed())
+		format, _ := diagnostic.FindFormat(diagnostic.TextFormat)
+		report := diagnostic.Report{Findings: findings.List, Base: dir, Source: findings.Source, Tail: "nothing was written"}
+		Expect(format.Write(&text, &report, diagnostic.Style{})).To(Succeed())
 		Expect(target.files).To(BeEmpty(), "nothing is written when there is a finding")
 		target.files[wantErrors] = text.String()
 	}

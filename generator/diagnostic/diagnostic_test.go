@@ -31,7 +31,10 @@ func source(name string) ([]byte, error) {
 var _ = Describe("printing findings", func() {
 	printed := func(findings ...diagnostic.Finding) string {
 		var text strings.Builder
-		Expect(diagnostic.Printer{Base: "/src", Source: source}.Print(&text, findings)).To(Succeed())
+		format, known := diagnostic.FindFormat(diagnostic.TextFormat)
+		Expect(known).To(BeTrue())
+		report := diagnostic.Report{Findings: findings, Base: "/src", Source: source, Tail: "nothing was written"}
+		Expect(format.Write(&text, &report, diagnostic.Style{})).To(Succeed())
 		return text.String()
 	}
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"go/token"
 	"slices"
+	"strings"
 )
 
 // Finding is one thing wrong with the input.
@@ -19,6 +20,10 @@ type Finding struct {
 	Related  []Related // other places that belong to it
 	Fixes    []Fix     // each mends it alone
 	Waiver   string    // why it does not count; empty: it counts
+
+	// Fingerprint is the same in every run that finds the same, however the message is put and wherever the line is;
+	// empty for findings that nobody waives.
+	Fingerprint string
 }
 
 // Severity is how much a finding matters.
@@ -54,8 +59,16 @@ type Related struct {
 // List collects the findings of one run. Its zero value is empty. It is not safe for concurrent use.
 type List struct{ findings []Finding }
 
-// Add appends a finding.
-func (l *List) Add(f Finding) { l.findings = append(l.findings, f) }
+// maxMessage bounds what a finding says, in bytes: it may cite a line of any length.
+const maxMessage = 2 << 10
+
+// Add appends a finding. Of a message that is too long for a screen only the beginning is kept.
+func (l *List) Add(f Finding) {
+	if len(f.Message) > maxMessage {
+		f.Message = strings.ToValidUTF8(f.Message[:maxMessage], "") + "..."
+	}
+	l.findings = append(l.findings, f)
+}
 
 // Addf appends a finding about width bytes at pos.
 func (l *List) Addf(rule ID, pos token.Position, width int, format string, args ...any) *Finding {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -16,6 +17,8 @@ import (
 // and the output. It returns an exitError if it has said everything, or an error that is still to be said; one that wraps
 // errInput is about what the user gave.
 type commands struct {
+	globals
+
 	Init     initCommand     `cmd:"" help:"Begin a module with a service that runs."`
 	New      newCommand      `cmd:"" help:"Add an endpoint that runs to a service."`
 	Generate generateCommand `cmd:"" help:"Write generated code and manifests beside the handlers."`
@@ -61,6 +64,7 @@ func run(args []string, stdout, stderr io.Writer) (code exitCode) {
 		kong.Name("stellagen"),
 		kong.Description("Generates the code and the manifest of services from their annotated handlers."),
 		kong.Writers(stdout, stderr),
+		kong.Vars{"formats": strings.Join(formatNames(), ", ")},
 		kong.Exit(func(code int) { panic(leave(code)) }),
 	)
 	if err != nil {
@@ -71,6 +75,9 @@ func run(args []string, stdout, stderr io.Writer) (code exitCode) {
 	if err != nil {
 		out.errorf("stellagen: %v\nstellagen --help lists commands and flags\n", err)
 		return exitInput
+	}
+	if err := out.configure(cmd.globals); err != nil {
+		return out.exit(err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

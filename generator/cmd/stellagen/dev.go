@@ -242,8 +242,10 @@ func (d *dev) generate(ctx context.Context, patterns []string) bool {
 		return false
 	}
 	if len(findings.List) > 0 {
-		printer := diagnostic.Printer{Base: d.dir, Source: findings.Source}
-		_ = printer.Print(d.out.stderr, findings.List) // a reader that has gone away changes nothing
+		report := &diagnostic.Report{Findings: findings.List, Base: d.dir, Source: findings.Source, Tail: nothingWritten}
+		if err := d.out.write(report); err != nil {
+			d.out.errorf("%v\n", err)
+		}
 		return false
 	}
 	if changes := slices.Concat(disk.Written, disk.Removed); len(changes) > 0 {
