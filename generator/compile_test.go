@@ -42,6 +42,7 @@ var _ = Describe("generated code", func() {
 		Entry("with inputs that may be absent, and check themselves", NodeTimeout(compileTimeout), "inputs.txtar",
 			"TestOptional", "TestValidate", "TestUnknown", "TestStatus"),
 		Entry("with errors that are declared", NodeTimeout(compileTimeout), "errors.txtar", "TestDeclaredErrors", "TestDeclaredErrorInStream"),
+		Entry("with forms, files and cookies", NodeTimeout(compileTimeout), "forms.txtar", "TestForm", "TestFiles", "TestFileFaults"),
 		Entry("with types of every kind", NodeTimeout(compileTimeout), "types.txtar", "TestBody", "TestFaults", "TestParameters", "TestNoMembers"),
 		Entry("with handlers of every shape", NodeTimeout(compileTimeout), "shapes.txtar",
 			"TestStreams", "TestRefusedStreams", "TestBrokenStream", "TestEndlessStream", "TestHTTPHandlers", "TestNilHandlers"),

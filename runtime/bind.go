@@ -35,6 +35,9 @@ type Binder struct {
 	some [8]step  // room for a usual path
 	rule *Rule    // of that value; nil: none
 
+	form          *form    // once it has been read
+	unknownFields []string // of the form
+
 	lax   bool // unknown members are passed over
 	clean bool // the object that was walked last had no fault
 
@@ -161,6 +164,9 @@ func unsupportedMedia(message string) *Error {
 	return NewError(http.StatusUnsupportedMediaType, "unsupported_media_type", message)
 }
 
+// pointerEscapes are those of a JSON pointer.
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
+
 // pointer is the JSON pointer (RFC 6901) of the value at hand; empty for the whole body.
 func (b *Binder) pointer() string {
 	var p []byte
@@ -170,7 +176,7 @@ func (b *Binder) pointer() string {
 			p = strconv.AppendInt(p, int64(s.index), 10)
 			continue
 		}
-		p = append(p, strings.NewReplacer("~", "~0", "/", "~1").Replace(s.name)...)
+		p = append(p, pointerEscapes.Replace(s.name)...)
 	}
 	return string(p)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -13,7 +14,7 @@ import (
 	"github.com/stella-ops/router/spec"
 )
 
-// Param is a path, query or header parameter of one request, with the text that came for it. For generated code.
+// Param is a path, query, header or cookie parameter, or a field of a form, of one request, with the text that came for it. For generated code.
 type Param struct {
 	b      *Binder
 	name   string
@@ -44,9 +45,22 @@ func (b *Binder) Header(name string) Param {
 	return Param{b: b, name: name, in: spec.InHeader, values: b.request.Header.Values(name)}
 }
 
+// Cookie is the cookie of this name; of several, the first, whose path is the longest.
+func (b *Binder) Cookie(name string) Param {
+	p := Param{b: b, name: name, in: spec.InCookie}
+	if lines := b.request.Header.Values("Cookie"); len(lines) > 0 {
+		r := http.Request{Header: http.Header{"Cookie": lines}}
+		for _, c := range r.CookiesNamed(name) {
+			p.values = []string{c.Value}
+			break
+		}
+	}
+	return p
+}
+
 // Required reports a parameter that did not come.
 func (p Param) Required() Param {
-	if len(p.values) == 0 {
+	if len(p.values) == 0 && (p.in != spec.InBody || !p.b.form.broken) {
 		p.fault("required, but missing")
 	}
 	return p
@@ -73,7 +87,11 @@ func (p Param) faultAll(details []string) {
 }
 
 func (p Param) fault(detail string) {
-	p.b.add(spec.Fault{Parameter: p.name, In: p.in, Detail: detail})
+	f := spec.Fault{Parameter: p.name, In: p.in, Detail: detail}
+	if p.in == spec.InBody { // a field of a form
+		f.Parameter, f.Pointer = "", "/"+pointerEscapes.Replace(p.name)
+	}
+	p.b.add(f)
 }
 
 // one is the text of a parameter that may come once. What is not UTF-8 is bytes, and no text of any type.

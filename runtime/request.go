@@ -37,6 +37,7 @@ type Request struct {
 	queryErr error      // what was wrong with RawQuery
 	body     []byte     // once ReadBody has been called
 	whole    bool       // whether body is set
+	spool    *spool     // files of its form
 }
 
 // Pattern returns the method and path of the endpoint as its manifest has them, such as GET /invoices/{id}; the empty
@@ -95,22 +96,31 @@ func (r *Request) ReadBody() ([]byte, error) {
 	if r.whole {
 		return r.body, nil
 	}
-	limit := spec.DefaultLimits.MaxBodyBytes
-	if r.endpoint != nil {
-		limit = r.endpoint.Limits.MaxBodyBytes
-	}
+	limit := r.maxBody()
 	body, err := r.readBody(limit)
 	switch {
 	case errors.Is(err, errTooLarge):
-		return nil, &Error{
-			Status: http.StatusRequestEntityTooLarge, Code: "payload_too_large",
-			Message: fmt.Sprintf("The body is larger than the %d bytes that this endpoint takes.", limit),
-		}
+		return nil, tooLarge(limit)
 	case err != nil:
 		return nil, fmt.Errorf("stella: reading the body: %w", err)
 	}
 	r.body, r.whole, r.Body = body, true, http.NoBody
 	return body, nil
+}
+
+// maxBody is the endpoint's body limit.
+func (r *Request) maxBody() int64 {
+	if r.endpoint == nil {
+		return spec.DefaultLimits.MaxBodyBytes
+	}
+	return r.endpoint.Limits.MaxBodyBytes
+}
+
+func tooLarge(limit int64) *Error {
+	return &Error{
+		Status: http.StatusRequestEntityTooLarge, Code: "payload_too_large",
+		Message: fmt.Sprintf("The body is larger than the %d bytes that this endpoint takes.", limit),
+	}
 }
 
 // maxTrusted bounds the memory that a Content-Length gets before the bytes have come.

@@ -66,7 +66,10 @@ func (s *source) bind(g *jen.Group, e *scan.Endpoint) {
 		bind = bind.Dot("IgnoreUnknown").Call()
 	}
 	g.Add(bind)
-	if e.HasBody() {
+	switch {
+	case e.HasBody() && e.In.IsForm():
+		g.Id("b").Dot("Form").Call(jen.Id(s.forms[e.In.Key]))
+	case e.HasBody():
 		required := slices.ContainsFunc(e.In.Fields, func(f *scan.Field) bool { return f.In == spec.InBody && f.Required })
 		decode := jen.Id("b").Dot("NoMembers").Call()
 		if hasMembers(e.In) {
@@ -74,9 +77,13 @@ func (s *source) bind(g *jen.Group, e *scan.Endpoint) {
 		}
 		g.If(jen.Id("b").Dot("Body").Call(jen.Lit(required))).Block(decode)
 	}
-	for _, in := range []struct{ name, method string }{{spec.InPath, "Path"}, {spec.InQuery, "Query"}, {spec.InHeader, "Header"}} {
+	for _, in := range sources {
 		for _, f := range e.In.Fields {
 			if f.In != in.name {
+				continue
+			}
+			if method := fileBinder(f.Type); method != "" {
+				g.Add(s.bindFile(f, method))
 				continue
 			}
 			param := jen.Id("b").Dot(in.method).Call(jen.Lit(f.Name))
@@ -96,6 +103,11 @@ func (s *source) bind(g *jen.Group, e *scan.Endpoint) {
 		g.Id("b").Dot("Validate").Call(jen.Op("&").Id("in"))
 	}
 	g.If(jen.Err().Op(":=").Id("b").Dot("Err").Call(), jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Err()))
+}
+
+// sources are where parameters come from, in the order in which they are bound, and the Binder's methods for them.
+var sources = []struct{ name, method string }{
+	{scan.InForm, "Field"}, {spec.InPath, "Path"}, {spec.InQuery, "Query"}, {spec.InHeader, "Header"}, {spec.InCookie, "Cookie"},
 }
 
 func selector(root string, f *scan.Field) *jen.Statement {

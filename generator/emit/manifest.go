@@ -53,15 +53,21 @@ func descriptor(e *scan.Endpoint, names map[string]string) spec.Endpoint {
 		d.Params = pathParams(e.Path)
 	}
 	if e.In != nil {
-		for _, in := range []string{spec.InPath, spec.InQuery, spec.InHeader} {
+		for _, in := range []string{spec.InPath, spec.InQuery, spec.InHeader, spec.InCookie} {
 			for _, f := range e.In.Fields {
 				if f.In == in {
 					d.Params = append(d.Params, spec.Param{Name: f.Name, In: in, Required: f.Required, Doc: f.Doc, Schema: f.Type.Schema})
 				}
 			}
 		}
-		if e.HasBody() && hasMembers(e.In) {
+		if e.HasBody() && (hasMembers(e.In) || e.In.IsForm()) {
 			d.Request = &spec.Schema{Ref: names[e.In.Key]}
+		}
+		if e.HasBody() && e.In.IsForm() {
+			d.Consumes = spec.MediaForm
+		}
+		if e.HasBody() && e.In.HasFiles() {
+			d.Consumes = spec.MediaMultipart
 		}
 	}
 	if e.Out != nil {
@@ -112,7 +118,7 @@ func shownStructs(endpoints []*scan.Endpoint) map[string]bool {
 		}
 	}
 	for _, e := range endpoints {
-		if e.In != nil && e.HasBody() && hasMembers(e.In) {
+		if e.In != nil && e.HasBody() && (hasMembers(e.In) || e.In.IsForm()) {
 			body(e.In)
 		}
 		body(e.Out)
@@ -127,7 +133,7 @@ func shownStructs(endpoints []*scan.Endpoint) map[string]bool {
 func objectSchema(s *scan.Struct, names map[string]string) *spec.Schema {
 	o := &spec.Schema{Type: "object", Doc: s.Doc}
 	for _, f := range s.Fields {
-		if f.In != spec.InBody {
+		if f.In != spec.InBody && f.In != scan.InForm {
 			continue
 		}
 		if o.Properties == nil {

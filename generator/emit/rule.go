@@ -51,7 +51,7 @@ func rule(t *scan.Type) []jen.Code {
 		text("Pattern", s.Pattern)
 		text("Format", s.Format)
 		fields = append(fields, enum(s)...)
-	case scan.Invalid, scan.Bool, scan.Time, scan.Bytes, scan.JSON, scan.Opaque, scan.Object:
+	case scan.Invalid, scan.Bool, scan.Time, scan.Bytes, scan.JSON, scan.Opaque, scan.Object, scan.File:
 	}
 	return fields
 }

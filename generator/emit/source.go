@@ -26,6 +26,7 @@ type source struct {
 
 	decoders map[string]string      // names of the functions that decode structs, by the type's full name
 	members  map[string]string      // names of the variables with their members
+	forms    map[string]string      // names of the variables with the fields of forms, by the type's full name
 	finders  map[string]string      // names of the functions that find declared errors, by these
 	found    map[string]bool        // those that have been written
 	nested   map[*scan.Struct]bool  // those that stand within others
@@ -48,6 +49,7 @@ func Source(svc *scan.Service, pkg *scan.Package) ([]byte, error) {
 	for _, e := range pkg.Endpoints {
 		s.finder(e)
 	}
+	s.formFields()
 	s.paramRules()
 	for _, st := range s.decoded() {
 		s.decoder(st)
@@ -62,7 +64,7 @@ func Source(svc *scan.Service, pkg *scan.Package) ([]byte, error) {
 func newSource(pkg *scan.Package) *source {
 	s := &source{
 		pkg: pkg, structs: structsOf(pkg.Endpoints), file: jen.NewFilePathName(pkg.ImportPath, pkg.Name), names: newNames(pkg), receivers: receivers(pkg),
-		decoders: map[string]string{}, members: map[string]string{}, finders: map[string]string{}, found: map[string]bool{},
+		decoders: map[string]string{}, members: map[string]string{}, forms: map[string]string{}, finders: map[string]string{}, found: map[string]bool{},
 		nested: map[*scan.Struct]bool{}, rules: map[*scan.Field]string{}, serves: map[*scan.Endpoint]string{},
 	}
 	for path, in := range s.names.nameImports(imports(pkg, s.structs)) {
@@ -85,6 +87,9 @@ func newSource(pkg *scan.Package) *source {
 		s.members[key] = s.names.take("stellaMembersOf" + id)
 	}
 	for _, e := range pkg.Endpoints {
+		if isForm(e) && s.forms[e.In.Key] == "" {
+			s.forms[e.In.Key] = s.names.take("stellaFieldsOf" + identifier(e.In.Go, pkg.ImportPath))
+		}
 		for _, f := range ruled(e) {
 			if s.rules[f] == "" {
 				s.rules[f] = s.names.take("stellaRuleOf" + identifier(e.In.Go, pkg.ImportPath) + strings.Join(f.Selector, ""))

@@ -142,13 +142,34 @@ type Struct struct {
 type Field struct {
 	Pos      token.Position
 	Selector []string // names from the struct to the field; several for one of an embedded struct
-	In       string   // one of the spec.In constants
+	In       string   // one of the spec.In constants, or InForm
 	Name     string   // of the parameter or member
 	Required bool
 	JSONOut  bool // it is in the struct's JSON although it is bound to a header
 	Suspect  bool // there may be findings about its tag
 	Type     *Type
 	Doc      string
+}
+
+// InForm is where the fields of a form are: in a body that is no JSON.
+const InForm = "form"
+
+// IsForm reports whether the struct is what a form holds.
+func (s *Struct) IsForm() bool { return len(fieldsIn(s, InForm)) > 0 }
+
+// HasFiles reports whether the struct is what a multipart form holds.
+func (s *Struct) HasFiles() bool {
+	return slices.ContainsFunc(fieldsIn(s, InForm), func(f *Field) bool { return f.Type.holdsFile() })
+}
+
+// holdsFile reports whether a type is a file, or made of files.
+func (t *Type) holdsFile() bool {
+	for ; t != nil; t = t.Elem {
+		if t.Kind == File {
+			return true
+		}
+	}
+	return false
 }
 
 // Kind is how a value is bound.
@@ -173,6 +194,7 @@ const (
 	Map                  // a map from strings to Elem
 	Pointer              // a pointer to Elem
 	Optional             // a stella.Optional of Elem
+	File                 // a stella.File of a multipart form
 )
 
 // Type is a type as it is bound.

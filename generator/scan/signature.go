@@ -221,6 +221,10 @@ func (b *builder) streaming(e *Endpoint, h *handler, keys map[string]directive.V
 	if e.Kind == spec.KindStream {
 		e.Stream = spec.StreamResponse
 	}
+	files := e.Kind == spec.KindTyped && e.In != nil && e.HasBody() && e.In.HasFiles() && keys[keyDelivery].Text != deliveryQueue
+	if files {
+		e.Stream = spec.StreamRequest // files go to disk as they come
+	}
 	said, given := keys[keyStream]
 	if !given {
 		return
@@ -234,6 +238,7 @@ func (b *builder) streaming(e *Endpoint, h *handler, keys map[string]directive.V
 	switch {
 	case e.Kind == spec.KindStream && want != spec.StreamResponse:
 		report(raw, "%s returns a sequence: it streams its response, and its input is held whole", name)
+	case files && want == spec.StreamRequest:
 	case e.Kind == spec.KindTyped && want != spec.StreamNone:
 		report(raw, "%s is a typed handler, whose bodies are held whole", name)
 		e.Stream = spec.StreamNone // what else is wrong with the endpoint does not hang on this
@@ -258,7 +263,7 @@ func (b *builder) pathFields(e *Endpoint, h *handler) {
 	for _, f := range fieldsIn(e.In, spec.InPath) {
 		if !missing[f.Name] {
 			report := b.l.list.Addf(diagnostic.PathField, f.Pos, len(f.Selector[len(f.Selector)-1]), "field is tagged path:%q, which %s does not have", f.Name, e.Path)
-			report.Related = []diagnostic.Related{{Pos: e.Pos, Message: "the endpoint is here"}}
+			report.Related = []diagnostic.Related{{Pos: e.Pos, Message: endpointIsHere}}
 		}
 		delete(missing, f.Name)
 	}

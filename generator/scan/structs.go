@@ -157,6 +157,8 @@ func (b *builder) field(v *types.Var, node *ast.Field, tags fieldTags, src *sour
 	if tags.bound() {
 		b.checkParam(f, node)
 		f.Type = asParam(f.Type)
+	} else if f.Type.holdsFile() {
+		f.Type = b.refuse(v.Type(), use{node: node, pos: v.Pos()}, "comes with a form: tag the field form:\"name\"")
 	}
 	b.constrain(f, len(v.Name()), tags)
 	return f
@@ -178,37 +180,57 @@ type use struct {
 // checkParam reports a parameter's type that text does not make.
 func (b *builder) checkParam(f *Field, node *ast.Field) {
 	t := f.Type
-	if t.Kind == Slice && f.In != spec.InPath {
+	several := f.In == spec.InQuery || f.In == spec.InHeader || f.In == InForm
+	switch {
+	case t.Kind == Slice && several, t.Kind == Pointer && f.In != spec.InPath:
 		t = t.Elem
-	} else if (t.Kind == Pointer || t.Kind == Optional) && f.In != spec.InPath {
+	case t.Kind == Optional && f.In != spec.InPath && !t.holdsFile():
 		t = t.Elem
 	}
 	switch t.Kind {
 	case String, Bool, Int, Uint, Float, Time, Duration, Text, Invalid:
 		return
+	case File:
+		if f.In == InForm {
+			return
+		}
 	case Bytes, JSON, Opaque, Object, Slice, Map, Pointer, Optional:
 	}
+	what, hint := "a "+f.In+" parameter", "use text, numbers, booleans, time.Time, time.Duration or a type with UnmarshalText; in "+
+		"query and header also pointers to and slices of these"
+	if f.In == InForm {
+		what, hint = "a form's field", "use text, numbers, booleans, time.Time, time.Duration, a type with UnmarshalText, stella.File, and "+
+			"pointers to and slices of these"
+	}
 	b.l.list.Addf(diagnostic.FieldType, b.pos(node.Type.Pos()), int(node.Type.End()-node.Type.Pos()),
-		"a %s parameter cannot be %s", f.In, b.name(f.Type.Go)).Hint =
-		"use text, numbers, booleans, time.Time, time.Duration or a type with UnmarshalText; in query and header also pointers to and slices of these"
+		"%s cannot be %s", what, b.name(f.Type.Go)).Hint = hint
 }
 
 // checkInput reports fields of an endpoint's input that its requests have no place for, and types that cannot be
 // decoded.
 func (b *builder) checkInput(e *Endpoint) {
+	form := e.In.IsForm()
 	for _, f := range e.In.Fields {
+		width := len(f.Selector[len(f.Selector)-1])
 		switch {
 		case f.Suspect: // what is wrong with its tag has been said
-		case f.In == spec.InBody && !e.HasBody():
-			report := b.l.list.Addf(diagnostic.UntaggedField, f.Pos, len(f.Selector[len(f.Selector)-1]),
+		case (f.In == spec.InBody || f.In == InForm) && !e.HasBody():
+			report := b.l.list.Addf(diagnostic.UntaggedField, f.Pos, width,
 				"field %s has no place in a %s request, which has no body", strings.Join(f.Selector, "."), e.Method)
-			report.Hint = "tag it path, query or header, or exclude it by json:\"-\""
-			report.Related = []diagnostic.Related{{Pos: e.Pos, Message: "the endpoint is here"}}
+			report.Hint = "tag it path, query, header or cookie, or exclude it by json:\"-\""
+			report.Related = []diagnostic.Related{{Pos: e.Pos, Message: endpointIsHere}}
+		case f.In == spec.InBody && form:
+			report := b.l.list.Addf(diagnostic.UntaggedField, f.Pos, width,
+				"field %s has no place in a form: other fields are tagged form", strings.Join(f.Selector, "."))
+			report.Hint = "tag it form, too, or exclude it by json:\"-\""
 		case f.In == spec.InBody:
 			b.checkDecodable(f.Type, f, map[*Struct]bool{e.In: true})
 		}
 	}
 }
+
+// endpointIsHere goes with what contradicts an endpoint's directive.
+const endpointIsHere = "the endpoint is here"
 
 // checkDecodable looks for interfaces, at any depth.
 func (b *builder) checkDecodable(t *Type, f *Field, seen map[*Struct]bool) {
@@ -242,7 +264,7 @@ func (b *builder) checkResult(e *Endpoint) {
 	for _, f := range e.Out.Fields {
 		width := len(f.Selector[len(f.Selector)-1])
 		switch {
-		case f.In == spec.InPath || f.In == spec.InQuery:
+		case f.In != spec.InHeader && f.In != spec.InBody:
 			b.l.list.Addf(diagnostic.BadTag, f.Pos, width, "a result has no %s: field %s is tagged %s:%q", f.In, f.Selector[0], f.In, f.Name)
 		case f.In == spec.InHeader && f.JSONOut:
 			b.l.list.Addf(diagnostic.ResultHeader, f.Pos, width,
@@ -276,7 +298,7 @@ func (b *builder) checkResultHeader(f *Field) {
 		if f.Type.Elem.Kind == String {
 			return
 		}
-	case Float, Duration, Bytes, Text, JSON, Opaque, Object, Map, Pointer, Optional:
+	case Float, Duration, Bytes, Text, JSON, Opaque, Object, Map, Pointer, Optional, File:
 	}
 	b.l.list.Addf(diagnostic.FieldType, f.Pos, len(f.Selector[len(f.Selector)-1]),
 		"a result's header cannot be %s", b.name(f.Type.Go)).Hint = "use text, integers, booleans, time.Time or a slice of text"

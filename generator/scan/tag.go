@@ -15,7 +15,7 @@ import (
 
 // fieldTags are the generator's keys of one struct tag.
 type fieldTags struct {
-	in, name string // path, query or header, and the parameter
+	in, name string // where it comes from, and the name there
 	jsonName string
 	excluded bool // json:"-"
 	required bool
@@ -28,7 +28,7 @@ func (t fieldTags) bound() bool { return t.in != "" }
 
 var (
 	// bindingKeys are the tag keys that the generator reads.
-	bindingKeys = []string{"path", "query", "header", "json", "required"}
+	bindingKeys = []string{"path", "query", "header", "cookie", "form", "json", "required"}
 	// constraintKeys are the keywords of JSON Schema that it reads, too.
 	constraintKeys = []string{
 		keyDefault, keyEnum, keyMinimum, keyMaximum, keyAbove, keyBelow, keyMultipleOf, keyMinLength, keyMaxLength, keyPattern,
@@ -37,7 +37,7 @@ var (
 	// laterKeys are those that it does not. They are refused, because ignoring a constraint would be worse.
 	laterKeys = []string{"minProperties", "maxProperties"}
 	// foreignKeys are near to ours, and known to be others'.
-	foreignKeys = []string{"bson", "cbor", "toml", "form", "yaml", "xml", "env", "db", "avro", "jsonschema", "jsonapi", "validate", "param", "params"}
+	foreignKeys = []string{"bson", "cbor", "toml", "yaml", "xml", "env", "db", "avro", "jsonschema", "jsonapi", "validate", "param", "params"}
 )
 
 // tag is one key:"value" of a struct tag.
@@ -116,7 +116,7 @@ func (b *builder) badTagf(t *fieldTags, g tag, format string, args ...any) {
 
 func (b *builder) tag(t *fieldTags, g tag) {
 	switch g.key {
-	case "path", "query", "header":
+	case spec.InPath, spec.InQuery, spec.InHeader, spec.InCookie, InForm:
 		b.bindingTag(t, g)
 	case "json":
 		b.jsonTag(t, g)
@@ -141,8 +141,10 @@ func (b *builder) bindingTag(t *fieldTags, g tag) {
 		b.badTagf(t, g, "a field is bound once, but has both %s and %s", t.in, g.key)
 	case g.value == "":
 		b.badTagf(t, g, "%s needs the parameter's name", g.key)
-	case g.key == spec.InHeader && !validHeaderName(g.value):
+	case g.key == spec.InHeader && !isToken(g.value):
 		b.badTagf(t, g, "%q is no name of a header field", g.value)
+	case g.key == spec.InCookie && !isToken(g.value):
+		b.badTagf(t, g, "%q is no name of a cookie", g.value)
 	case g.key != spec.InHeader && strings.ContainsAny(g.value, ", \t"):
 		b.badTagf(t, g, "%s takes a name alone, got %q", g.key, g.value)
 	}
@@ -152,7 +154,7 @@ func (b *builder) bindingTag(t *fieldTags, g tag) {
 	}
 }
 
-func validHeaderName(s string) bool {
+func isToken(s string) bool {
 	for _, c := range s {
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 		if !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", c) {

@@ -38,6 +38,9 @@ func (b *builder) typeOf(t types.Type, at use) *Type {
 	if isNamed(t, "encoding/json", "Number") {
 		return &Type{Kind: JSON, Go: t, Schema: &spec.Schema{Type: spec.TypeNumber}}
 	}
+	if isNamed(t, RuntimePath, "File") {
+		return &Type{Kind: File, Go: t, Schema: &spec.Schema{Type: spec.TypeString, Format: "binary"}}
+	}
 	if isNamed(t, RuntimePath, "Optional") {
 		return b.optional(t, at)
 	}
@@ -214,7 +217,7 @@ func asParam(t *Type) *Type {
 		n.Schema = &spec.Schema{Type: spec.TypeString}
 	case Duration:
 		n.Schema = &spec.Schema{Type: spec.TypeString, Format: "go-duration"}
-	case Invalid, String, Bool, Int, Uint, Float, Time, Bytes, JSON, Opaque, Object, Map:
+	case Invalid, String, Bool, Int, Uint, Float, Time, Bytes, JSON, Opaque, Object, Map, File:
 	}
 	return &n
 }
