@@ -10,14 +10,14 @@ import (
 )
 
 // claims is about who may call.
-func (c *comparison) claims(p pair) {
-	was, is := p.before.Claims, p.now.Claims
+func (c *comparison) claims(p Pair) {
+	was, is := p.Before.Claims, p.Now.Claims
 	switch {
 	case len(was) == 0 && len(is) > 0:
-		c.at(p.now, EndpointBecameAuthenticated, "claims", "", list(is), "was public and requires "+list(is), "")
+		c.at(p.Now, EndpointBecameAuthenticated, "claims", "", list(is), "was public and requires "+list(is), "")
 		return
 	case len(was) > 0 && len(is) == 0:
-		c.at(p.now, EndpointBecamePublic, "claims", list(was), "", "required "+list(was)+" and is public", "")
+		c.at(p.Now, EndpointBecamePublic, "claims", list(was), "", "required "+list(was)+" and is public", "")
 		return
 	}
 	gone, added := without(was, is), without(is, was)
@@ -25,7 +25,7 @@ func (c *comparison) claims(p pair) {
 		i := slices.IndexFunc(gone, func(g spec.ClaimRequirement) bool { return g.Type == a.Type })
 		if i < 0 {
 			if !implied(a, was) {
-				c.at(p.now, ClaimAdded, "claim "+a.Type, "", a.String(), "requires the claim "+a.String()+", too", "")
+				c.at(p.Now, ClaimAdded, "claim "+a.Type, "", a.String(), "requires the claim "+a.String()+", too", "")
 			}
 			continue
 		}
@@ -33,16 +33,16 @@ func (c *comparison) claims(p pair) {
 		gone = slices.Delete(gone, i, i+1)
 		switch where := "claim " + a.Type; {
 		case g.Value == "":
-			c.at(p.now, ClaimValueNarrowed, where, g.String(), a.String(), fmt.Sprintf("required any %s and requires %s", a.Type, a), "")
+			c.at(p.Now, ClaimValueNarrowed, where, g.String(), a.String(), fmt.Sprintf("required any %s and requires %s", a.Type, a), "")
 		case a.Value == "":
-			c.at(p.now, ClaimValueWidened, where, g.String(), a.String(), fmt.Sprintf("required %s and requires any %s", g, a.Type), "")
+			c.at(p.Now, ClaimValueWidened, where, g.String(), a.String(), fmt.Sprintf("required %s and requires any %s", g, a.Type), "")
 		default:
-			c.at(p.now, ClaimValueChanged, where, g.String(), a.String(), fmt.Sprintf("required %s and requires %s", g, a), "")
+			c.at(p.Now, ClaimValueChanged, where, g.String(), a.String(), fmt.Sprintf("required %s and requires %s", g, a), "")
 		}
 	}
 	for _, g := range gone {
 		if !implied(g, is) {
-			c.at(p.now, ClaimRemoved, "claim "+g.Type, g.String(), "", "does not require the claim "+g.String()+" any more", "")
+			c.at(p.Now, ClaimRemoved, "claim "+g.Type, g.String(), "", "does not require the claim "+g.String()+" any more", "")
 		}
 	}
 }

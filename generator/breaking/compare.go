@@ -25,7 +25,7 @@ func Compare(before, now *spec.Manifest, scope Scope) []Change {
 			Text: fmt.Sprintf("the service was called %s and is called %s", before.Service, now.Service),
 		})
 	}
-	pairs, gone, added := match(before, now)
+	pairs, gone, added := Match(before, now)
 	for _, e := range gone {
 		c.removed(e)
 	}
@@ -44,12 +44,12 @@ type comparison struct {
 	scope       Scope
 }
 
-// pair is an endpoint, as it was and as it is.
-type pair struct{ before, now *spec.Endpoint }
+// Pair is an endpoint, as it was and as it is.
+type Pair struct{ Before, Now *spec.Endpoint }
 
-// match finds the endpoints of both manifests that are one: they have the same identity, or, among those left, the same
+// Match finds the endpoints of both manifests that are one: they have the same identity, or, among those left, the same
 // handler, which then has another method or path.
-func match(before, now *spec.Manifest) (pairs []pair, gone, added []*spec.Endpoint) {
+func Match(before, now *spec.Manifest) (pairs []Pair, gone, added []*spec.Endpoint) {
 	left := map[string]*spec.Endpoint{}
 	for i := range now.Endpoints {
 		left[identity(&now.Endpoints[i])] = &now.Endpoints[i]
@@ -58,7 +58,7 @@ func match(before, now *spec.Manifest) (pairs []pair, gone, added []*spec.Endpoi
 		old := &before.Endpoints[i]
 		id := identity(old)
 		if e, ok := left[id]; ok {
-			pairs = append(pairs, pair{old, e})
+			pairs = append(pairs, Pair{old, e})
 			delete(left, id)
 		} else {
 			gone = append(gone, old)
@@ -76,7 +76,7 @@ func match(before, now *spec.Manifest) (pairs []pair, gone, added []*spec.Endpoi
 			return false // one handler may serve several endpoints: which became which is not said
 		}
 		i := slices.IndexFunc(added, same)
-		pairs = append(pairs, pair{old, added[i]})
+		pairs = append(pairs, Pair{old, added[i]})
 		return true
 	})
 	return pairs, gone, added

@@ -147,7 +147,7 @@ var _ = Describe("comparing", func() {
 		func(old, added string, takes bool) {
 			place := func(m *spec.Manifest) { with("GET", old)(m); m.Endpoints[len(m.Endpoints)-1].Handler = "Service.Old" }
 			found := names(review(billing(place), billing(place, with("GET", added)), "ROUTE_CAPTURE_CHANGED"))
-			Expect(len(found) == 1).To(Equal(takes))
+			Expect(found).To(HaveLen(map[bool]int{true: 1}[takes]))
 		},
 		Entry(nil, "/a/{x}", "/a/b", true), Entry(nil, "/a/b", "/a/{x}", false), Entry(nil, "/a/{x...}", "/a/{x}", true),
 		Entry(nil, "/a/{x}", "/a/{x...}", false), Entry(nil, "/a/{x...}", "/a/b/c", true), Entry(nil, "/a/{x}/c", "/a/b/d", false),
@@ -210,7 +210,7 @@ var _ = Describe("numbers", func() {
 	DescribeTable("are bounded exactly",
 		func(kind string, was, is func(*spec.Schema), tightened bool) {
 			found := names(review(billing(bounded(was, kind)), billing(bounded(is, kind)), "REQUEST_RANGE_TIGHTENED", "REQUEST_MULTIPLE_OF_TIGHTENED"))
-			Expect(len(found) > 0).To(Equal(tightened))
+			Expect(found).To(HaveLen(map[bool]int{true: 1}[tightened]))
 		},
 		Entry("an open end is tighter", spec.TypeNumber, func(s *spec.Schema) { s.Minimum = "1" }, func(s *spec.Schema) { s.Above = "1" }, true),
 		Entry("a closed one is not", spec.TypeNumber, func(s *spec.Schema) { s.Above = "1" }, func(s *spec.Schema) { s.Minimum = "1" }, false),

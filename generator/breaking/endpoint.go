@@ -13,8 +13,8 @@ import (
 )
 
 // endpoint compares one with itself.
-func (c *comparison) endpoint(p pair) {
-	if c.exempt(p.before) {
+func (c *comparison) endpoint(p Pair) {
+	if c.exempt(p.Before) {
 		return
 	}
 	c.place(p)
@@ -29,28 +29,28 @@ func (c *comparison) endpoint(p pair) {
 }
 
 // place is about where the endpoint is, and what it is called.
-func (c *comparison) place(p pair) {
+func (c *comparison) place(p Pair) {
 	switch {
-	case identity(p.before) == identity(p.now):
+	case identity(p.Before) == identity(p.Now):
 		c.renamedParams(p)
-	case strings.TrimPrefix(identity(p.before), p.before.Method) == strings.TrimPrefix(identity(p.now), p.now.Method):
-		c.at(p.now, EndpointMethodChanged, "method", p.before.Method, p.now.Method,
-			fmt.Sprintf("the method was %s and is %s", p.before.Method, p.now.Method), "keep "+name(p.before)+" beside it")
+	case strings.TrimPrefix(identity(p.Before), p.Before.Method) == strings.TrimPrefix(identity(p.Now), p.Now.Method):
+		c.at(p.Now, EndpointMethodChanged, "method", p.Before.Method, p.Now.Method,
+			fmt.Sprintf("the method was %s and is %s", p.Before.Method, p.Now.Method), "keep "+name(p.Before)+" beside it")
 	default:
-		c.at(p.now, EndpointPathChanged, "path", name(p.before), name(p.now), "was "+name(p.before), "keep "+name(p.before)+" beside it")
+		c.at(p.Now, EndpointPathChanged, "path", name(p.Before), name(p.Now), "was "+name(p.Before), "keep "+name(p.Before)+" beside it")
 	}
-	if p.before.Handler != p.now.Handler {
-		c.at(p.now, HandlerRenamed, "handler", p.before.Handler, p.now.Handler,
-			fmt.Sprintf("the handler was called %s and is called %s", p.before.Handler, p.now.Handler), "")
+	if p.Before.Handler != p.Now.Handler {
+		c.at(p.Now, HandlerRenamed, "handler", p.Before.Handler, p.Now.Handler,
+			fmt.Sprintf("the handler was called %s and is called %s", p.Before.Handler, p.Now.Handler), "")
 	}
 }
 
 // renamedParams is about the names of path parameters, which stand at the same places.
-func (c *comparison) renamedParams(p pair) {
-	before, now := pathParams(p.before), pathParams(p.now)
+func (c *comparison) renamedParams(p Pair) {
+	before, now := pathParams(p.Before), pathParams(p.Now)
 	for i := range min(len(before), len(now)) {
 		if before[i] != now[i] {
-			c.at(p.now, PathParamRenamed, "path parameter "+now[i], before[i], now[i],
+			c.at(p.Now, PathParamRenamed, "path parameter "+now[i], before[i], now[i],
 				fmt.Sprintf("the path parameter %s is called %s now", before[i], now[i]), "")
 		}
 	}
@@ -65,29 +65,29 @@ func pathParams(e *spec.Endpoint) []string {
 }
 
 // delivery is about how calls travel.
-func (c *comparison) delivery(p pair) {
-	was, is := p.before.Queue, p.now.Queue
+func (c *comparison) delivery(p Pair) {
+	was, is := p.Before.Queue, p.Now.Queue
 	switch {
 	case was == nil && is != nil:
-		c.at(p.now, DeliveryChanged, "delivery", "call", "queue", "calls became jobs", "")
+		c.at(p.Now, DeliveryChanged, "delivery", "call", "queue", "calls became jobs", "")
 	case was != nil && is == nil:
-		c.at(p.now, DeliveryChanged, "delivery", "queue", "call", "jobs became calls", "")
+		c.at(p.Now, DeliveryChanged, "delivery", "queue", "call", "jobs became calls", "")
 	case was != nil:
 		if is.Attempts < was.Attempts {
-			c.at(p.now, AttemptsLowered, "attempts", strconv.Itoa(was.Attempts), strconv.Itoa(is.Attempts),
+			c.at(p.Now, AttemptsLowered, "attempts", strconv.Itoa(was.Attempts), strconv.Itoa(is.Attempts),
 				fmt.Sprintf("jobs were tried up to %d times and are tried up to %d times", was.Attempts, is.Attempts), "")
 		}
 		c.shrank(p, LeaseShrank, "lease", milliseconds(was.LeaseMS), milliseconds(is.LeaseMS))
 	}
-	if p.before.Idempotent && !p.now.Idempotent {
-		c.at(p.now, IdempotencyLost, "idempotent", "true", "false", "is not idempotent any more", "")
+	if p.Before.Idempotent && !p.Now.Idempotent {
+		c.at(p.Now, IdempotencyLost, "idempotent", "true", "false", "is not idempotent any more", "")
 	}
-	if p.before.Events != p.now.Events && p.before.Kind == spec.KindStream && p.now.Kind == spec.KindStream {
+	if p.Before.Events != p.Now.Events && p.Before.Kind == spec.KindStream && p.Now.Kind == spec.KindStream {
 		text := "the items of its stream have ids and names now"
-		if p.before.Events {
+		if p.Before.Events {
 			text = "the items of its stream have no ids and names any more"
 		}
-		c.at(p.now, StreamEventsChanged, "events", strconv.FormatBool(p.before.Events), strconv.FormatBool(p.now.Events), text, "")
+		c.at(p.Now, StreamEventsChanged, "events", strconv.FormatBool(p.Before.Events), strconv.FormatBool(p.Now.Events), text, "")
 	}
 	streams := func(s, one spec.Streaming) string {
 		if s == one || s == spec.StreamBoth {
@@ -95,24 +95,24 @@ func (c *comparison) delivery(p pair) {
 		}
 		return "held whole"
 	}
-	if was, is := streams(p.before.Stream, spec.StreamRequest), streams(p.now.Stream, spec.StreamRequest); was != is {
-		c.at(p.now, StreamRequestChanged, "stream request", was, is, fmt.Sprintf("the request body was %s and is %s", was, is), "")
+	if was, is := streams(p.Before.Stream, spec.StreamRequest), streams(p.Now.Stream, spec.StreamRequest); was != is {
+		c.at(p.Now, StreamRequestChanged, "stream request", was, is, fmt.Sprintf("the request body was %s and is %s", was, is), "")
 	}
-	was2, is2 := streams(p.before.Stream, spec.StreamResponse), streams(p.now.Stream, spec.StreamResponse)
+	was2, is2 := streams(p.Before.Stream, spec.StreamResponse), streams(p.Now.Stream, spec.StreamResponse)
 	if was2 != is2 && !c.otherMedia(p) { // else that says it already
-		c.at(p.now, StreamResponseChanged, "stream response", was2, is2, fmt.Sprintf("the response body was %s and is %s", was2, is2), "")
+		c.at(p.Now, StreamResponseChanged, "stream response", was2, is2, fmt.Sprintf("the response body was %s and is %s", was2, is2), "")
 	}
 }
 
 // limits is about limits and promises.
-func (c *comparison) limits(p pair) {
-	was, is := p.before.Limits, p.now.Limits
+func (c *comparison) limits(p Pair) {
+	was, is := p.Before.Limits, p.Now.Limits
 	c.shrank(p, TimeoutShrank, "timeout", was.Timeout(), is.Timeout())
 	if is.TimeoutMS > was.TimeoutMS {
-		c.at(p.now, TimeoutGrew, "timeout", was.Timeout().String(), is.Timeout().String(),
+		c.at(p.Now, TimeoutGrew, "timeout", was.Timeout().String(), is.Timeout().String(),
 			fmt.Sprintf("timeout grew from %s to %s", was.Timeout(), is.Timeout()), "")
 	}
-	if p.now.Stream != spec.StreamNone { // idle says nothing of other endpoints
+	if p.Now.Stream != spec.StreamNone { // idle says nothing of other endpoints
 		c.shrank(p, IdleShrank, "idle", was.Idle(), is.Idle())
 	}
 	rule, verb := BodyLimitShrank, "shrank"
@@ -120,27 +120,27 @@ func (c *comparison) limits(p pair) {
 		rule, verb = BodyLimitGrew, "grew"
 	}
 	if is.MaxBodyBytes != was.MaxBodyBytes {
-		c.at(p.now, rule, "body", strconv.FormatInt(was.MaxBodyBytes, 10), strconv.FormatInt(is.MaxBodyBytes, 10),
+		c.at(p.Now, rule, "body", strconv.FormatInt(was.MaxBodyBytes, 10), strconv.FormatInt(is.MaxBodyBytes, 10),
 			fmt.Sprintf("the request body's limit %s from %d to %d bytes", verb, was.MaxBodyBytes, is.MaxBodyBytes), "")
 	}
-	switch before, now := decimal(p.before.SLO), decimal(p.now.SLO); {
+	switch before, now := decimal(p.Before.SLO), decimal(p.Now.SLO); {
 	case before == nil:
 	case now == nil:
-		c.at(p.now, SLORemoved, "slo", p.before.SLO, "", "slo was "+p.before.SLO+" and is gone", "")
+		c.at(p.Now, SLORemoved, "slo", p.Before.SLO, "", "slo was "+p.Before.SLO+" and is gone", "")
 	case now.Cmp(before) < 0:
-		c.at(p.now, SLOLowered, "slo", p.before.SLO, p.now.SLO, fmt.Sprintf("slo fell from %s to %s", p.before.SLO, p.now.SLO), "")
+		c.at(p.Now, SLOLowered, "slo", p.Before.SLO, p.Now.SLO, fmt.Sprintf("slo fell from %s to %s", p.Before.SLO, p.Now.SLO), "")
 	}
 }
 
 func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
 
 // shrank reports a time that is shorter. A timeout of which less than half is left is an error.
-func (c *comparison) shrank(p pair, rule diagnostic.ID, key string, was, is time.Duration) {
+func (c *comparison) shrank(p Pair, rule diagnostic.ID, key string, was, is time.Duration) {
 	if is >= was {
 		return
 	}
 	change := Change{
-		Rule: rule, Endpoints: []string{name(p.now)}, Where: key, Old: was.String(), New: is.String(),
+		Rule: rule, Endpoints: []string{name(p.Now)}, Where: key, Old: was.String(), New: is.String(),
 		Text: fmt.Sprintf("%s shrank from %s to %s", key, was, is),
 	}
 	c.add(change)
@@ -159,7 +159,7 @@ func decimal(s string) *big.Rat {
 }
 
 // life is about how long the endpoint lasts.
-func (c *comparison) life(p pair) {
+func (c *comparison) life(p Pair) {
 	levels := []string{spec.StabilityExperimental, spec.StabilityBeta, ""}
 	words := map[string]string{"": "stable"}
 	word := func(s string) string {
@@ -168,15 +168,15 @@ func (c *comparison) life(p pair) {
 		}
 		return s
 	}
-	was, is := p.before.Stability, p.now.Stability
+	was, is := p.Before.Stability, p.Now.Stability
 	if slices.Index(levels, is) < slices.Index(levels, was) {
-		c.at(p.now, StabilityDecreased, "stability", word(was), word(is), fmt.Sprintf("was %s and is %s", word(was), word(is)), "")
+		c.at(p.Now, StabilityDecreased, "stability", word(was), word(is), fmt.Sprintf("was %s and is %s", word(was), word(is)), "")
 	}
-	if p.before.Deprecated == "" && p.now.Deprecated != "" && p.now.Sunset == "" {
-		c.at(p.now, DeprecatedWithoutSunset, "deprecated", "", "", "is deprecated, and nobody knows until when it stays", "say sunset=YYYY-MM-DD")
+	if p.Before.Deprecated == "" && p.Now.Deprecated != "" && p.Now.Sunset == "" {
+		c.at(p.Now, DeprecatedWithoutSunset, "deprecated", "", "", "is deprecated, and nobody knows until when it stays", "say sunset=YYYY-MM-DD")
 	}
-	if p.before.Sunset != "" && p.now.Sunset != "" && p.now.Sunset < p.before.Sunset {
-		c.at(p.now, SunsetMovedEarlier, "sunset", p.before.Sunset, p.now.Sunset,
-			fmt.Sprintf("was to stay until %s and is to stay until %s", p.before.Sunset, p.now.Sunset), "")
+	if p.Before.Sunset != "" && p.Now.Sunset != "" && p.Now.Sunset < p.Before.Sunset {
+		c.at(p.Now, SunsetMovedEarlier, "sunset", p.Before.Sunset, p.Now.Sunset,
+			fmt.Sprintf("was to stay until %s and is to stay until %s", p.Before.Sunset, p.Now.Sunset), "")
 	}
 }

@@ -116,8 +116,8 @@ var requestMutations = []mutation{
 		harmless: discount(func(s *spec.Schema) { s.Minimum, s.Below, s.Maximum = "0.0999999999999999999999", "", "0.9" }),
 	},
 	{
-		rule: "REQUEST_LENGTH_TIGHTENED", before: currency(func(s *spec.Schema) { s.MinLength, s.MaxLength = 2, ptr(4) }),
-		breaks:   currency(func(s *spec.Schema) { s.MaxLength = ptr(3) }),
+		rule: "REQUEST_LENGTH_TIGHTENED", before: currency(func(s *spec.Schema) { s.MinLength, s.MaxLength = 2, new(4) }),
+		breaks:   currency(func(s *spec.Schema) { s.MaxLength = new(3) }),
 		harmless: currency(func(s *spec.Schema) { s.MinLength, s.MaxLength = 1, nil }),
 	},
 	{
@@ -134,17 +134,17 @@ var requestMutations = []mutation{
 		harmless: discount(func(s *spec.Schema) { s.MultipleOf = "0.01" }),
 	},
 	{
-		rule: "REQUEST_UNIQUE_ITEMS", before: field(newInvoice, "lines", func(s *spec.Schema) { s.MaxItems = ptr(9) }),
+		rule: "REQUEST_UNIQUE_ITEMS", before: field(newInvoice, "lines", func(s *spec.Schema) { s.MaxItems = new(9) }),
 		breaks:   field(newInvoice, "lines", func(s *spec.Schema) { s.Unique = true }),
 		harmless: field(newInvoice, "lines", func(s *spec.Schema) { s.MaxItems = nil }),
 	},
 	{
 		rule: "REQUEST_DEFAULT_CHANGED", before: param(listInvoices, spec.Param{Name: "order", In: spec.InQuery, Schema: &spec.Schema{
-			Type: spec.TypeString, Default: ptr("up"),
+			Type: spec.TypeString, Default: new("up"),
 		}}),
-		breaks: of(listInvoices, func(e *spec.Endpoint) { e.Params[3].Schema.Default = ptr("down") }),
+		breaks: of(listInvoices, func(e *spec.Endpoint) { e.Params[3].Schema.Default = new("down") }),
 		harmless: param(listInvoices, spec.Param{Name: "part", In: spec.InQuery, Schema: &spec.Schema{
-			Type: spec.TypeInteger, Default: ptr("1"),
+			Type: spec.TypeInteger, Default: new("1"),
 		}}),
 	},
 	{
@@ -196,7 +196,7 @@ var responseMutations = []mutation{
 	},
 	{
 		rule: "ERROR_DETAILS_REMOVED", before: failure(text()), breaks: of(create, func(e *spec.Endpoint) { e.Errors[0].Details = nil }),
-		harmless: of(create, func(e *spec.Endpoint) { e.Errors[0].Details.MaxLength = ptr(80) }),
+		harmless: of(create, func(e *spec.Endpoint) { e.Errors[0].Details.MaxLength = new(80) }),
 	},
 	{
 		rule: "JSON_NAME_CHANGED",

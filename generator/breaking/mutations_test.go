@@ -45,14 +45,6 @@ func object(schema string, change func(*spec.Schema)) func(*spec.Manifest) {
 	return func(m *spec.Manifest) { change(m.Schemas[schema]) }
 }
 
-func all(changes ...func(*spec.Manifest)) func(*spec.Manifest) {
-	return func(m *spec.Manifest) {
-		for _, c := range changes {
-			c(m)
-		}
-	}
-}
-
 // without removes an endpoint.
 func without(name string) func(*spec.Manifest) {
 	return func(m *spec.Manifest) {
@@ -75,8 +67,6 @@ func param(name string, p spec.Param) func(*spec.Manifest) {
 }
 
 func text() *spec.Schema { return &spec.Schema{Type: spec.TypeString} }
-
-func ptr[T any](v T) *T { return &v }
 
 var mutations = slices.Concat(wireMutations, httpMutations, paramMutations, claimMutations, requestMutations, responseMutations,
 	opsMutations, lifecycleMutations, goMutations)

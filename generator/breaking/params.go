@@ -21,27 +21,27 @@ var paramRules = map[string]struct {
 }
 
 // params is about the parameters of requests.
-func (c *comparison) params(p pair) {
-	moved := identity(p.before) != identity(p.now) // then its path parameters are no longer the same ones
+func (c *comparison) params(p Pair) {
+	moved := identity(p.Before) != identity(p.Now) // then its path parameters are no longer the same ones
 	names := renames(p)
-	for i := range p.now.Params {
-		is := &p.now.Params[i]
+	for i := range p.Now.Params {
+		is := &p.Now.Params[i]
 		rules := paramRules[is.In]
 		where := rules.noun + " " + quoted(is.Name)
-		was := find(p.before.Params, is.In, is.Name)
+		was := find(p.Before.Params, is.In, is.Name)
 		if is.In == spec.InPath {
 			if moved {
 				continue
 			}
-			was = find(p.before.Params, is.In, names[is.Name])
+			was = find(p.Before.Params, is.In, names[is.Name])
 		}
 		switch {
 		case is.In == spec.InPath && was == nil:
 			continue // it was not told
 		case is.Required && was == nil:
-			c.at(p.now, rules.required, where, "", "", "the "+where+" is new and required", "let it be optional")
+			c.at(p.Now, rules.required, where, "", "", "the "+where+" is new and required", "let it be optional")
 		case is.Required && is.In != spec.InPath && !was.Required:
-			c.at(p.now, rules.required, where, "", "", "the "+where+" became required", "")
+			c.at(p.Now, rules.required, where, "", "", "the "+where+" became required", "")
 		}
 		if was != nil {
 			w := c.walker(p, request)
@@ -52,19 +52,19 @@ func (c *comparison) params(p pair) {
 			}
 		}
 	}
-	for i := range p.before.Params {
-		was := &p.before.Params[i]
+	for i := range p.Before.Params {
+		was := &p.Before.Params[i]
 		rules := paramRules[was.In]
-		if was.In != spec.InPath && find(p.now.Params, was.In, was.Name) == nil {
+		if was.In != spec.InPath && find(p.Now.Params, was.In, was.Name) == nil {
 			where := rules.noun + " " + quoted(was.Name)
-			c.at(p.now, rules.removed, where, "", "", "the "+where+" was removed", "")
+			c.at(p.Now, rules.removed, where, "", "", "the "+where+" was removed", "")
 		}
 	}
 }
 
 // renames are the names that path parameters had, by those that they have.
-func renames(p pair) map[string]string {
-	before, now := pathParams(p.before), pathParams(p.now)
+func renames(p Pair) map[string]string {
+	before, now := pathParams(p.Before), pathParams(p.Now)
 	names := map[string]string{}
 	for i := range min(len(before), len(now)) {
 		names[now[i]] = before[i]

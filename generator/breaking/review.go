@@ -61,7 +61,7 @@ func Review(subject Subject, baselines []Baseline, cfg Config) Report {
 	}
 	if len(baselines) > 1 {
 		for i := range report.Findings {
-			report.Findings[i].Message += ", against " + strings.Join(against[i], " and ")
+			report.Findings[i].Message += ", against " + strings.Join(against[i], ", ")
 		}
 	}
 	return report

@@ -40,8 +40,8 @@ type walker struct {
 	seen   map[[2]*spec.Schema]bool
 }
 
-func (c *comparison) walker(p pair, dir direction) *walker {
-	return &walker{c: c, at: p.now, dir: dir, seen: map[[2]*spec.Schema]bool{}}
+func (c *comparison) walker(p Pair, dir direction) *walker {
+	return &walker{c: c, at: p.Now, dir: dir, seen: map[[2]*spec.Schema]bool{}}
 }
 
 func (w *walker) report(rule diagnostic.ID, p place, before, now, text string) {
