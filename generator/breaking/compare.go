@@ -31,6 +31,9 @@ func Compare(before, now *spec.Manifest, scope Scope) []Change {
 	}
 	for _, p := range pairs {
 		c.endpoint(p)
+		if identity(p.Before) != identity(p.Now) {
+			added = append(added, p.Now) // where it is now, it is new
+		}
 	}
 	c.captured(added)
 	return c.sorted()
@@ -77,6 +80,7 @@ func Match(before, now *spec.Manifest) (pairs []Pair, gone, added []*spec.Endpoi
 		}
 		i := slices.IndexFunc(added, same)
 		pairs = append(pairs, Pair{old, added[i]})
+		added = slices.Delete(added, i, i+1)
 		return true
 	})
 	return pairs, gone, added
