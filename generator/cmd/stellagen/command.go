@@ -24,6 +24,8 @@ type commands struct {
 	Generate generateCommand `cmd:"" help:"Write generated code and manifests beside the handlers."`
 	Check    checkCommand    `cmd:"" help:"Tell which generated files are not current; write nothing."`
 	Dev      devCommand      `cmd:"" help:"Run a gateway and the service, and generate and build again at every change."`
+	Breaking breakingCommand `cmd:"" help:"Tell what callers break on, against a commit, a file or a gateway; write nothing."`
+	Diff     diffCommand     `cmd:"" help:"Show how two contracts differ, field by field."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 
