@@ -55,6 +55,7 @@ type ManifestView struct {
 	ManifestDigest string                  `json:"manifestDigest"`
 	ContractDigest string                  `json:"contractDigest"`
 	Doc            string                  `json:"doc,omitempty"`
+	Owner          string                  `json:"owner,omitempty"`
 	Schemas        map[string]*spec.Schema `json:"schemas,omitempty"` // that the endpoints refer to
 }
 
@@ -143,7 +144,7 @@ func (r *Registry) Manifests() []ManifestView {
 		m := rel.manifest
 		views = append(views, ManifestView{
 			Format: m.Format, Service: m.Service, Version: m.Version, ManifestDigest: rel.digest, ContractDigest: m.ContractDigest,
-			Doc: m.Doc, Schemas: m.Schemas,
+			Doc: m.Doc, Owner: m.Owner, Schemas: m.Schemas,
 		})
 	}
 	slices.SortFunc(views, func(a, b ManifestView) int {

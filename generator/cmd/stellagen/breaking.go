@@ -12,8 +12,9 @@ import (
 )
 
 type breakingCommand struct {
-	Against []string `help:"What callers rely on: git:REF, file:FILE or gateway:URL, the admin address. May be repeated." placeholder:"BASELINE" required:"" sep:"none"`
-	Use     []string `help:"Rules: MINIMAL, STANDARD, STRICT, a category, or a rule's name or id (default STANDARD). May be repeated." placeholder:"RULES"`
+	Against []string `help:"What callers rely on: git:REF, file:FILE or gateway:URL, the admin address. Repeatable." placeholder:"BASELINE" required:"" sep:"none"`
+
+	Use []string `help:"MINIMAL, STANDARD, STRICT, a category, or a rule's name or id (default STANDARD). Repeatable." placeholder:"RULES"`
 
 	Subjects []string `arg:"" help:"Packages, as the go command takes them (default ./...), or manifest files." optional:""`
 }

@@ -11,9 +11,11 @@ import (
 )
 
 type diffCommand struct {
-	ExitCode bool   `help:"Exit with 20 if something differs."`
-	Before   string `arg:"" help:"git:REF, gateway:URL, a manifest file, or packages." name:"a"`
-	Now      string `arg:"" help:"The same." name:"b"`
+	ExitCode bool `help:"Exit with 20 if something differs."`
+
+	Before string `arg:"" help:"git:REF, gateway:URL, a manifest file, or packages." name:"a"`
+
+	Now string `arg:"" help:"The same." name:"b"`
 }
 
 func (c *diffCommand) Run(ctx context.Context, out *output) error {

@@ -38,7 +38,7 @@ func fromGateway(ctx context.Context, _, ref string) (contracts, error) {
 	}
 	found := contracts{whole: true}
 	for _, m := range shown {
-		if !(version == "" || m.Version == version) {
+		if version != "" && m.Version != version {
 			continue
 		}
 		digest := m.ContractDigest
@@ -78,7 +78,7 @@ func routed(ctx context.Context, address string) ([]*spec.Manifest, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // fromGateway wraps it
 	}
-	resp, err := http.DefaultClient.Do(req) //nolint:gosec // the user names the address
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // fromGateway wraps it
 	}

@@ -67,7 +67,7 @@ func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	case errors.Is(err, exec.ErrNotFound):
 		return nil, errors.New("git is not installed")
 	case ctx.Err() != nil:
-		return nil, ctx.Err() //nolint:wrapcheck // exit compares it
+		return nil, ctx.Err()
 	}
 	return nil, fmt.Errorf("git %s: %s", args[0], strings.TrimSpace(complaint.String()))
 }
