@@ -63,7 +63,12 @@ func with(method, path string) func(*spec.Manifest) {
 
 // param adds a parameter, as a copy of what stands there.
 func param(name string, p spec.Param) func(*spec.Manifest) {
-	return of(name, func(e *spec.Endpoint) { e.Params = append(slices.Clone(e.Params), p) })
+	return of(name, func(e *spec.Endpoint) {
+		schema := *p.Schema
+		q := p
+		q.Schema = &schema
+		e.Params = append(slices.Clone(e.Params), q)
+	})
 }
 
 func text() *spec.Schema { return &spec.Schema{Type: spec.TypeString} }
@@ -135,25 +140,25 @@ var httpMutations = []mutation{
 		harmless: of(create, func(e *spec.Endpoint) { e.Status, e.Statuses = 202, []int{201} }),
 	},
 	{
-		rule: "RESPONSE_HEADER_REMOVED", before: header(spec.Param{Required: true, Schema: text()}),
+		rule: "RESPONSE_HEADER_REMOVED", before: header(true),
 		breaks:   of(create, func(e *spec.Endpoint) { e.Headers = nil }),
 		harmless: of(create, func(e *spec.Endpoint) { e.Headers[0].Name = "etag" }),
 	},
 	{
-		rule: "RESPONSE_HEADER_CHANGED", before: header(spec.Param{Schema: text()}),
+		rule: "RESPONSE_HEADER_CHANGED", before: header(false),
 		breaks:   of(create, func(e *spec.Endpoint) { e.Headers[0].Schema.Type = spec.TypeInteger }),
 		harmless: of(create, func(e *spec.Endpoint) { e.Headers[0].Required = true }),
 	},
 	{
-		rule: "ERROR_REMOVED", before: failure(nil), breaks: of(create, func(e *spec.Endpoint) { e.Errors = nil }),
+		rule: "ERROR_REMOVED", before: of(create, failure), breaks: of(create, func(e *spec.Endpoint) { e.Errors = nil }),
 		harmless: of(create, func(e *spec.Endpoint) { e.Errors[0].Doc = "there is no customer" }),
 	},
 	{
-		rule: "ERROR_ADDED", breaks: failure(nil),
+		rule: "ERROR_ADDED", breaks: of(create, failure),
 		harmless: of(create, func(e *spec.Endpoint) { e.Doc = "CreateInvoice may fail." }),
 	},
 	{
-		rule: "ERROR_STATUS_CHANGED", before: failure(nil), breaks: of(create, func(e *spec.Endpoint) { e.Errors[0].Status = 409 }),
+		rule: "ERROR_STATUS_CHANGED", before: of(create, failure), breaks: of(create, func(e *spec.Endpoint) { e.Errors[0].Status = 409 }),
 		harmless: of(create, func(e *spec.Endpoint) { e.Errors[0].Details = text() }),
 	},
 	{
@@ -162,15 +167,17 @@ var httpMutations = []mutation{
 	},
 }
 
-func header(h spec.Param) func(*spec.Manifest) {
-	h.Name, h.In = "ETag", spec.InHeader
-	return of(create, func(e *spec.Endpoint) { e.Headers = []spec.Param{h} })
+func header(required bool) func(*spec.Manifest) {
+	return of(create, func(e *spec.Endpoint) {
+		e.Headers = []spec.Param{{Name: "ETag", In: spec.InHeader, Required: required, Schema: text()}}
+	})
 }
 
-func failure(details *spec.Schema) func(*spec.Manifest) {
-	return of(create, func(e *spec.Endpoint) {
-		e.Errors = []spec.ErrorAnswer{{Code: "no_customer", Status: 422, Details: details}}
-	})
+func failure(e *spec.Endpoint) { e.Errors = []spec.ErrorAnswer{{Code: "no_customer", Status: 422}} }
+
+func detailed(e *spec.Endpoint) {
+	failure(e)
+	e.Errors[0].Details = text()
 }
 
 var claimMutations = []mutation{
