@@ -1,8 +1,6 @@
 package diff_test
 
 import (
-	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -18,13 +16,26 @@ func TestDiff(t *testing.T) {
 	RunSpecs(t, "diff")
 }
 
-func billing() *spec.Manifest {
-	GinkgoHelper()
-	b, err := os.ReadFile("../../examples/billing/stella.manifest.json")
-	Expect(err).NotTo(HaveOccurred())
-	m, err := spec.ParseManifest(b)
-	Expect(err).NotTo(HaveOccurred())
-	return m
+// shop is a small manifest.
+func shop() *spec.Manifest {
+	at := func(method, path, handler string) spec.Endpoint {
+		return spec.Endpoint{
+			Method: method, Path: path, Handler: handler, Kind: spec.KindTyped, Status: 200, Stream: spec.StreamNone,
+			Limits: spec.DefaultLimits, Claims: []spec.ClaimRequirement{{Type: "scope", Value: "shop"}},
+		}
+	}
+	order := at("POST", "/orders", "Order")
+	order.Request = &spec.Schema{Ref: "shop.Order"}
+	return &spec.Manifest{
+		Service: "shop", Version: "1.4.0", Doc: strings.Repeat("Shop sells. ", 9),
+		Endpoints: []spec.Endpoint{at("GET", "/old", "Old"), order, at("GET", "/orders/{id}", "Find")},
+		Schemas: map[string]*spec.Schema{
+			"shop.Order": {Type: spec.TypeObject, Required: []string{"item"}, Properties: map[string]*spec.Schema{
+				"item": {Type: spec.TypeString}, "a.b": {Type: spec.TypeArray, Items: &spec.Schema{Type: spec.TypeInteger, Format: "int64"}},
+			}},
+			"shop.Item": {Type: spec.TypeString, Doc: "what is sold"},
+		},
+	}
 }
 
 func printed(p diff.Plan) string {
@@ -36,96 +47,90 @@ func printed(p diff.Plan) string {
 
 var _ = Describe("a plan", func() {
 	It("is empty where nothing differs", func() {
-		p := diff.Compare(billing(), billing())
+		p := diff.Compare(shop(), shop())
 		Expect(p.Empty()).To(BeTrue())
 		Expect(printed(p)).To(BeEmpty())
 	})
 
 	It("shows what is added, changed and removed, field by field", func() {
-		now := billing()
+		now := shop()
 		now.Version = "2.0.0"
-		find := func(name string) *spec.Endpoint {
-			i := slices.IndexFunc(now.Endpoints, func(e spec.Endpoint) bool { return e.Method+" "+e.Path == name })
-			return &now.Endpoints[i]
-		}
-		create := find("POST /invoices")
-		create.Limits.TimeoutMS, create.Claims[0].Value, create.Status, create.SLO = 8000, "billing:admin", 200, "99.9"
+		create, export := &now.Endpoints[1], now.Endpoints[0]
+		create.Limits.TimeoutMS, create.Claims[0].Value, create.Status, create.SLO = 8000, "admin", 201, "99.9"
 		create.Params = []spec.Param{{Name: "dry", In: spec.InQuery, Required: true, Schema: &spec.Schema{Type: spec.TypeBoolean}}}
-		find("GET /invoices/{id}").Path = "/v2/invoices/{id}"
-		export := *find("GET /billing/status")
-		export.Path, export.Handler = "/export", "Service.Export"
-		now.Endpoints = append(slices.DeleteFunc(now.Endpoints, func(e spec.Endpoint) bool { return e.Path == "/legacy/report" }), export)
-		invoice := now.Schemas["billing.NewInvoice"]
-		invoice.Properties["note"] = &spec.Schema{
+		now.Endpoints[2].Path = "/v2/orders/{id}"
+		export.Path, export.Handler, export.Public, export.Claims = "/export", "Export", "why not", nil
+		now.Endpoints = []spec.Endpoint{export, *create, now.Endpoints[2]}
+		order := now.Schemas["shop.Order"]
+		order.Properties["note"] = &spec.Schema{
 			Type: spec.TypeString, MaxLength: new(80), Enum: []string{"a", "b"}, Default: new("a"), Nullable: true, Doc: "some words",
 		}
-		invoice.Properties["currency"].Pattern = "^[A-Z]+$"
-		delete(now.Schemas, "reports.CurrencyTotal")
+		order.Properties["item"].Pattern = "^[A-Z]+$"
+		order.Properties["a.b"].Items.Format = "int32"
+		delete(now.Schemas, "shop.Item")
 
-		p := diff.Compare(billing(), now)
+		p := diff.Compare(shop(), now)
 		added, changed, removed := p.Count()
 		Expect([]int{added, changed, removed}).To(Equal([]int{1, 2, 1}))
 		Expect(printed(p)).To(Equal(`  ~ version: 1.4.0 -> 2.0.0
 
   + GET /export
-      + handler: Service.Export
+      + handler: Export
       + kind: typed
       + status: 200
-      + idempotent: true
-      + public: "numbers tell nothing about customers"
+      + public: "why not"
       + timeout: 30s
       + idle: 1m0s
       + body: 1048576 bytes
-      + response: billing.Status
-      + doc: "GetStatus tells that the service is there."
 
-  ~ POST /invoices
-      ~ status: 201 -> 200
-      + claim scope=billing:admin: required
-      ~ timeout: 5s -> 8s
-      + query dry: boolean, required
-      + slo: 99.9
-      - claim scope=billing:write: required
-
-  - GET /legacy/report
-      - handler: Service.Report
-      - kind: http
+  - GET /old
+      - handler: Old
+      - kind: typed
       - status: 200
-      - idempotent: true
-      - public: "two numbers that tell nothing about customers, fetched by a printer ...
+      - claim scope=shop: required
       - timeout: 30s
       - idle: 1m0s
       - body: 1048576 bytes
-      - doc: "Report is the report of the time before Stella: an unchanged net/htt...
 
-  ~ GET /v2/invoices/{id} (was GET /invoices/{id})
+  ~ POST /orders
+      ~ status: 200 -> 201
+      + claim scope=admin: required
+      ~ timeout: 30s -> 8s
+      + query dry: boolean, required
+      + slo: 99.9
+      - claim scope=shop: required
 
-  ~ type billing.NewInvoice
-      ~ type.currency: string, required -> string, pattern ^[A-Z]+$, required
+  ~ GET /v2/orders/{id} (was GET /orders/{id})
+
+  - type shop.Item
+      - type: string
+      - type doc: "what is sold"
+
+  ~ type shop.Order
+      ~ type."a.b"[]: integer (int64) -> integer (int32)
+      ~ type.item: string, required -> string, pattern ^[A-Z]+$, required
       + type.note: string, nullable, enum a|b, default "a", maxLength 80
       + type.note doc: "some words"
-
-  - type reports.CurrencyTotal
-      - type: object
-      - type doc: "CurrencyTotal is about the invoices of one currency."
-      - type.currency: string
-      - type.invoices: integer (int64)
-      - type.invoices doc: "how many there are"
-      - type.largestCents: integer (int64)
-      - type.largestCents doc: "the total of the largest, in hundredths of the currency"
 `))
 	})
 
+	It("counts a claim that is required twice", func() {
+		now := shop()
+		now.Endpoints[0].Claims = append(now.Endpoints[0].Claims, now.Endpoints[0].Claims[0])
+		Expect(diff.Compare(now, now).Empty()).To(BeTrue())
+		Expect(printed(diff.Compare(shop(), now))).To(ContainSubstring("      + claim scope=shop (2): required\n"))
+	})
+
 	It("is all of a service that is new, or gone", func() {
-		added, changed, removed := diff.Compare(nil, billing()).Count()
-		Expect([]int{added, changed, removed}).To(Equal([]int{len(billing().Endpoints), 0, 0}))
-		added, changed, removed = diff.Compare(billing(), nil).Count()
-		Expect([]int{added, changed, removed}).To(Equal([]int{0, 0, len(billing().Endpoints)}))
+		added, changed, removed := diff.Compare(nil, shop()).Count()
+		Expect([]int{added, changed, removed}).To(Equal([]int{len(shop().Endpoints), 0, 0}))
+		added, changed, removed = diff.Compare(shop(), nil).Count()
+		Expect([]int{added, changed, removed}).To(Equal([]int{0, 0, len(shop().Endpoints)}))
 	})
 
 	It("says so where texts differ behind what is shown", func() {
-		now := billing()
+		now := shop()
 		now.Doc += " More."
-		Expect(printed(diff.Compare(billing(), now))).To(ContainSubstring("-> (continues otherwise)"))
+		Expect(printed(diff.Compare(shop(), now))).To(ContainSubstring("-> (continues otherwise)"))
 	})
 })

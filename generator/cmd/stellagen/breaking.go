@@ -24,7 +24,7 @@ func (c *breakingCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errInput, err)
 	}
-	root, err := moduleRoot()
+	root, err := nearestModule()
 	if err != nil {
 		return err
 	}

@@ -101,8 +101,8 @@ func fromFile(root, name string) (contract, error) {
 	return c, c.err
 }
 
-// moduleRoot is the folder of the go.mod file that is nearest above the working directory; that itself if there is none.
-func moduleRoot() (string, error) {
+// nearestModule is the folder of the go.mod file that is nearest above the working directory; that itself if there is none.
+func nearestModule() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", fmt.Errorf("finding the working directory: %w", err)

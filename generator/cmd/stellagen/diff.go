@@ -19,7 +19,7 @@ type diffCommand struct {
 }
 
 func (c *diffCommand) Run(ctx context.Context, out *output) error {
-	root, err := moduleRoot()
+	root, err := nearestModule()
 	if err != nil {
 		return err
 	}
