@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -50,7 +51,11 @@ func (c *breakingCommand) Run(ctx context.Context, out *output) error {
 		findings = append(findings, found...)
 	}
 	findings = append(findings, waivers.Findings(cfg)...)
-	return report(out, root, findings)
+	dir, err := os.Getwd()
+	if err != nil {
+		return fmt.Errorf("finding the working directory: %w", err)
+	}
+	return report(out, dir, findings)
 }
 
 func (c *breakingCommand) baselines(ctx context.Context, root string) ([]contracts, error) {
@@ -94,13 +99,13 @@ func review(out *output, root string, now contract, all []contract, from []contr
 }
 
 // report prints findings, and fails if there is an error among those that count.
-func report(out *output, root string, findings []diagnostic.Finding) error {
+func report(out *output, dir string, findings []diagnostic.Finding) error {
 	failed := false
 	for _, f := range findings {
 		rule, _ := breaking.Find(string(f.Rule))
 		failed = failed || f.Severity == diagnostic.Error && f.Waiver == ""
 		pos := f.Pos
-		pos.Filename = relative(root, pos.Filename)
+		pos.Filename = relative(dir, pos.Filename)
 		out.printf("%s: %s: %s [%s]\n", pos, f.Severity, f.Message, strings.TrimSpace(string(f.Rule)+" "+rule.Name))
 		if f.Hint != "" && f.Waiver == "" {
 			out.printf("    hint: %s\n", f.Hint)
