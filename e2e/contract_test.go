@@ -59,8 +59,8 @@ var _ = Describe("the contract that a gateway routes", func() {
 			return s
 		}
 		live := "gateway:http://" + admin
-		Expect(stellagen(0, "breaking", "--against", live, "--use", "STRICT", own).Out.Contents()).To(BeEmpty())
-		Expect(stellagen(22, "breaking", "--against", live+"#"+was, changed).Out).
+		Expect(stellagen(0, "breaking", "--against", live, "--use", "STRICT", own).Err.Contents()).To(BeEmpty())
+		Expect(stellagen(22, "breaking", "--against", live+"#"+was, changed).Err).
 			To(gbytes.Say(gone + ": the endpoint was removed"))
 		Expect(stellagen(0, "breaking", "--against", live+"#9.9.9", changed).Err).To(gbytes.Say("has no service billing"))
 		Expect(stellagen(0, "diff", live, own).Out).To(gbytes.Say("billing: nothing differs."))

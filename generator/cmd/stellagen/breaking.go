@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/stella-ops/router/generator/breaking"
@@ -106,15 +105,20 @@ func report(out *output, dir string, findings []diagnostic.Finding) error {
 		failed = failed || f.Severity == diagnostic.Error && f.Waiver == ""
 		pos := f.Pos
 		pos.Filename = relative(dir, pos.Filename)
-		out.printf("%s: %s: %s [%s]\n", pos, f.Severity, f.Message, strings.TrimSpace(string(f.Rule)+" "+rule.Name))
-		if f.Hint != "" && f.Waiver == "" {
-			out.printf("    hint: %s\n", f.Hint)
+		severity := ""
+		if f.Severity != diagnostic.Error {
+			severity = f.Severity.String() + ": "
 		}
-		switch {
-		case f.Waiver != "":
-			out.printf("    waived: %s\n", f.Waiver)
-		case f.Fingerprint != "":
-			out.printf("    fingerprint: %s\n", f.Fingerprint)
+		out.errorf("%s: %s%s: %s [%s]\n", pos, severity, f.Rule, f.Message, rule.Name)
+		if f.Waiver != "" {
+			out.errorf("    waived: %s\n", f.Waiver)
+			continue
+		}
+		if f.Hint != "" {
+			out.errorf("    hint: %s\n", f.Hint)
+		}
+		if f.Fingerprint != "" {
+			out.errorf("    fingerprint: %s\n", f.Fingerprint)
 		}
 	}
 	if failed {
