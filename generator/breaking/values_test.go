@@ -56,11 +56,11 @@ func TestNumbersAreComparedAsTheyAreTaken(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		kind := rapid.SampledFrom([]string{spec.TypeInteger, spec.TypeNumber}).Draw(t, "type")
 		was, is := numbers(t, kind, "before"), numbers(t, kind, "now")
-		lost, any := false, false
+		lost, takesAny := false, false
 		for n := int64(-800); n <= 800; n++ { // quarters, to beyond every bound and common multiple
 			v := big.NewRat(n, 4)
 			if takes(was, v) {
-				any = true
+				takesAny = true
 				lost = lost || !takes(is, v)
 			}
 		}
@@ -72,7 +72,7 @@ func TestNumbersAreComparedAsTheyAreTaken(t *testing.T) {
 		if lost && len(rules) == 0 {
 			t.Fatalf("%+v takes what %+v refuses, and nothing is found", was, is)
 		}
-		if any && !lost && was.MultipleOf == "" && slices.Contains(rules, "REQUEST_RANGE_TIGHTENED") {
+		if takesAny && !lost && was.MultipleOf == "" && slices.Contains(rules, "REQUEST_RANGE_TIGHTENED") {
 			t.Fatalf("%+v takes nothing that %+v refuses, and %v are found", was, is, rules)
 		}
 	})

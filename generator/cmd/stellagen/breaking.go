@@ -28,7 +28,7 @@ func (c *breakingCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return err
 	}
-	waivers, faults, err := readWaivers(root)
+	waivers, err := readWaivers(root)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (c *breakingCommand) Run(ctx context.Context, out *output) error {
 		return err
 	}
 	cfg := breaking.Config{Rules: rules, Waivers: waivers, Today: time.Now()}
-	findings := faults
+	var findings []diagnostic.Finding
 	for _, subject := range now {
 		found, err := review(out, root, subject, now, baselines, cfg)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -26,6 +27,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GOPROXY", "off")
 			env.Setenv("GOWORK", "off")
 			env.Setenv("GOTOOLCHAIN", "local")
+			env.Setenv("SOON", time.Now().AddDate(0, 0, 30).Format(time.DateOnly)) // for waivers
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
