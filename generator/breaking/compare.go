@@ -119,7 +119,7 @@ func (c *comparison) removed(e *spec.Endpoint) {
 		return
 	}
 	change := Change{
-		Rule: EndpointRemoved, Endpoints: []string{name(e)}, Where: "endpoint", Text: "the endpoint was removed",
+		Rule: EndpointRemoved, Endpoints: []string{name(e)}, Where: "removed", Text: "the endpoint was removed",
 		Hint: `keep it for a while, with deprecated="why" sunset=YYYY-MM-DD`,
 	}
 	if e.Deprecated != "" && e.Sunset != "" {

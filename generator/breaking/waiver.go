@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/token"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stella-ops/router/generator/diagnostic"
@@ -28,6 +29,14 @@ type Waiver struct {
 	Owner       string
 	Until       string // the last day, YYYY-MM-DD
 	Pos         token.Position
+}
+
+// waiverKeys are what the values of a waiver are called in the file. All are mandatory.
+var waiverKeys = []string{"rule", "endpoint", "fingerprint", "reason", "owner", "until"}
+
+// waiverValues are those of the keys.
+func waiverValues(v *Waiver) []*string {
+	return []*string{&v.Rule, &v.Endpoint, &v.Fingerprint, &v.Reason, &v.Owner, &v.Until}
 }
 
 // Waivers are those of one run. It is not safe for concurrent use. Nil has none.
@@ -102,11 +111,9 @@ func (v Waiver) expired(today time.Time) bool { return v.Until < today.Format(ti
 
 // fault is what is wrong with the waiver itself; empty if nothing is.
 func (v Waiver) fault(today time.Time) string {
-	for _, f := range []struct{ key, value string }{
-		{"rule", v.Rule}, {"endpoint", v.Endpoint}, {"fingerprint", v.Fingerprint}, {"reason", v.Reason}, {"owner", v.Owner}, {"until", v.Until},
-	} {
-		if f.value == "" {
-			return "the waiver has no " + f.key + ": it needs rule, endpoint, fingerprint, reason, owner and until"
+	for i, value := range waiverValues(&v) {
+		if *value == "" {
+			return "the waiver has no " + waiverKeys[i] + ": it needs " + strings.Join(waiverKeys, ", ")
 		}
 	}
 	if _, ok := Find(v.Rule); !ok {

@@ -60,14 +60,11 @@ func (f waiverFile) waivers(root *yaml.Node) ([]Waiver, error) {
 	var list []Waiver
 	for _, item := range items {
 		w := Waiver{Pos: token.Position{Filename: f.name, Line: item.Line, Column: item.Column}}
-		fields := map[string]*string{
-			"rule": &w.Rule, "endpoint": &w.Endpoint, "fingerprint": &w.Fingerprint, "reason": &w.Reason, "owner": &w.Owner, "until": &w.Until,
-		}
 		err := f.members(item, waiverKeys, func(key string, value *yaml.Node) error {
 			if value.Kind != yaml.ScalarNode || value.Tag == "!!null" {
 				return f.errorf(value, "%s: expected text", key)
 			}
-			*fields[key] = strings.TrimSpace(value.Value)
+			*waiverValues(&w)[slices.Index(waiverKeys, key)] = strings.TrimSpace(value.Value)
 			return nil
 		})
 		if err != nil {
@@ -77,9 +74,6 @@ func (f waiverFile) waivers(root *yaml.Node) ([]Waiver, error) {
 	}
 	return list, nil
 }
-
-// waiverKeys are all that a waiver has.
-var waiverKeys = []string{"rule", "endpoint", "fingerprint", "reason", "owner", "until"}
 
 // members hands over the members of a mapping.
 func (f waiverFile) members(node *yaml.Node, keys []string, take func(key string, value *yaml.Node) error) error {

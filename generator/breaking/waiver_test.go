@@ -41,9 +41,9 @@ var _ = Describe("waivers", func() {
 		w.Rule = string(breaking.EndpointRemoved)
 		found, _ := waived("ENDPOINT_REMOVED", w)
 		Expect(found[0].Waiver).NotTo(BeEmpty())
-		Expect(breaking.Change{Rule: breaking.EndpointRemoved, Endpoints: []string{listInvoices}, Where: "endpoint"}.Fingerprint("billing")).To(Equal(w.Fingerprint))
-		Expect(breaking.Change{Rule: breaking.EndpointRemoved, Endpoints: []string{listInvoices}, Where: "endpoint"}.Fingerprint("other")).NotTo(Equal(w.Fingerprint))
-		Expect(breaking.Change{Rule: breaking.EndpointRemoved, Endpoints: []string{listInvoices}, Where: "endpoint", Text: "other words"}.Fingerprint("billing")).
+		Expect(breaking.Change{Rule: breaking.EndpointRemoved, Endpoints: []string{listInvoices}, Where: "removed"}.Fingerprint("billing")).To(Equal(w.Fingerprint))
+		Expect(breaking.Change{Rule: breaking.EndpointRemoved, Endpoints: []string{listInvoices}, Where: "removed"}.Fingerprint("other")).NotTo(Equal(w.Fingerprint))
+		Expect(breaking.Change{Rule: breaking.EndpointRemoved, Endpoints: []string{listInvoices}, Where: "removed", Text: "other words"}.Fingerprint("billing")).
 			To(Equal(w.Fingerprint))
 	})
 
