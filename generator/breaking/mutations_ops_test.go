@@ -121,6 +121,8 @@ var _ = Describe("the table of rules", func() {
 		var have, want []string
 		for _, mu := range mutations {
 			have = append(have, mu.rule)
+			Expect(mu.breaks).NotTo(BeNil(), mu.rule)
+			Expect(mu.harmless == nil).To(Equal(mu.rule == "VERSION_DECREASED"), "%s: what is harmless of it", mu.rule)
 		}
 		for _, r := range breaking.Rules() {
 			if r.ID < breaking.WaiverInvalid {

@@ -68,8 +68,8 @@ func (w *walker) misfit(said, taken *spec.Schema) diagnostic.ID {
 		}
 	case said.Type == spec.TypeString:
 		switch {
-		case taken.Format == "" || said.Format == taken.Format:
-			return ""
+		case taken.Format == "" || taken.Format == "password" || said.Format == taken.Format:
+			return "" // password asks for nothing
 		case isTime(said) || isTime(taken):
 			return TimeFormatChanged
 		}
