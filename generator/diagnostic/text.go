@@ -74,6 +74,9 @@ func (t text) finding(f Finding) {
 		fmt.Fprintf(t.out, "    %s: %s\n", t.place(r.Pos), printable(r.Message))
 		t.excerpt(r.Pos, 1)
 	}
+	if f.Fingerprint != "" && f.Waiver == "" {
+		fmt.Fprintf(t.out, "    fingerprint: %s\n", f.Fingerprint)
+	}
 }
 
 func (Style) severityColor(s Severity) string {

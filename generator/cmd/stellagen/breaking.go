@@ -54,7 +54,7 @@ func (c *breakingCommand) Run(ctx context.Context, out *output) error {
 	if err != nil {
 		return fmt.Errorf("finding the working directory: %w", err)
 	}
-	return report(out, dir, findings)
+	return out.report(&diagnostic.Report{Findings: findings, Base: dir}, exitBreaking)
 }
 
 func (c *breakingCommand) baselines(ctx context.Context, root string) ([]contracts, error) {
@@ -95,34 +95,4 @@ func review(out *output, root string, now contract, all []contract, from []contr
 		}
 	}
 	return result.Findings, nil
-}
-
-// report prints findings, and fails if there is an error among those that count.
-func report(out *output, dir string, findings []diagnostic.Finding) error {
-	failed := false
-	for _, f := range findings {
-		rule, _ := breaking.Find(string(f.Rule))
-		failed = failed || f.Severity == diagnostic.Error && f.Waiver == ""
-		pos := f.Pos
-		pos.Filename = relative(dir, pos.Filename)
-		severity := ""
-		if f.Severity != diagnostic.Error {
-			severity = f.Severity.String() + ": "
-		}
-		out.errorf("%s: %s%s: %s [%s]\n", pos, severity, f.Rule, f.Message, rule.Name)
-		if f.Waiver != "" {
-			out.errorf("    waived: %s\n", f.Waiver)
-			continue
-		}
-		if f.Hint != "" {
-			out.errorf("    hint: %s\n", f.Hint)
-		}
-		if f.Fingerprint != "" {
-			out.errorf("    fingerprint: %s\n", f.Fingerprint)
-		}
-	}
-	if failed {
-		return exitError{exitBreaking}
-	}
-	return nil
 }

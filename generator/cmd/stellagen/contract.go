@@ -72,13 +72,13 @@ func current(ctx context.Context, out *output, root string, args []string) ([]co
 		return list, nil
 	}
 	target := manifests{files: map[string][]byte{}}
-	dir, err := generate(ctx, out, packages{args}.patterns(), &target)
+	report, err := generate(ctx, out, packages{args}.patterns(), &target)
 	if err != nil {
 		return nil, err
 	}
 	var list []contract
 	for _, name := range target.names {
-		c := parsed(relative(dir, name), relative(root, name), target.files[name])
+		c := parsed(relative(report.Base, name), relative(root, name), target.files[name])
 		if c.err != nil {
 			return nil, c.err
 		}

@@ -1,10 +1,15 @@
 package main
 
-import "github.com/stella-ops/router/generator/diagnostic"
+import (
+	"slices"
+
+	"github.com/stella-ops/router/generator/breaking"
+	"github.com/stella-ops/router/generator/diagnostic"
+)
 
 // ruleTables are all rules, by what finds them. A table that is not here is unknown to rules, explain, and the formats.
 func ruleTables() []diagnostic.Rule {
-	return diagnostic.Rules()
+	return slices.Concat(diagnostic.Rules(), breaking.Rules())
 }
 
 // findRule returns the rule with this id, of whichever table.
