@@ -64,8 +64,17 @@ func newLimits[N int64 | uint64 | float64](r *Rule, parse func(string) (N, error
 	return l
 }
 
-// check tells what is wrong with a number that is written as text.
-func (l *limits[N]) check(r *Rule, n N, text string) (wrong []string) {
+// check tells what is wrong with a number. Most are right: nothing is written down for them.
+func (l *limits[N]) check(r *Rule, n N, write func(N) string) []string {
+	if len(r.Enum) == 0 && r.MultipleOf == "" && (l.minimum == nil || n >= *l.minimum) && (l.maximum == nil || n <= *l.maximum) &&
+		(l.above == nil || n > *l.above) && (l.below == nil || n < *l.below) {
+		return nil
+	}
+	return l.explain(r, n, write(n))
+}
+
+// explain tells what is wrong with a number that is written as text.
+func (l *limits[N]) explain(r *Rule, n N, text string) (wrong []string) {
 	if len(r.Enum) > 0 && !slices.Contains(l.enum, n) {
 		return []string{notListed(r.Enum, text)}
 	}
@@ -141,14 +150,14 @@ func (r *Rule) int(n int64) []string {
 	if r == nil {
 		return nil
 	}
-	return r.prepared(wordBits).ints.check(r, n, strconv.FormatInt(n, 10))
+	return r.prepared(wordBits).ints.check(r, n, func(n int64) string { return strconv.FormatInt(n, 10) })
 }
 
 func (r *Rule) uint(n uint64) []string {
 	if r == nil {
 		return nil
 	}
-	return r.prepared(wordBits).uints.check(r, n, strconv.FormatUint(n, 10))
+	return r.prepared(wordBits).uints.check(r, n, func(n uint64) string { return strconv.FormatUint(n, 10) })
 }
 
 // float checks a number of 32 or 64 bits. A bound is taken as the nearest such number, as the number itself was.
@@ -156,7 +165,7 @@ func (r *Rule) float(n float64, bits int) []string {
 	if r == nil {
 		return nil
 	}
-	return r.prepared(bits).floats.check(r, n, strconv.FormatFloat(n, 'g', -1, bits))
+	return r.prepared(bits).floats.check(r, n, func(n float64) string { return strconv.FormatFloat(n, 'g', -1, bits) })
 }
 
 // items tells what is wrong with an array of n items.

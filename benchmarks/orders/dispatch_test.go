@@ -143,18 +143,18 @@ type humaPlace struct {
 	DryRun   bool   `query:"dryRun"`
 	Key      string `header:"Idempotency-Key"`
 	Body     struct {
-		Currency string     `json:"currency"`
-		Note     string     `json:"note,omitempty"`
+		Currency string     `json:"currency" enum:"CHF,EUR,USD"`
+		Note     string     `json:"note,omitempty" maxLength:"200"`
 		Due      time.Time  `json:"due"`
-		Lines    []humaLine `json:"lines"`
+		Lines    []humaLine `json:"lines" maxItems:"100" minItems:"1"`
 	}
 }
 
 type humaLine struct {
-	SKU      string `json:"sku"`
-	Text     string `json:"text,omitempty"`
-	Quantity int    `json:"quantity"`
-	Cents    int64  `json:"cents"`
+	SKU      string `json:"sku" maxLength:"20" minLength:"1"`
+	Text     string `json:"text,omitempty" maxLength:"100"`
+	Quantity int    `json:"quantity" maximum:"1000" minimum:"1"`
+	Cents    int64  `json:"cents" minimum:"0"`
 	Gift     bool   `json:"gift,omitempty"`
 }
 

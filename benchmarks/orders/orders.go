@@ -13,18 +13,18 @@ type Place struct {
 	Customer string    `path:"customer"`
 	DryRun   bool      `query:"dryRun"`
 	Key      string    `header:"Idempotency-Key"`
-	Currency string    `json:"currency" required:"true"`
-	Note     string    `json:"note,omitempty"`
+	Currency string    `json:"currency" enum:"CHF,EUR,USD" required:"true"`
+	Note     string    `json:"note,omitempty" maxLength:"200"`
 	Due      time.Time `json:"due" required:"true"`
-	Lines    []Line    `json:"lines" required:"true"`
+	Lines    []Line    `json:"lines" maxItems:"100" minItems:"1" required:"true"`
 }
 
 // Line is one thing that is ordered.
 type Line struct {
-	SKU      string `json:"sku" required:"true"`
-	Text     string `json:"text"`
-	Quantity int    `json:"quantity" required:"true"`
-	Cents    int64  `json:"cents" required:"true"`
+	SKU      string `json:"sku" maxLength:"20" minLength:"1" required:"true"`
+	Text     string `json:"text" maxLength:"100"`
+	Quantity int    `json:"quantity" maximum:"1000" minimum:"1" required:"true"`
+	Cents    int64  `json:"cents" minimum:"0" required:"true"`
 	Gift     bool   `json:"gift"`
 }
 

@@ -64,10 +64,10 @@ func stellaServePlaceOrder() stella.Dispatch {
 }
 
 var stellaMembersOfLine = []stella.Member{
-	{Name: "sku", Required: true},
-	{Name: "text"},
-	{Name: "quantity", Required: true},
-	{Name: "cents", Required: true},
+	{Name: "sku", Required: true, Rule: &stella.Rule{MinLength: 1, MaxLength: 20}},
+	{Name: "text", Rule: &stella.Rule{MaxLength: 100}},
+	{Name: "quantity", Required: true, Rule: &stella.Rule{Minimum: "1", Maximum: "1000"}},
+	{Name: "cents", Required: true, Rule: &stella.Rule{Minimum: "0"}},
 	{Name: "gift"},
 }
 
@@ -94,10 +94,10 @@ func stellaDecodeLine(b *stella.Binder, out *Line) {
 }
 
 var stellaMembersOfPlace = []stella.Member{
-	{Name: "currency", Required: true},
-	{Name: "note"},
+	{Name: "currency", Required: true, Rule: &stella.Rule{Enum: []string{"CHF", "EUR", "USD"}}},
+	{Name: "note", Rule: &stella.Rule{MaxLength: 200}},
 	{Name: "due", Required: true},
-	{Name: "lines", Required: true},
+	{Name: "lines", Required: true, Rule: &stella.Rule{MinItems: 1, MaxItems: 100}},
 }
 
 func stellaDecodePlace(b *stella.Binder, out *Place) {

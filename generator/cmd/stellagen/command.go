@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/stella-ops/router/generator/artifact"
 )
 
 // commands are the commands, each in a file of its name. A command's Run gets what it needs by its type: the context,
@@ -23,6 +25,7 @@ type commands struct {
 	New      newCommand      `cmd:"" help:"Add an endpoint that runs to a service."`
 	Generate generateCommand `cmd:"" help:"Write generated code and manifests beside the handlers."`
 	Check    checkCommand    `cmd:"" help:"Tell which generated files are not current; write nothing."`
+	Export   exportCommand   `cmd:"" help:"Make documents, clients and alerts of a service's manifest."`
 	Dev      devCommand      `cmd:"" help:"Run a gateway and the service, and generate and build again at every change."`
 	Breaking breakingCommand `cmd:"" help:"Tell what callers break on, against a commit, a file or a gateway; write nothing."`
 	Diff     diffCommand     `cmd:"" help:"Show how two contracts differ, field by field."`
@@ -66,7 +69,7 @@ func run(args []string, stdout, stderr io.Writer) (code exitCode) {
 		kong.Name("stellagen"),
 		kong.Description("Generates the code and the manifest of services from their annotated handlers."),
 		kong.Writers(stdout, stderr),
-		kong.Vars{"formats": strings.Join(formatNames(), ", ")},
+		kong.Vars{"formats": strings.Join(formatNames(), ", "), "artifacts": strings.Join(artifactNames(), ", "), "url": artifact.DefaultURL},
 		kong.Exit(func(code int) { panic(leave(code)) }),
 	)
 	if err != nil {
