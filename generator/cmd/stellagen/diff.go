@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/stella-ops/router/generator/diff"
 	"github.com/stella-ops/router/spec"
@@ -43,10 +44,11 @@ func (c *diffCommand) Run(ctx context.Context, out *output) error {
 			continue
 		}
 		differs = true
-		out.printf("%s:\n", name)
-		if err := plan.Print(out.stdout); err != nil {
+		var text strings.Builder
+		if err := plan.Print(&text); err != nil {
 			return err
 		}
+		out.printf("%s:\n%s", name, text.String())
 		added, changed, removed := plan.Count()
 		out.printf("\n%s: %d to add, %d to change, %d to remove; %d types differ.\n", name, added, changed, removed, len(plan.Types))
 	}
