@@ -67,24 +67,14 @@ func (t text) finding(f Finding) {
 	t.excerpt(f.Pos, f.Width)
 	if f.Waiver != "" {
 		fmt.Fprintf(t.out, "    waived: %s\n", printable(f.Waiver))
-	} else {
-		t.advise(f)
+	} else if f.Hint != "" {
+		fmt.Fprintf(t.out, "    hint: %s\n", printable(f.Hint))
 	}
 	for _, r := range f.Related {
 		fmt.Fprintf(t.out, "    %s: %s\n", t.place(r.Pos), printable(r.Message))
 		t.excerpt(r.Pos, 1)
 	}
 	if f.Fingerprint != "" && f.Waiver == "" {
-		fmt.Fprintf(t.out, "    fingerprint: %s\n", f.Fingerprint)
-	}
-}
-
-// advise says what to do about a finding, and what to call it in a waiver.
-func (t text) advise(f Finding) {
-	if f.Hint != "" {
-		fmt.Fprintf(t.out, "    hint: %s\n", printable(f.Hint))
-	}
-	if f.Fingerprint != "" {
 		fmt.Fprintf(t.out, "    fingerprint: %s\n", f.Fingerprint)
 	}
 }
