@@ -43,6 +43,17 @@ var _ = Describe("stellagen init", func() {
 		dir = filepath.Join(empty, "hello")
 	}, NodeTimeout(time.Minute))
 
+	It("is what the tutorial tells of", func() {
+		text, err := os.ReadFile("../docs/tutorial.md")
+		Expect(err).NotTo(HaveOccurred())
+		for _, command := range []string{ // the specs below run these
+			"stellagen init hello", "go test ./...", "stellagen dev --gateway", `stellagen new POST "/notes/{id}" --public "a test"`,
+			"/hello/Ada", `/notes/7 --json '{"text":"remember"}'`,
+		} {
+			Expect(string(text)).To(ContainSubstring(command))
+		}
+	})
+
 	It("makes a service that runs at once, whose test passes, and to which endpoints can be added", func(ctx SpecContext) {
 		Expect(run(ctx, dir, "go", "test", "./...")).To(ContainSubstring("ok  \thello/api"))
 		Expect(run(ctx, dir, binary("stellagen"), "new", "POST", "/notes/{id}", "--public", "a test")).To(ContainSubstring("wrote api/post_notes_by_id_endpoint.go"))
