@@ -17,6 +17,9 @@ PLAIN    := CGO_ENABLED=0 GOFLAGS='$(strip $(filter-out -trimpath,$(shell $(GO) 
 LINT     := tools/bin/golangci-lint
 LINTVER  := $(shell sed -n 's|.*golangci/golangci-lint/v2 v\([0-9.]*\).*|\1|p' tools/go.mod)
 TESTSUM  := tools/bin/testsum
+# The module of the validators that judge what stellagen exports, and what npm leaves there when it is done.
+ARTIFACTS := e2e/artifacts
+NPMTOOLS := $(ARTIFACTS)/node_modules/.package-lock.json
 
 # Test output is read in logs.
 export GINKGO_NO_COLOR := TRUE
@@ -36,10 +39,11 @@ run: build ## start the gateway and the billing example, and print commands to t
 	@exec scripts/run.sh
 
 .PHONY: test
-test: test-deps modules build $(TESTSUM) ## all tests with the race detector, then the end-to-end suite
+test: test-deps modules npm-tools build $(TESTSUM) ## all tests with the race detector, then the end-to-end suite and the validators of artifacts
 	E2E_BIN=$(CURDIR)/bin $(TESTSUM) \
 		-- env CGO_ENABLED=1 $(GO) test -race -timeout 5m $$($(GO) list $(PKGS) | grep -vE '/e2e$$|/transports/(rabbitmq|session)$$') \
-		-- env CGO_ENABLED=1 $(GO) test -race -timeout 10m -count=1 -p 1 ./transports/rabbitmq ./transports/session ./e2e
+		-- env CGO_ENABLED=1 $(GO) test -race -timeout 10m -count=1 -p 1 ./transports/rabbitmq ./transports/session ./e2e \
+		-- env CGO_ENABLED=0 $(GO) -C $(ARTIFACTS) test -timeout 10m -count=1 ./...
 
 .PHONY: test-go
 test-go: modules build $(TESTSUM) ## what Go alone can test: no race detector (it needs gcc), no specs that run curl, no brokers
@@ -56,6 +60,17 @@ modules:
 test-deps:
 	@scripts/install-test-deps.sh
 
+# Validators that come from the npm registry, in the versions of package-lock.json.
+.PHONY: npm-tools
+npm-tools: test-deps
+	@$(MAKE) -s --no-print-directory $(NPMTOOLS)
+
+$(NPMTOOLS): $(ARTIFACTS)/package.json $(ARTIFACTS)/package-lock.json
+	@echo "installing the npm tools of $(ARTIFACTS)"
+	@cd $(ARTIFACTS) && npm ci --no-audit --no-fund --loglevel=error || \
+	{ echo "npm ci failed in $(ARTIFACTS): the tests need its packages, from the registry or npm's cache; or run make test-go" >&2; exit 1; }
+	@touch $@
+
 .PHONY: check
 check: build check-format check-vet check-generated check-modules check-imports check-lint ## formatting, vet, lint, generated code, go.mod, import rules
 
@@ -66,6 +81,7 @@ check-format:
 
 check-vet:
 	$(PLAIN) $(GO) vet ./...
+	$(PLAIN) $(GO) -C $(ARTIFACTS) vet ./...
 
 check-generated:
 	bin/stellagen check ./...
@@ -73,12 +89,14 @@ check-generated:
 
 check-modules:
 	$(GO) mod tidy -diff
+	$(GO) -C $(ARTIFACTS) mod tidy -diff
 
 check-imports:
 	$(PLAIN) $(GO) test -count=1 -run '^TestImportRules$$' ./e2e
 
 check-lint: lint-tool
 	$(PLAIN) $(LINT) run ./...
+	cd $(ARTIFACTS) && $(PLAIN) ../../$(LINT) run ./...
 
 # The linter is pinned by tools/go.mod, and is built when it is missing or another version: that takes minutes.
 .PHONY: lint-tool
@@ -106,4 +124,4 @@ soak: ## run the tests that take long, with the race detector
 
 .PHONY: clean
 clean: ## remove what the other targets made
-	rm -rf bin .run tools/bin
+	rm -rf bin .run tools/bin $(ARTIFACTS)/node_modules

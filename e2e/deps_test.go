@@ -65,7 +65,12 @@ case "$*" in
 esac
 case "$*" in
 *rabbitmq-server*) printf '#!/bin/sh\n' >`+dir+`/rabbitmq-server; /bin/chmod +x `+dir+`/rabbitmq-server;;
-esac`)
+esac
+for tool in node npm; do
+	case "$*" in
+	*$tool*) printf '#!/bin/sh\n' >`+dir+`/$tool; /bin/chmod +x `+dir+`/$tool;;
+	esac
+done`)
 	}
 
 	BeforeEach(func() {
@@ -74,19 +79,34 @@ esac`)
 		apt(compiles)
 	})
 
-	It("that has gcc, curl and brokers installs nothing", func() {
+	It("that has gcc, curl, brokers and Node.js installs nothing", func() {
 		m.has("gcc", compiles)
 		m.has("curl", "")
 		m.has("valkey-server", "")
 		m.has("rabbitmq-server", "")
+		m.has("node", "")
+		m.has("npm", "")
 		code, said, calls := m.install()
 		Expect(code).To(BeZero(), said)
 		Expect(said + calls).To(BeEmpty())
 	})
 
+	// lacking is a machine that has everything but some commands.
+	lacking := func(names ...string) map[string]string {
+		all := map[string]string{"gcc": compiles, "curl": "", "redis-server": "", "rabbitmq-server": "", "node": "", "npm": ""}
+		for _, name := range names {
+			delete(all, name)
+		}
+		return all
+	}
+	has := func(on map[string]string, name, script string) map[string]string {
+		on[name] = script
+		return on
+	}
+
 	DescribeTable("that lacks something installs it as root, and nothing else",
-		func(has map[string]string, packages string) {
-			for name, script := range has {
+		func(commands map[string]string, packages string) {
+			for name, script := range commands {
 				m.has(name, script)
 			}
 			code, said, calls := m.install()
@@ -100,12 +120,14 @@ esac`)
 			Expect(code).To(BeZero())
 			Expect(again).To(Equal(calls), "it installs a second time")
 		},
-		Entry("everything", nil, "gcc libc6-dev curl redis-server rabbitmq-server"),
-		Entry("gcc", map[string]string{"curl": "", "redis-server": "", "rabbitmq-server": ""}, "gcc libc6-dev"),
-		Entry("curl", map[string]string{"gcc": compiles, "redis-server": "", "rabbitmq-server": ""}, "curl"),
-		Entry("a Redis", map[string]string{"gcc": compiles, "curl": "", "rabbitmq-server": ""}, "redis-server"),
-		Entry("a RabbitMQ", map[string]string{"gcc": compiles, "curl": "", "valkey-server": ""}, "rabbitmq-server"),
-		Entry("what gcc needs to compile", map[string]string{"gcc": fails, "curl": "", "redis-server": "", "rabbitmq-server": ""}, "gcc libc6-dev"),
+		Entry("everything", nil, "gcc libc6-dev curl redis-server rabbitmq-server nodejs npm"),
+		Entry("gcc", lacking("gcc"), "gcc libc6-dev"),
+		Entry("curl", lacking("curl"), "curl"),
+		Entry("a Redis", lacking("redis-server"), "redis-server"),
+		Entry("a RabbitMQ", lacking("rabbitmq-server"), "rabbitmq-server"),
+		Entry("Node.js", lacking("node", "npm"), "nodejs npm"),
+		Entry("npm, which Debian has apart", lacking("npm"), "npm"),
+		Entry("what gcc needs to compile", has(lacking("gcc"), "gcc", fails), "gcc libc6-dev"),
 	)
 
 	DescribeTable("where it may not install fails, and says what is missing and what can be done",
