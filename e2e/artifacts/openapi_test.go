@@ -28,6 +28,18 @@ func validateOpenAPI(document []byte) error {
 	return t.Validate(GinkgoT().Context(), openapi3.EnableSchemaFormatValidation(), openapi3.EnableSchemaDefaultsValidation())
 }
 
+var _ = Describe("OpenAPI", func() {
+	for name := range manifests {
+		for _, kind := range []string{"openapi", "openapi30"} {
+			It("of "+name+" as "+kind+" is taken by both validators", func() {
+				document := export(kind, manifest(name))
+				Expect(validateOpenAPI(document)).To(Succeed())
+				Expect(lintOpenAPI(document)).To(BeEmpty())
+			})
+		}
+	}
+})
+
 var _ = Describe("the validators of OpenAPI", func() {
 	const sound = `{"openapi":"VERSION","info":{"title":"t","version":"1.0.0"},"servers":[{"url":"http://127.0.0.1:8080"}],"paths":{"/x/{id}":{"get":{
 		"operationId":"getX","summary":"x","security":[],"parameters":[{"name":"id","in":"path","required":true,"schema":{"type":"string"}}],
