@@ -13,8 +13,6 @@ import (
 	"github.com/stella-ops/router/spec"
 )
 
-func ptr[T any](v T) *T { return &v }
-
 // everything is a manifest that has every member that a manifest may have.
 func everything() *spec.Manifest {
 	GinkgoHelper()
@@ -45,9 +43,9 @@ func everything() *spec.Manifest {
 			Params: []spec.Param{
 				{Name: "sid", In: spec.InCookie, Required: true, Schema: text},
 				{Name: "X-Trace", In: spec.InHeader, Doc: "for support", Schema: text},
-				{Name: "limit", In: spec.InQuery, Schema: &spec.Schema{Type: spec.TypeInteger, Format: "int32", Default: ptr("20"), Minimum: "1", Maximum: "100"}},
+				{Name: "limit", In: spec.InQuery, Schema: &spec.Schema{Type: spec.TypeInteger, Format: "int32", Default: new("20"), Minimum: "1", Maximum: "100"}},
 				{Name: "tag", In: spec.InQuery, Schema: &spec.Schema{
-					Type: spec.TypeArray, Items: text, MinItems: 1, MaxItems: ptr(5), Unique: true,
+					Type: spec.TypeArray, Items: text, MinItems: 1, MaxItems: new(5), Unique: true,
 				}},
 			},
 		},
@@ -109,10 +107,10 @@ func everySchema() map[string]*spec.Schema {
 	text := &spec.Schema{Type: spec.TypeString}
 	return map[string]*spec.Schema{
 		"orders.NewOrder": {Type: spec.TypeObject, Doc: "NewOrder is an order to be.", Required: []string{"customer", "lines"}, Properties: map[string]*spec.Schema{
-			"customer": {Type: spec.TypeString, MinLength: 1, MaxLength: ptr(40), Pattern: `^[a-z]+\d*$`},
+			"customer": {Type: spec.TypeString, MinLength: 1, MaxLength: new(40), Pattern: `^[a-z]+\d*$`},
 			"lines":    {Type: spec.TypeArray, Items: &spec.Schema{Ref: "orders.Line"}, MinItems: 1},
-			"state":    {Type: spec.TypeString, Nullable: true, Enum: []string{"open", "done"}, Default: ptr("open")},
-			"express":  {Type: spec.TypeBoolean, Default: ptr("true")},
+			"state":    {Type: spec.TypeString, Nullable: true, Enum: []string{"open", "done"}, Default: new("open")},
+			"express":  {Type: spec.TypeBoolean, Default: new("true")},
 			"note":     {Ref: "orders.Note", Nullable: true},
 			"billTo":   {Ref: "orders.Note", Doc: "where the bill goes"},
 			"extra":    {Doc: "anything", Nullable: true},

@@ -66,7 +66,7 @@ var _ = Describe("a document of several services", func() {
 
 	It("has the gateway's job paths once", func() {
 		job := func(path string) spec.Endpoint {
-			return spec.Endpoint{Method: "POST", Path: path, Idempotent: true, Queue: ptr(spec.DefaultQueueing), Response: &spec.Schema{Ref: "Item"}}
+			return spec.Endpoint{Method: "POST", Path: path, Idempotent: true, Queue: new(spec.DefaultQueueing), Response: &spec.Schema{Ref: "Item"}}
 		}
 		t, _ := merge(service("a", "1.0.0", item("string"), job("/a")), service("b", "1.0.0", item("string"), job("/b")))
 		Expect(t.at("paths", "/_stella/jobs/{id}/result", "get", "responses", "200", "content", "application/json", "schema")).

@@ -32,11 +32,17 @@ func document(m *spec.Manifest, v openapi.Version) tree {
 
 func decoded(raw []byte) tree {
 	GinkgoHelper()
+	t, err := decode(raw)
+	Expect(err).NotTo(HaveOccurred())
+	return t
+}
+
+func decode(raw []byte) (tree, error) {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
 	var t map[string]any
-	Expect(dec.Decode(&t)).To(Succeed())
-	return tree{t}
+	err := dec.Decode(&t)
+	return tree{t}, err
 }
 
 // tree is decoded JSON.
@@ -55,11 +61,7 @@ func (t tree) at(keys ...string) any {
 // body is JSON to compare with what at returns.
 func body(text string) any {
 	GinkgoHelper()
-	dec := json.NewDecoder(bytes.NewReader([]byte(text)))
-	dec.UseNumber()
-	var v any
-	Expect(dec.Decode(&v)).To(Succeed())
-	return v
+	return decoded([]byte(`{"body":` + text + `}`)).at("body")
 }
 
 // checkGolden compares with a file of testdata, or writes it with -update.
