@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -113,7 +114,7 @@ func render(result *scan.Result) ([]file, error) {
 	for range min(runtime.GOMAXPROCS(0), len(jobs)) {
 		wg.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(jobs)); i = next.Add(1) - 1 {
-				content, err := jobs[i].emit()
+				content, err := attempt(jobs[i].emit)
 				files[i], errs[i] = file{jobs[i].name, content}, err
 			}
 		})
@@ -125,6 +126,23 @@ func render(result *scan.Result) ([]file, error) {
 		}
 	}
 	return files, nil
+}
+
+// PanicError is a bug of the generator's own. A panic that ended the process would take its exit code along.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+func attempt(emit func() ([]byte, error)) (content []byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &PanicError{r, debug.Stack()}
+		}
+	}()
+	return emit()
 }
 
 // orphans lists the files of packages that no longer have directives, and manifests of packages that are now parts.

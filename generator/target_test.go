@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/stella-ops/router/generator"
+	"github.com/stella-ops/router/generator/diagnostic"
 )
 
 var _ = Describe("a target", func() {
@@ -67,8 +68,14 @@ var _ = Describe("a target", func() {
 		Expect(check.Put(name+"2", nil)).To(Succeed())
 		Expect(check.Remove(name)).To(Succeed())
 		Expect(check.Stale).To(Equal([]generator.Stale{
-			{Name: name, State: generator.Outdated}, {Name: name + "2", State: generator.Missing}, {Name: name, State: generator.Orphaned},
+			{Name: name, State: generator.Outdated, Old: []byte("a"), New: []byte("b")},
+			{Name: name + "2", State: generator.Missing}, {Name: name, State: generator.Orphaned, Old: []byte("a")},
 		}))
+		var rules []diagnostic.ID
+		for _, f := range check.Findings() {
+			rules = append(rules, f.Rule)
+		}
+		Expect(rules).To(Equal([]diagnostic.ID{diagnostic.OutdatedFile, diagnostic.MissingFile, diagnostic.OrphanedFile}))
 		Expect(check.Put(dir, nil)).To(MatchError(ContainSubstring(dir)))
 		Expect(entries()).To(Equal([]string{"file"}))
 	})

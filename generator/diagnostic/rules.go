@@ -44,6 +44,10 @@ const (
 	Queueing          ID = "STL0034"
 	BadConstraint     ID = "STL0035"
 	BadErrorType      ID = "STL0036"
+
+	MissingFile  ID = "STL0060"
+	OutdatedFile ID = "STL0061"
+	OrphanedFile ID = "STL0062"
 )
 
 // Rule is one thing that can be wrong.
@@ -150,4 +154,11 @@ var rules = []Rule{
 		"bounds leave something between them, and the values of enum and default satisfy the other constraints."},
 	{ID: BadErrorType, Title: "not an error type of the package", Text: "errors=NotFound:404 names a type of the handler's package, " +
 		"not generic, which has a method Error() string, or whose pointers have. A net/http handler answers with its errors itself."},
+	{ID: MissingFile, Title: "generated file is missing", Text: "A package has directives, and a file that is generated from them " +
+		"is not there. It is made by go tool stellagen generate, and belongs in the repository: what is reviewed is what runs."},
+	{ID: OutdatedFile, Title: "generated file is not current", Text: "A generated file differs from what the generator makes of the " +
+		"source, be it that the source changed or that the file was edited. go tool stellagen generate mends it; stellagen check " +
+		"--diff shows the difference."},
+	{ID: OrphanedFile, Title: "generated file is left over", Text: "The package of a generated file has no directives any more, or " +
+		"its manifest is now part of another package's. go tool stellagen generate removes it."},
 }

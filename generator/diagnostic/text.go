@@ -103,15 +103,9 @@ func (t text) excerpt(pos token.Position, width int) {
 		return
 	}
 	from, to := span(line, pos.Column, width)
-	before, marked, behind := string(line[:from]), string(line[from:to]), string(line[to:])
-	if len(before) > shownBefore {
-		before = "..." + strings.ToValidUTF8(before[len(before)-shownBefore:], "")
-	}
-	if len(marked) > shownBehind {
-		marked, behind = strings.ToValidUTF8(marked[:shownBehind], "")+"...", ""
-	}
-	if len(behind) > shownBehind {
-		behind = strings.ToValidUTF8(behind[:shownBehind], "") + "..."
+	before, marked, behind := excerptBefore(line[:from]), excerptBehind(line[from:to]), excerptBehind(line[to:])
+	if to-from > shownBehind {
+		behind = ""
 	}
 	pad := strings.Map(func(r rune) rune {
 		if r == '\t' {
@@ -122,6 +116,20 @@ func (t text) excerpt(pos token.Position, width int) {
 	carets := strings.Repeat("^", max(utf8.RuneCountInString(marked), 1))
 	gutter, blank := t.margin(pos.Line)
 	t.out.WriteString(gutter + printable(before+marked+behind) + "\n" + blank + pad + t.paint(colorGreen, carets) + "\n")
+}
+
+func excerptBefore(text []byte) string {
+	if len(text) <= shownBefore {
+		return string(text)
+	}
+	return "..." + strings.ToValidUTF8(string(text[len(text)-shownBefore:]), "")
+}
+
+func excerptBehind(text []byte) string {
+	if len(text) <= shownBehind {
+		return string(text)
+	}
+	return strings.ToValidUTF8(string(text[:shownBehind]), "") + "..."
 }
 
 // margin is what stands before a source line, and before the line below it.

@@ -168,6 +168,9 @@ func misspelt(text string) (name string, near bool) {
 	return name, near
 }
 
+// maxArgs is more than any directive has arguments: behind it, there is no telling what was meant.
+const maxArgs = 100
+
 type parser struct {
 	def  Definition
 	d    *Directive
@@ -193,6 +196,10 @@ func (p *parser) args(text string) {
 		p.addf(diagnostic.Syntax, len(text), len(text)+len(comment), "a directive is its whole line: put the comment on a line of its own")
 	}
 	found, faults := scanArgs(text)
+	if n := len(found) + len(faults); n > maxArgs {
+		p.addf(diagnostic.Syntax, 0, len(text), "%d arguments, expected at most %d", n, maxArgs)
+		return
+	}
 	for _, f := range faults {
 		p.addf(diagnostic.Syntax, f.at, f.end, "%s", f.message)
 	}

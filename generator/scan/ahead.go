@@ -102,6 +102,7 @@ func (a *ahead) work(dirs func(give func(dir string))) {
 }
 
 func (a *ahead) readDir(dir string) {
+	defer func() { _ = recover() }() // the loader reads what is missing, and meets the panic where it can be told
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return

@@ -201,9 +201,22 @@ func (l *loader) check(s *source) *types.Package {
 		},
 	}
 	// The error is the first of those collected; whether one matters depends on where it is.
-	s.types, _ = conf.Check(s.ImportPath, l.fset, s.files, s.info)
+	l.attempt(s.Dir, "the type checker", func() { s.types, _ = conf.Check(s.ImportPath, l.fset, s.files, s.info) })
+	if s.types == nil {
+		s.types = l.placeholder(s.ImportPath)
+	}
 	s.state = checked
 	return s.types
+}
+
+// attempt runs a part of Go's own tools on source that may be anything. If it panics, that is a finding about the source.
+func (l *loader) attempt(name, what string, run func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			l.list.Addf(diagnostic.Unreadable, token.Position{Filename: name}, 0, "%s fails on this: %v", what, r)
+		}
+	}()
+	run()
 }
 
 // Import gives the type checker a package: a parsed one, one of the known, or a placeholder.

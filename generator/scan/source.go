@@ -192,9 +192,14 @@ func (l *loader) parseFile(name string, src []byte, own bool) *ast.File {
 	if a := l.ahead.files[name]; a != nil && a.file != nil && (a.comments || !own) {
 		f, err = a.file, a.err
 	} else {
-		f, err = parser.ParseFile(l.fset, name, src, parseMode(own))
+		l.attempt(name, "the parser", func() { f, err = parser.ParseFile(l.fset, name, src, parseMode(own)) })
 	}
 	if err == nil || !own { // a foreign package that is broken is the compiler's business
+		return f
+	}
+	if line := conflict(src); line > 0 { // the parser has an error for each of its lines
+		l.list.Addf(diagnostic.Unreadable, token.Position{Filename: name, Line: line, Column: 1}, len(conflictMark), "merge conflict").
+			Hint = "resolve it; the generated files need no merging: remove the marks in them, or the files, and generate"
 		return f
 	}
 	list, ok := errors.AsType[scanner.ErrorList](err)
@@ -206,6 +211,21 @@ func (l *loader) parseFile(name string, src []byte, own bool) *ast.File {
 		l.list.Addf(diagnostic.Unreadable, e.Pos, 1, "%s", e.Msg)
 	}
 	return f
+}
+
+// conflictMark begins the first line of a merge conflict.
+const conflictMark = "<<<<<<<"
+
+// conflict is the number of the line where a merge conflict begins; 0 if there is none.
+func conflict(src []byte) int {
+	n := 0
+	for line := range bytes.Lines(src) {
+		n++
+		if bytes.HasPrefix(line, []byte(conflictMark+" ")) {
+			return n
+		}
+	}
+	return 0
 }
 
 // index notes the types that a file declares, and the fields of their structs.

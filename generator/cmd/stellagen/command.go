@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -52,63 +50,33 @@ func (p packages) patterns() []string {
 type leave int
 
 // run is the whole program but for the process's end.
-func run(args []string, stdout, stderr io.Writer) (code exitCode) {
+func run(args []string, stdout, stderr io.Writer) exitCode {
 	out := &output{stdout: stdout, stderr: stderr}
-	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case leave:
-			code = exitCode(r)
-		default:
-			out.errorf("stellagen: this is a bug: %v\n%s", r, debug.Stack())
-			code = exitBug
-		}
-	}()
+	return out.guard(func() exitCode { return out.run(args) })
+}
+
+func (o *output) run(args []string) exitCode {
 	var cmd commands
 	parser, err := kong.New(&cmd,
 		kong.Name("stellagen"),
 		kong.Description("Generates the code and the manifest of services from their annotated handlers."),
-		kong.Writers(stdout, stderr),
+		kong.Writers(o.stdout, o.stderr),
 		kong.Vars{"formats": strings.Join(formatNames(), ", "), "artifacts": strings.Join(artifactNames(), ", "), "url": artifact.DefaultURL},
 		kong.Exit(func(code int) { panic(leave(code)) }),
 	)
 	if err != nil {
-		out.errorf("stellagen: this is a bug: %v\n", err)
-		return exitBug
+		return o.bug(err, nil)
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		out.errorf("stellagen: %v\nstellagen --help lists commands and flags\n", err)
+		o.errorf("stellagen: %v\nstellagen --help lists commands and flags\n", err)
 		return exitInput
 	}
-	if err := out.configure(cmd.globals); err != nil {
-		return out.exit(err)
+	if err := o.configure(cmd.globals); err != nil {
+		return o.exit(err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	return out.exit(parsed.Run(out))
-}
-
-// exit says what went wrong, and is the exit code of it.
-func (o *output) exit(err error) exitCode {
-	if err == nil {
-		return exitOK
-	}
-	if end, ok := errors.AsType[exitError](err); ok {
-		return end.code
-	}
-	if errors.Is(err, context.Canceled) {
-		o.errorf("stellagen: interrupted; nothing was written\n")
-		return exitInterrupted
-	}
-	o.errorf("stellagen: %v\n", err)
-	switch {
-	case isDisk(err):
-		o.errorf("this is about files and their permissions, not about the source\n")
-		return exitInput
-	case errors.Is(err, errInput):
-		return exitInput
-	}
-	return exitBug
+	return o.exit(parsed.Run(o))
 }

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"syscall"
+
+	"github.com/stella-ops/router/generator"
 )
 
 // exitCode is the process's.
@@ -35,4 +40,61 @@ func isDisk(err error) bool {
 	_, isPath := errors.AsType[*fs.PathError](err)
 	_, isLink := errors.AsType[*os.LinkError](err)
 	return isPath || isLink
+}
+
+// exit says what went wrong, and is the exit code of it.
+func (o *output) exit(err error) exitCode {
+	if err == nil {
+		return exitOK
+	}
+	if end, ok := errors.AsType[exitError](err); ok {
+		return end.code
+	}
+	if errors.Is(err, context.Canceled) {
+		o.errorf("stellagen: interrupted; nothing was written\n")
+		return exitInterrupted
+	}
+	if p, ok := errors.AsType[*generator.PanicError](err); ok {
+		return o.bug(p.Value, p.Stack)
+	}
+	if !isDisk(err) && !errors.Is(err, errInput) {
+		return o.bug(err, nil)
+	}
+	o.errorf("stellagen: %v\n", err)
+	if isDisk(err) {
+		o.errorf("this is about files and their permissions, not about the source\n")
+	}
+	return exitInput
+}
+
+// guard runs f, and tells a panic from the way in which kong ends the process.
+func (o *output) guard(f func() exitCode) (code exitCode) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case leave:
+			code = exitCode(r)
+		default:
+			code = o.bug(r, debug.Stack())
+		}
+	}()
+	return f()
+}
+
+// debugVariable makes a bug report show where it happened.
+const debugVariable = "STELLAGEN_DEBUG"
+
+// bug tells what should not have happened, and where to send it.
+func (o *output) bug(what any, stack []byte) exitCode {
+	o.errorf("stellagen: this is a bug: %v\n", what)
+	o.errorf("stellagen %s, %s, %s/%s, called with %q\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, os.Args[1:])
+	o.errorf("please report it with these lines: https://github.com/stella-ops/router/issues\n")
+	switch {
+	case stack == nil:
+	case os.Getenv(debugVariable) == "":
+		o.errorf("%s=1 shows where it happened\n", debugVariable)
+	default:
+		o.errorf("%s", stack)
+	}
+	return exitBug
 }

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,7 +14,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"stellagen": main})
+	testscript.Main(m, map[string]func(){
+		"stellagen": main,
+		"stellagen-panics": func() {
+			out := &output{stdout: os.Stdout, stderr: os.Stderr}
+			os.Exit(int(out.guard(func() exitCode { panic("of the test's own") })))
+		},
+	})
 }
 
 // TestScripts runs the program as users do. Each script starts with an empty build cache, and a go command that cannot
@@ -34,6 +41,9 @@ func TestScripts(t *testing.T) {
 			"code":   wantCode,
 			"oldest": makeOld,
 			"isold":  isOld,
+
+			"longline": longLine,
+			"shorter":  isShorter,
 		},
 	})
 }
@@ -81,5 +91,27 @@ func isOld(ts *testscript.TestScript, neg bool, args []string) {
 		if info.ModTime().Before(dir.ModTime()) == neg {
 			ts.Fatalf("%s: written at %v", name, info.ModTime())
 		}
+	}
+}
+
+// longDirective is how many bytes a line of longline has: 10 MB.
+const longDirective = 10_000_000
+
+// longLine is: longline file [words]. The file has a directive of one very long line: one argument, or many.
+func longLine(ts *testscript.TestScript, _ bool, args []string) {
+	argument := "timeout=" + strings.Repeat("9", longDirective)
+	if len(args) > 1 {
+		argument = strings.Repeat(" b", longDirective/len(" b"))
+	}
+	text := "package shop\n\n//stella:endpoint GET /long " + argument + "\nfunc Long() {}\n"
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// isShorter is: shorter stdout|stderr bytes.
+func isShorter(ts *testscript.TestScript, _ bool, args []string) {
+	most, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	if got := len(ts.ReadFile(args[0])); got > most {
+		ts.Fatalf("%s has %d bytes, want at most %d", args[0], got, most)
 	}
 }
