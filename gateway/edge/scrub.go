@@ -17,20 +17,11 @@ const (
 	reserved         // says who calls or where from: only the gateway may
 )
 
-// named are the fields with a verdict of their own. Names are canonical.
+// named are the fields that are dropped, beside those that are reserved. Names are canonical.
 var named = map[string]verdict{
 	"Alt-Svc": drop, "Connection": drop, "Content-Length": drop, "Expect": drop, "Host": drop, "Http2-Settings": drop,
 	"Keep-Alive": drop, "Te": drop, "Trailer": drop, "Transfer-Encoding": drop, "Upgrade": drop,
 	headerRequestID: drop, headerTraceparent: drop, headerTracestate: drop, "Baggage": drop,
-
-	"Cf-Connecting-Ip": reserved, "Client-Ip": reserved, "Forwarded": reserved, "True-Client-Ip": reserved,
-	"X-Http-Method-Override": reserved, "X-Real-Ip": reserved,
-}
-
-// reservedPrefixes are the beginnings of names that are reserved. Those of the proxy include hop-by-hop ones.
-var reservedPrefixes = []string{
-	"Proxy", "Stella-", "X-Auth", "X-Client-Cert", "X-Consumer", "X-Forwarded", "X-Original-", "X-Rewrite-", "X-Ssl-",
-	"X-Stella-", "X-Tenant", "X-User",
 }
 
 // judge decides on a canonical header name.
@@ -38,13 +29,8 @@ func judge(name string) verdict {
 	if v, ok := named[name]; ok {
 		return v
 	}
-	switch name[0] {
-	case 'P', 'S', 'X':
-		for _, p := range reservedPrefixes {
-			if strings.HasPrefix(name, p) {
-				return reserved
-			}
-		}
+	if spec.IsReservedHeader(name) {
+		return reserved
 	}
 	return keep
 }

@@ -1,10 +1,19 @@
 package diagnostic
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // ID names a rule. It never changes its meaning, and is never used again. STL0001 to STL0999 are about input that
 // nothing can be generated from, STL1001 to STL1999 are lint's, STL2001 to STL2999 are those of breaking changes.
 type ID string
+
+// IsLint reports whether the id is of the range that lint's rules have.
+func (id ID) IsLint() bool {
+	rest, ok := strings.CutPrefix(string(id), "STL1")
+	return ok && len(rest) == 3 && strings.Trim(rest, "0123456789") == ""
+}
 
 // The rules.
 const (
@@ -130,7 +139,8 @@ var rules = []Rule{
 	{ID: ResultHeader, Title: "header field of a result is also JSON", Text: "A result's field tagged header travels as a header " +
 		"field. Tag it json:\"-\" too, so that it is left out of the body."},
 	{ID: BadIgnore, Title: "ignore without effect", Text: "//stella:ignore STL0020 reason names a rule that can be ignored, says " +
-		"why, and stands on the declaration that has the finding."},
+		"why, and stands on the declaration that has the finding. The reason may end with until=2027-01-31, the last day on " +
+		"which the ignore counts, and owner=NAME."},
 	{ID: ForeignFile, Title: "file in the way", Text: "stella_gen.go exists and is not the generator's: it lacks the header of " +
 		"generated code. Rename it."},
 	{ID: NoEndpoints, Title: "service without endpoints", Text: "A package says that it is a service, and neither it nor a " +

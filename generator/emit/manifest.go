@@ -13,26 +13,35 @@ import (
 
 // Manifest is the canonical JSON of the service's manifest.
 func Manifest(svc *scan.Service) ([]byte, error) {
-	endpoints := svc.Endpoints()
-	structs := structsOf(endpoints)
-	names := schemaNames(structs)
-	shown := shownStructs(endpoints)
-	m := &spec.Manifest{
-		Service: svc.Name, Version: svc.Version, Owner: svc.Owner, Doc: svc.Doc, Endpoints: []spec.Endpoint{}, Schemas: map[string]*spec.Schema{},
-	}
-	for _, e := range endpoints {
-		m.Endpoints = append(m.Endpoints, descriptor(e, names))
-	}
-	for _, s := range structs {
-		if shown[s.Key] {
-			m.Schemas[names[s.Key]] = objectSchema(s, names)
-		}
-	}
+	m, _ := Model(svc)
 	encoded, err := m.Encode()
 	if err != nil {
 		return nil, fmt.Errorf("emit: manifest of %s: %w", svc.Own.ImportPath, err)
 	}
 	return encoded, nil
+}
+
+// Model is the service's manifest before it is encoded, its endpoints in the order of svc.Endpoints, and the struct types
+// that its schemas are of.
+func Model(svc *scan.Service) (m *spec.Manifest, types map[string]*scan.Struct) {
+	endpoints := svc.Endpoints()
+	structs := structsOf(endpoints)
+	names := schemaNames(structs)
+	shown := shownStructs(endpoints)
+	m = &spec.Manifest{
+		Service: svc.Name, Version: svc.Version, Owner: svc.Owner, Doc: svc.Doc, Endpoints: []spec.Endpoint{},
+		Schemas: map[string]*spec.Schema{},
+	}
+	types = map[string]*scan.Struct{}
+	for _, e := range endpoints {
+		m.Endpoints = append(m.Endpoints, descriptor(e, names))
+	}
+	for _, s := range structs {
+		if shown[s.Key] {
+			m.Schemas[names[s.Key]], types[names[s.Key]] = objectSchema(s, names), s
+		}
+	}
+	return m, types
 }
 
 func descriptor(e *scan.Endpoint, names map[string]string) spec.Endpoint {

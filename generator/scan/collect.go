@@ -36,7 +36,7 @@ type packageScan struct {
 	part     *directive.Directive
 	doc      string
 	handlers []*handler
-	ignores  []*ignore
+	ignores  []*Ignore
 	orphaned bool // something like a service or part directive was there, but wrong
 }
 
@@ -81,13 +81,6 @@ func (l *loader) markBroken(h *handler, c *ast.Comment) {
 		method = ""
 	}
 	h.faulty = &faultyEndpoint{pos: l.pos(c.Slash), method: method}
-}
-
-// ignore is one //stella:ignore and the part of the file that it speaks of.
-type ignore struct {
-	*directive.Directive
-
-	from, to token.Position
 }
 
 // owner is what a doc comment belongs to.
@@ -179,7 +172,9 @@ func (l *loader) collectFile(ps *packageScan, f *ast.File) {
 				l.addToPackage(ps, d)
 			}
 			if d != nil && d.Name == "ignore" {
-				ps.ignores = append(ps.ignores, l.ignoreOf(d, own, f, group))
+				if ig := l.ignoreOf(d, own, f, group); ig != nil {
+					ps.ignores = append(ps.ignores, ig)
+				}
 			}
 		}
 	}
@@ -187,14 +182,6 @@ func (l *loader) collectFile(ps *packageScan, f *ast.File) {
 
 func hasMisspelt(f *ast.File) bool {
 	return slices.ContainsFunc(f.Comments, func(g *ast.CommentGroup) bool { return slices.ContainsFunc(g.List, directive.Misspelt) })
-}
-
-func (l *loader) ignoreOf(d *directive.Directive, own *owner, f *ast.File, group *ast.CommentGroup) *ignore {
-	ig := &ignore{Directive: d, from: l.pos(group.Pos()), to: l.pos(own.node.End())}
-	if own.place == directive.OnPackage {
-		ig.from, ig.to = l.pos(f.FileStart), l.pos(f.FileEnd)
-	}
-	return ig
 }
 
 func (l *loader) addToHandler(h *handler, d *directive.Directive) {
@@ -315,24 +302,4 @@ func ownersOf(f *ast.File) map[*ast.CommentGroup]*owner {
 	})
 	add(owner{place: directive.OnPackage, node: f, what: "the package"}, f.Doc)
 	return owners
-}
-
-// applyIgnores takes out the findings that the package's ignore directives silence, and reports those that silence
-// nothing.
-func (ps *packageScan) applyIgnores(l *loader) {
-	for _, ig := range ps.ignores {
-		id := diagnostic.ID(ig.Args[0].Text)
-		rule, _ := diagnostic.Find(id)
-		if !rule.Ignorable {
-			l.list.Addf(diagnostic.BadIgnore, ig.Args[0].Pos, ig.Args[0].Width, "%s (%s) cannot be ignored", id, rule.Title)
-			continue
-		}
-		before := l.list.Len()
-		l.list.Remove(func(f diagnostic.Finding) bool {
-			return f.Rule == id && f.Pos.Filename == ig.from.Filename && f.Pos.Line >= ig.from.Line && f.Pos.Line <= ig.to.Line
-		})
-		if l.list.Len() == before {
-			l.list.Addf(diagnostic.BadIgnore, ig.Pos, ig.Width, "stella:ignore %s silences nothing: remove it", id)
-		}
-	}
 }

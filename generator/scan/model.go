@@ -30,6 +30,7 @@ const BridgePath = RuntimePath + "/httpbridge"
 type Result struct {
 	Services []*Service // sorted by the import paths of their own packages
 	Orphans  []string   // folders with our generated file and without directives, sorted
+	Ignores  []*Ignore  // of all packages
 }
 
 // Service is one service: the package that holds its manifest, and those that serve further endpoints of it.
@@ -62,6 +63,7 @@ type Package struct {
 	Name       string
 	Endpoints  []*Endpoint     // sorted by path, then method
 	Declared   map[string]bool // names at package level, without generated ones
+	Home       Home
 }
 
 // Endpoint is one handler and what its directives say.
@@ -91,6 +93,8 @@ type Endpoint struct {
 	Tags       []string
 	Doc        string
 	Deprecated string
+
+	Places Places
 
 	In   *Struct // nil: the handler takes no input, or reads the request itself
 	Out  *Struct // nil: it gives no result, or writes the answer itself
@@ -130,7 +134,8 @@ type Receiver struct {
 // Struct is a struct type of the service's own module, whose members generated code walks.
 type Struct struct {
 	Go     *types.Named
-	Key    string // names it while the model is being made; the manifest has shorter names
+	Pos    token.Position // of the type's name
+	Key    string         // names it while the model is being made; the manifest has shorter names
 	Doc    string
 	Fields []*Field // without unexported and excluded ones; embedded structs are flattened
 
@@ -149,6 +154,7 @@ type Field struct {
 	Suspect  bool // there may be findings about its tag
 	Type     *Type
 	Doc      string
+	Source   FieldSource
 }
 
 // InForm is where the fields of a form are: in a body that is no JSON.

@@ -74,6 +74,7 @@ func Scan(ctx context.Context, c Config, findings *diagnostic.List) (result *Res
 	result.Services = l.services(scans)
 	for _, ps := range scans {
 		ps.applyIgnores(l)
+		result.Ignores = append(result.Ignores, ps.ignores...)
 	}
 	return result, l.sources, nil
 }

@@ -22,7 +22,7 @@ func (l *loader) packageOf(ps *packageScan) *Package {
 		return nil
 	}
 	pkg := l.check(ps.src)
-	p := &Package{Dir: ps.src.Dir, ImportPath: ps.src.ImportPath, Name: ps.src.Name, Declared: map[string]bool{}}
+	p := &Package{Dir: ps.src.Dir, ImportPath: ps.src.ImportPath, Name: ps.src.Name, Declared: map[string]bool{}, Home: ps.home()}
 	for _, name := range pkg.Scope().Names() {
 		p.Declared[name] = true
 	}
@@ -168,6 +168,7 @@ func (b *builder) endpoint(h *handler) *Endpoint {
 	e.Doc, e.Deprecated = splitDeprecated(clean(h.decl.Doc))
 	e.Idempotent = e.Method == http.MethodGet || e.Method == http.MethodHead
 	said := b.keys(e, h)
+	e.Places = b.places(h, said)
 	b.claims(e, h, d)
 	placed := b.place(e, h)
 	if placed && b.signature(e, h) {

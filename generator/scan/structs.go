@@ -18,7 +18,7 @@ func (b *builder) object(named *types.Named) *Struct {
 	if s := b.structs[key]; s != nil {
 		return s
 	}
-	s := &Struct{Go: named, Key: key, Validates: returns(named, "Validate", isError), Chooses: returns(named, "HTTPStatus", isInt)}
+	s := &Struct{Go: named, Pos: b.pos(named.Obj().Pos()), Key: key, Validates: returns(named, "Validate", isError), Chooses: returns(named, "HTTPStatus", isInt)}
 	b.structs[key] = s
 	src := b.l.sourceOf(named.Obj().Pkg())
 	if decl := src.decls[named.Obj().Name()]; decl != nil {
@@ -65,6 +65,7 @@ func (b *builder) fields(named *types.Named, prefix []string, seen map[string]bo
 		}
 		if f := b.field(v, node, tags, src); f != nil {
 			f.Selector = selector
+			f.Source = b.sourceOfField(node, v.Pos(), v.Name(), st.Tag(i))
 			found = append(found, placed{f, len(prefix)})
 		}
 	}
