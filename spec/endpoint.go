@@ -119,18 +119,6 @@ func (e *Endpoint) check(m *Manifest) error {
 		return fmt.Errorf("unknown stream %.40q", e.Stream)
 	case e.Status < 200 || e.Status > 599:
 		return fmt.Errorf("status %d, expected 200 to 599", e.Status)
-	case !slices.Contains([]string{"", MediaForm, MediaMultipart}, e.Consumes):
-		return fmt.Errorf("unknown consumes %.80q", e.Consumes)
-	case e.Consumes != "" && e.Request == nil:
-		return fmt.Errorf("consumes %s and has no request schema", e.Consumes)
-	case e.Unknown != "" && e.Unknown != UnknownIgnore:
-		return fmt.Errorf("unknown %.40q, expected %s or nothing", e.Unknown, UnknownIgnore)
-	case e.Events && e.Kind != KindStream:
-		return errors.New("only a stream has events")
-	case !slices.Contains([]string{"", StabilityBeta, StabilityExperimental}, e.Stability):
-		return fmt.Errorf("unknown stability %.40q", e.Stability)
-	case e.SLO != "" && !canonicalDecimal(e.SLO):
-		return fmt.Errorf("slo %.40q is not a canonical decimal, such as 99.9", e.SLO)
 	case (e.Public == "") == (len(e.Claims) == 0):
 		return errors.New("needs either claims or a reason to be public")
 	case e.Limits.MaxBodyBytes < 1 || e.Limits.MaxBodyBytes > maxBodyBytes:
@@ -141,6 +129,9 @@ func (e *Endpoint) check(m *Manifest) error {
 		return fmt.Errorf("idleMs %d, expected 1 to %d", e.Limits.IdleMS, maxTimeoutMS)
 	case len(p.Params()) > MaxFields || len(e.Claims) > MaxFields:
 		return fmt.Errorf("more than %d path parameters or claims", MaxFields)
+	}
+	if err := e.checkWords(); err != nil {
+		return err
 	}
 	if err := e.Unqueueable(); err != nil {
 		return fmt.Errorf("delivery=queue: it %w", err)
@@ -161,6 +152,25 @@ func (e *Endpoint) check(m *Manifest) error {
 	}
 	if err := e.Response.check(m, 0); err != nil {
 		return fmt.Errorf("response: %w", err)
+	}
+	return nil
+}
+
+// checkWords checks the values of which there are a few.
+func (e *Endpoint) checkWords() error {
+	switch {
+	case !slices.Contains([]string{"", MediaForm, MediaMultipart}, e.Consumes):
+		return fmt.Errorf("unknown consumes %.80q", e.Consumes)
+	case e.Consumes != "" && e.Request == nil:
+		return fmt.Errorf("consumes %s and has no request schema", e.Consumes)
+	case e.Unknown != "" && e.Unknown != UnknownIgnore:
+		return fmt.Errorf("unknown %.40q, expected %s or nothing", e.Unknown, UnknownIgnore)
+	case e.Events && e.Kind != KindStream:
+		return errors.New("only a stream has events")
+	case !slices.Contains([]string{"", StabilityBeta, StabilityExperimental}, e.Stability):
+		return fmt.Errorf("unknown stability %.40q", e.Stability)
+	case e.SLO != "" && !canonicalDecimal(e.SLO):
+		return fmt.Errorf("slo %.40q is not a canonical decimal, such as 99.9", e.SLO)
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func (o *output) run(args []string) exitCode {
 		kong.Exit(func(code int) { panic(leave(code)) }),
 	)
 	if err != nil {
-		return o.bug(err, nil)
+		return o.reportBug(err, nil)
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {

@@ -55,10 +55,10 @@ func (o *output) exit(err error) exitCode {
 		return exitInterrupted
 	}
 	if p, ok := errors.AsType[*generator.PanicError](err); ok {
-		return o.bug(p.Value, p.Stack)
+		return o.reportBug(p.Value, p.Stack)
 	}
 	if !isDisk(err) && !errors.Is(err, errInput) {
-		return o.bug(err, nil)
+		return o.reportBug(err, nil)
 	}
 	o.errorf("stellagen: %v\n", err)
 	if isDisk(err) {
@@ -75,7 +75,7 @@ func (o *output) guard(f func() exitCode) (code exitCode) {
 		case leave:
 			code = exitCode(r)
 		default:
-			code = o.bug(r, debug.Stack())
+			code = o.reportBug(r, debug.Stack())
 		}
 	}()
 	return f()
@@ -84,8 +84,8 @@ func (o *output) guard(f func() exitCode) (code exitCode) {
 // debugVariable makes a bug report show where it happened.
 const debugVariable = "STELLAGEN_DEBUG"
 
-// bug tells what should not have happened, and where to send it.
-func (o *output) bug(what any, stack []byte) exitCode {
+// reportBug tells what should not have happened, and where to send it.
+func (o *output) reportBug(what any, stack []byte) exitCode {
 	o.errorf("stellagen: this is a bug: %v\n", what)
 	o.errorf("stellagen %s, %s, %s/%s, called with %q\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, os.Args[1:])
 	o.errorf("please report it with these lines: https://github.com/stella-ops/router/issues\n")

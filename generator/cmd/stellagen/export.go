@@ -17,7 +17,7 @@ type exportCommand struct {
 
 	Subjects []string `arg:"" help:"Packages, as the go command takes them (default ./...), or manifest files." optional:""`
 
-	Out string `help:"Folder to write to; of several services each gets a folder of its name in it (standard output, for one artifact of one service)." placeholder:"DIR" short:"o"`
+	Out string `help:"Folder to write to; several services get folders in it (standard output, of one artifact)." placeholder:"DIR" short:"o"`
 
 	Check bool `help:"Tell which files in the folder are not current; write nothing."`
 
