@@ -43,6 +43,7 @@ var _ = Describe("generated code", func() {
 			"TestOptional", "TestValidate", "TestUnknown", "TestStatus"),
 		Entry("with errors that are declared", NodeTimeout(compileTimeout), "errors.txtar", "TestDeclaredErrors", "TestDeclaredErrorInStream"),
 		Entry("with forms, files and cookies", NodeTimeout(compileTimeout), "forms.txtar", "TestForm", "TestFiles", "TestFileFaults"),
+		Entry("with events, and header fields of results", NodeTimeout(compileTimeout), "events.txtar", "TestEvents", "TestResultHeader"),
 		Entry("with types of every kind", NodeTimeout(compileTimeout), "types.txtar", "TestBody", "TestFaults", "TestParameters", "TestNoMembers"),
 		Entry("with handlers of every shape", NodeTimeout(compileTimeout), "shapes.txtar",
 			"TestStreams", "TestRefusedStreams", "TestBrokenStream", "TestEndlessStream", "TestHTTPHandlers", "TestNilHandlers"),

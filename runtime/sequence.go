@@ -12,17 +12,22 @@ import (
 // thinks of a hung server.
 const sequenceSilence = 100 * time.Millisecond
 
+// keepAlive is how long an event stream may be silent until it gets a comment, so that no proxy takes it for dead. NDJSON
+// has none, because it has no comments.
+const keepAlive = 15 * time.Second
+
 // sequenceFormat is how a sequence is written: the texts before and after an item, and those of the error that
 // ends it.
 type sequenceFormat struct {
 	mediaType                string
 	before, after            string
 	beforeError, behindError string
+	comment                  string // empty: it has none
 }
 
 var (
-	ndjson      = sequenceFormat{"application/x-ndjson", "", "\n", `{"error":`, "}\n"}
-	eventStream = sequenceFormat{"text/event-stream", "data: ", "\n\n", "event: error\ndata: ", "\n\n"}
+	ndjson      = sequenceFormat{"application/x-ndjson", "", "\n", `{"error":`, "}\n", ""}
+	eventStream = sequenceFormat{"text/event-stream", "data: ", "\n\n", "event: error\ndata: ", "\n\n", ":\n\n"}
 )
 
 // SendSequence answers with every item of seq as JSON, each sent as soon as it comes. It must be the whole answer. A
@@ -43,7 +48,8 @@ var (
 // that the error would have been; then the answer is broken off, so that nobody takes it for whole. Items that cannot
 // be encoded are such errors, too. The error that SendSequence returns is for the handler to return.
 //
-// The endpoint's timeout bounds the time to the head; from then on its idle time bounds the silence between items.
+// The endpoint's timeout bounds the time to the head; from then on its idle time bounds the silence between items. An
+// event stream is never silent for longer than 15 s: then it gets a comment, which counts as an item does.
 func SendSequence[T any](r *Request, w *Response, status int, seq iter.Seq2[T, error]) error {
 	s, err := newSequence(r, w, status)
 	if err != nil || seq == nil {
@@ -55,15 +61,15 @@ func SendSequence[T any](r *Request, w *Response, status int, seq iter.Seq2[T, e
 	s.begin()
 	defer s.end()
 	for item, err := range seq {
-		if !s.send(&item, err) {
+		if !s.send("", &item, err) {
 			break
 		}
 	}
 	return s.err
 }
 
-// sequence is the answer of one sequence. The handler's goroutine owns it; a timer's goroutine may send the head while
-// that one waits for an item.
+// sequence is the answer of one sequence. The handler's goroutine owns it; a timer's goroutine sends the head, and then
+// comments, while that one waits for an item.
 type sequence struct {
 	ctx    context.Context //nolint:containedctx // the call's, for as long as the call lasts
 	id     string          // the request's
@@ -91,17 +97,35 @@ func newSequence(r *Request, w *Response, status int) (*sequence, error) {
 	return &sequence{ctx: w.to.Context(), id: r.ID, format: format, w: w}, nil
 }
 
-// begin has the head sent after a silence.
+// begin has the head, and comments, sent after a silence.
 func (s *sequence) begin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.timer = time.AfterFunc(sequenceSilence, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if !s.over && !s.w.begun {
-			_ = s.w.Flush() // where this fails, so does whatever the handler's goroutine does next with w
+	s.timer = time.AfterFunc(sequenceSilence, s.breakSilence)
+}
+
+// breakSilence sends the head, or a comment. Where it fails, so does whatever the handler's goroutine does next with w.
+func (s *sequence) breakSilence() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || s.w.ended {
+		return
+	}
+	if s.w.begun {
+		if _, err := s.w.Write([]byte(s.format.comment)); err != nil {
+			return
 		}
-	})
+	}
+	if err := s.w.Flush(); err == nil {
+		s.awaitSilence()
+	}
+}
+
+// awaitSilence has the timer run again.
+func (s *sequence) awaitSilence() {
+	if s.format.comment != "" {
+		s.timer.Reset(keepAlive)
+	}
 }
 
 // end takes w back from the timer.
@@ -112,21 +136,25 @@ func (s *sequence) end() {
 	s.timer.Stop()
 }
 
-// send sends an item, or the error that takes the place of all further ones. It reports whether there may be more.
-func (s *sequence) send(item any, err error) bool {
+// send sends an item behind lines of its own, or the error that takes the place of all further ones. It reports whether
+// there may be more.
+func (s *sequence) send(lines string, item any, err error) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.timer.Stop()
-	s.err = s.pass(item, err)
-	return s.err == nil
+	if s.err = s.pass(lines, item, err); s.err != nil {
+		return false
+	}
+	s.awaitSilence()
+	return true
 }
 
-func (s *sequence) pass(item any, err error) error {
+func (s *sequence) pass(lines string, item any, err error) error {
 	if s.ctx.Err() != nil {
 		return context.Cause(s.ctx)
 	}
 	if err == nil {
-		err = s.w.part(s.format.before, item, s.format.after)
+		err = s.w.part(lines+s.format.before, item, s.format.after)
 	}
 	if err == nil {
 		return s.w.Flush()

@@ -128,7 +128,11 @@ func (s *source) answer(g *jen.Group, e *scan.Endpoint, call *jen.Statement) {
 	g.List(jen.Id("out"), jen.Err()).Op(":=").Add(call)
 	g.If(jen.Err().Op("!=").Nil()).Block(jen.Return(jen.Err()))
 	if e.Item != nil {
-		g.Return(stella("SendSequence").Call(jen.Id("r"), jen.Id("w"), jen.Lit(e.Status), jen.Id("out")))
+		send := "SendSequence"
+		if e.Events {
+			send = "SendEvents"
+		}
+		g.Return(stella(send).Call(jen.Id("r"), jen.Id("w"), jen.Lit(e.Status), jen.Id("out")))
 		return
 	}
 	g.If(jen.Id("out").Op("==").Nil()).Block(jen.Return(jen.Id("w").Dot("Empty").Call(jen.Lit(noContent))))

@@ -80,12 +80,29 @@ func descriptor(e *scan.Endpoint, names map[string]string) spec.Endpoint {
 		}
 	}
 	if e.Out != nil {
-		d.Response = &spec.Schema{Ref: names[e.Out.Key]}
+		d.Response, d.Headers = &spec.Schema{Ref: names[e.Out.Key]}, headers(e.Out)
 	}
+	d.Events = e.Events
 	if e.Item != nil {
 		d.Response = named(e.Item.Schema, names)
 	}
 	return d
+}
+
+// headers are the header fields of a result.
+func headers(out *scan.Struct) []spec.Param {
+	var list []spec.Param
+	for _, f := range out.Fields {
+		if f.In != spec.InHeader {
+			continue
+		}
+		schema := f.Type.Schema
+		if f.Type.Kind == scan.Time {
+			schema = &spec.Schema{Type: spec.TypeString, Format: "http-date"}
+		}
+		list = append(list, spec.Param{Name: f.Name, In: spec.InHeader, Doc: f.Doc, Schema: schema})
+	}
+	return list
 }
 
 // pathParams are the parameters of a handler that reads the request itself: text.

@@ -223,7 +223,11 @@ func results(e *scan.Endpoint) *jen.Statement {
 	case e.Kind == spec.KindHTTP:
 		return jen.Null()
 	case e.Item != nil:
-		return jen.Params(jen.Qual("iter", "Seq2").Types(typeExpr(e.Item.Go), jen.Error()), jen.Error())
+		item := typeExpr(e.Item.Go)
+		if e.Events {
+			item = stella("Event").Types(item)
+		}
+		return jen.Params(jen.Qual("iter", "Seq2").Types(item, jen.Error()), jen.Error())
 	case e.Out != nil:
 		return jen.Params(jen.Op("*").Add(typeExpr(e.Out.Go)), jen.Error())
 	}

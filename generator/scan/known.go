@@ -13,5 +13,7 @@ func (Time) MarshalJSON() ([]byte, error)
 func (*Time) UnmarshalJSON([]byte) error
 func (Time) MarshalText() ([]byte, error)
 func (*Time) UnmarshalText([]byte) error`,
-	RuntimePath: `package stella; type Request struct{}; type Response struct{}; type Optional[T any] struct{ value T }; type File struct{}`,
+	RuntimePath: `package stella; type Request struct{}; type Response struct{}; type File struct{}
+type Optional[T any] struct{ value T }
+type Event[T any] struct{ data T }`,
 }

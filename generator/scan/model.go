@@ -99,6 +99,8 @@ type Endpoint struct {
 	In   *Struct // nil: the handler takes no input, or reads the request itself
 	Out  *Struct // nil: it gives no result, or writes the answer itself
 	Item *Type   // of a stream
+
+	Events bool // the items are a stella.Event of Item each
 }
 
 // Handler is the Go symbol that serves the endpoint: Service.CreateInvoice, or a function's name. That of a part has

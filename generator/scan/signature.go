@@ -118,7 +118,7 @@ func (b *builder) typed(e *Endpoint, sig *types.Signature, params, results []ast
 	if sig.Results().Len() == 2 {
 		if item, ok := sequence(sig.Results().At(0).Type()); ok {
 			e.Kind = spec.KindStream
-			e.Item = b.item(item, results[0])
+			e.Item, e.Events = b.item(item, results[0])
 		} else {
 			e.Out = b.message(sig.Results().At(0).Type(), results[0], "result")
 		}
@@ -141,8 +141,8 @@ func sequence(t types.Type) (args *types.TypeList, ok bool) {
 	return args, args.Len() == 2
 }
 
-// item is the type of what a handler streams; nil if there are findings about it.
-func (b *builder) item(args *types.TypeList, expr ast.Expr) *Type {
+// item is the type of what a handler streams, and whether each has an id and a name; nil if there are findings about it.
+func (b *builder) item(args *types.TypeList, expr ast.Expr) (item *Type, events bool) {
 	if index, ok := expr.(*ast.IndexListExpr); ok && len(index.Indices) > 0 {
 		expr = index.Indices[0]
 	}
@@ -150,20 +150,26 @@ func (b *builder) item(args *types.TypeList, expr ast.Expr) *Type {
 		f := b.l.list.Addf(diagnostic.HandlerShape, b.pos(expr.Pos()), int(expr.End()-expr.Pos()),
 			"the sequence must be iter.Seq2[T, error], got iter.Seq2[%s, %s]", b.name(args.At(0)), b.name(args.At(1)))
 		f.Hint = "handlers are " + shapes
-		return nil
+		return nil, false
 	}
-	if b.unresolved(args.At(0), expr, b.src) {
-		return nil
+	of := args.At(0)
+	if isNamed(of, RuntimePath, "Event") {
+		if data := types.Unalias(of).(*types.Named).TypeArgs(); data.Len() == 1 { //nolint:forcetypeassert // isNamed has seen it
+			of, events = data.At(0), true
+		}
+	}
+	if b.unresolved(of, expr, b.src) {
+		return nil, false
 	}
 	at := use{node: &ast.Field{Type: expr}, pos: expr.Pos()}
-	t := b.shallow(args.At(0), at)
-	if t.Kind != Invalid && isUnnamed(args.At(0)) {
-		t = b.refuse(args.At(0), at, "has an interface without a name: declare a type for it")
+	t := b.shallow(of, at)
+	if t.Kind != Invalid && isUnnamed(of) {
+		t = b.refuse(of, at, "has an interface without a name: declare a type for it")
 	}
 	if t.Kind == Invalid {
-		return nil
+		return nil, false
 	}
-	return t
+	return t, events
 }
 
 // isUnnamed reports whether a type is made of an interface with methods that generated code has no name for.

@@ -41,6 +41,9 @@ func (b *builder) typeOf(t types.Type, at use) *Type {
 	if isNamed(t, RuntimePath, "File") {
 		return &Type{Kind: File, Go: t, Schema: &spec.Schema{Type: spec.TypeString, Format: "binary"}}
 	}
+	if isNamed(t, RuntimePath, "Event") {
+		return b.refuse(t, at, "is for the items of a sequence: iter.Seq2[stella.Event[T], error]")
+	}
 	if isNamed(t, RuntimePath, "Optional") {
 		return b.optional(t, at)
 	}
