@@ -65,10 +65,16 @@ func (w *writer) success(e *spec.Endpoint, status int) *response {
 	switch {
 	case e.Kind == spec.KindStream:
 		item := w.schema(e.Response)
+		line := item
+		if e.Events { // an event stream has lines of its own for the id and the name
+			line = schema{"type": spec.TypeObject, "required": []string{"data"}, "properties": schema{
+				"id": schema{"type": spec.TypeString}, "event": schema{"type": spec.TypeString}, "data": item,
+			}}
+		}
 		r.Description += ": a sequence, as events or as lines of JSON, by Accept"
 		r.Content = map[string]*mediaType{
 			mediaEvents: {Sequence: true, Schema: schema{"anyOf": []schema{item, w.refTo(problemSchema)}}},
-			mediaLines:  {Sequence: true, Schema: schema{"anyOf": []schema{item, w.refTo(brokenSchema)}}},
+			mediaLines:  {Sequence: true, Schema: schema{"anyOf": []schema{line, w.refTo(brokenSchema)}}},
 		}
 	case e.Response != nil:
 		r.Content = map[string]*mediaType{mediaJSON: {Schema: w.schema(e.Response)}}
