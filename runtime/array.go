@@ -1,5 +1,7 @@
 package stella
 
+import "fmt"
+
 // Array walks the elements of one JSON array, for generated code, in this form:
 //
 //	if a := b.Array(); a.Begun() {
@@ -40,4 +42,25 @@ func (a *Array) Next() bool {
 	a.b.path, a.b.rule = append(a.b.path, step{index: a.n}), a.rule.each()
 	a.n++
 	return true
+}
+
+// DecodeArray takes an array of as many elements as there is room for in dst, each by elem.
+func DecodeArray[T any](b *Binder, dst []T, elem func(*Binder, *T)) {
+	if !b.open('[', "array") {
+		return
+	}
+	rule, n := b.rule, 0
+	for b.more(']') {
+		b.path, b.rule = append(b.path, step{index: n}), rule.each()
+		if n < len(dst) {
+			elem(b, &dst[n])
+		} else {
+			b.raw()
+		}
+		n++
+		b.leave()
+	}
+	if n != len(dst) {
+		b.fault(fmt.Sprintf("expected array of %d, got %d", len(dst), n))
+	}
 }

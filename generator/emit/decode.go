@@ -94,7 +94,7 @@ var decoders = map[scan.Kind]string{
 	scan.String: "DecodeString", scan.Int: "DecodeInt", scan.Duration: "DecodeInt", scan.Uint: "DecodeUint",
 	scan.Float: "DecodeFloat", scan.Bool: "DecodeBool", scan.Time: "DecodeTime", scan.Bytes: "DecodeBytes",
 	scan.Text: "DecodeJSON", scan.JSON: "DecodeJSON",
-	scan.Pointer: "DecodePointer", scan.Optional: "DecodeOptional", scan.Slice: "DecodeSlice", scan.Map: "DecodeMap",
+	scan.Pointer: "DecodePointer", scan.Optional: "DecodeOptional", scan.Slice: "DecodeSlice", scan.Map: "DecodeMap", scan.Array: "DecodeArray",
 }
 
 // decodeMember writes the decoding of one member. A slice of structs gets a loop of its own: see stella.Array.
@@ -116,6 +116,9 @@ func (s *source) decodeMember(t *scan.Type, dst *jen.Statement) *jen.Statement {
 func (s *source) decodeInto(t *scan.Type, dst *jen.Statement) *jen.Statement {
 	if t.Kind == scan.Object {
 		return jen.Id(s.decoders[t.Struct.Key]).Call(jen.Id("b"), dst)
+	}
+	if t.Kind == scan.Array {
+		dst = jen.Parens(dst).Index(jen.Empty(), jen.Empty())
 	}
 	call := stella(decoders[t.Kind])
 	if t.Elem != nil {

@@ -27,9 +27,11 @@ func rule(t *scan.Type) []jen.Code {
 	switch t.Kind {
 	case scan.Pointer, scan.Optional:
 		return rule(t.Elem)
-	case scan.Slice, scan.Map:
-		number("MinItems", s.MinItems)
-		number("MaxItems", most(s.MaxItems))
+	case scan.Slice, scan.Map, scan.Array:
+		if t.Kind == scan.Slice { // an array's length is checked anyway
+			number("MinItems", s.MinItems)
+			number("MaxItems", most(s.MaxItems))
+		}
 		if s.Unique {
 			fields = append(fields, jen.Id("Unique").Op(":").True())
 		}

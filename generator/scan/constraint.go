@@ -111,7 +111,7 @@ func (c *constraining) rebuilt(t *Type) *Type {
 	if t == c.array {
 		schema = c.items
 	}
-	if t.Kind == Slice {
+	if t.Kind == Slice || t.Kind == Array {
 		schema.Items = n.Elem.Schema
 	} else {
 		schema.Values = n.Elem.Schema

@@ -202,6 +202,7 @@ const (
 	Map                  // a map from strings to Elem
 	Pointer              // a pointer to Elem
 	Optional             // a stella.Optional of Elem
+	Array                // an array of Elem
 	File                 // a stella.File of a multipart form
 )
 

@@ -195,7 +195,7 @@ func (b *builder) checkParam(f *Field, node *ast.Field) {
 		if f.In == InForm {
 			return
 		}
-	case Bytes, JSON, Opaque, Object, Slice, Map, Pointer, Optional:
+	case Bytes, JSON, Opaque, Object, Slice, Map, Pointer, Optional, Array:
 	}
 	what, hint := "a "+f.In+" parameter", "use text, numbers, booleans, time.Time, time.Duration or a type with UnmarshalText; in "+
 		"query and header also pointers to and slices of these"
@@ -299,7 +299,7 @@ func (b *builder) checkResultHeader(f *Field) {
 		if f.Type.Elem.Kind == String {
 			return
 		}
-	case Float, Duration, Bytes, Text, JSON, Opaque, Object, Map, Pointer, Optional, File:
+	case Float, Duration, Bytes, Text, JSON, Opaque, Object, Map, Pointer, Optional, File, Array:
 	}
 	b.l.list.Addf(diagnostic.FieldType, f.Pos, len(f.Selector[len(f.Selector)-1]),
 		"a result's header cannot be %s", b.name(f.Type.Go)).Hint = "use text, integers, booleans, time.Time or a slice of text"

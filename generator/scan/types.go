@@ -101,7 +101,8 @@ func (b *builder) underlying(t types.Type, at use) *Type {
 		return b.slice(t, u, at)
 	case *types.Array:
 		elem := b.typeOf(u.Elem(), at)
-		return &Type{Kind: JSON, Go: t, Schema: &spec.Schema{Type: spec.TypeArray, Items: unlisted(elem.Schema)}}
+		n := int(u.Len())
+		return &Type{Kind: Array, Go: t, Elem: elem, Schema: &spec.Schema{Type: spec.TypeArray, Items: elem.Schema, MinItems: n, MaxItems: &n}}
 	case *types.Map:
 		return b.mapOf(t, u, at)
 	case *types.Struct:
@@ -220,7 +221,7 @@ func asParam(t *Type) *Type {
 		n.Schema = &spec.Schema{Type: spec.TypeString}
 	case Duration:
 		n.Schema = &spec.Schema{Type: spec.TypeString, Format: "go-duration"}
-	case Invalid, String, Bool, Int, Uint, Float, Time, Bytes, JSON, Opaque, Object, Map, File:
+	case Invalid, String, Bool, Int, Uint, Float, Time, Bytes, JSON, Opaque, Object, Map, File, Array:
 	}
 	return &n
 }
