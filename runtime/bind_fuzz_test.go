@@ -84,7 +84,7 @@ func FuzzValidBody(f *testing.F) {
 		if !utf8.ValidString(text) || math.IsNaN(d) || math.IsInf(d, 0) || math.IsNaN(float64(s)) || math.IsInf(float64(s), 0) {
 			return // encoding/json has no form for them
 		}
-		v := valid{Text: text, Int: n, Small: int8(n), Uint: u, Float: d, Single: s, Bool: yes, Bytes: data} //nolint:gosec // any will do
+		v := valid{Text: text, Int: n, Small: int8(n), Uint: u, Float: d, Single: s, Bool: yes, Bytes: data}
 		if some&1 != 0 {
 			v.Ptr, v.Raw, v.Any = &text, json.RawMessage(strconv.Quote("x")), map[string]any{text: []any{d, nil, yes}}
 		}
@@ -245,7 +245,7 @@ func FuzzBounds(f *testing.F) {
 			Minimum: strconv.FormatInt(low, 10), Maximum: strconv.FormatInt(high, 10), Above: strconv.FormatInt(low, 10), Below: strconv.FormatInt(high, 10),
 			MultipleOf: strconv.Itoa(int(step) + 1),
 		}
-		exact := func(n int64) *big.Int { return big.NewInt(n) }
+		exact := big.NewInt
 		want := 0
 		for _, broken := range []bool{
 			exact(n).Cmp(exact(low)) < 0, exact(n).Cmp(exact(high)) > 0, exact(n).Cmp(exact(low)) <= 0, exact(n).Cmp(exact(high)) >= 0,

@@ -57,9 +57,7 @@ func (k Key) check(a arg) (v Value, message string) {
 	case Percent:
 		return checkPercent(v)
 	case Date:
-		if _, err := time.Parse(time.DateOnly, a.value); err != nil {
-			return v, fmt.Sprintf("is %q, expected %s", a.value, k.wants())
-		}
+		return v, k.checkDate(a.value)
 	case Method:
 		if !spec.ValidMethod(a.value) {
 			return v, fmt.Sprintf("is %q, expected %s%s", a.value, k.wants(), didYouMean(a.value, spec.Methods))
@@ -145,6 +143,14 @@ func (k Key) checkPairs(v Value, list []item) (Value, string) {
 		v.List, v.Ints = append(v.List, word), append(v.Ints, n)
 	}
 	return v, ""
+}
+
+// checkDate says what is wrong with a day; empty if nothing is.
+func (k Key) checkDate(text string) string {
+	if _, err := time.Parse(time.DateOnly, text); err != nil {
+		return fmt.Sprintf("is %q, expected %s", text, k.wants())
+	}
+	return ""
 }
 
 // maxFraction bounds the digits of a percentage.
