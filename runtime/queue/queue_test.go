@@ -290,8 +290,14 @@ var _ = Describe("A job", func() {
 		}, func(c *queue.Config) { c.Endpoints[1].Limits.TimeoutMS = 10_000 })
 		id = b.put(nil)
 		Eventually(entered).Should(Receive())
+		stopped = make(chan struct{})
+		go func() {
+			defer close(stopped)
+			stop()
+		}()
+		Consistently(stopped, "200ms").ShouldNot(BeClosed()) // it takes no job on any more, and waits for this one
 		cut()
-		stop()
+		Eventually(stopped).Should(BeClosed())
 		Expect(b.state(id)).To(Equal(transports.JobQueued))
 		Expect(b.status(id).Reason).To(Equal("the worker was stopped before the job was done"))
 		b.work(func(in *session.Incoming) { answer(in, 200, "second") })
