@@ -404,7 +404,8 @@ func (w *worker) begin(e waiting) (*transports.Delivery, error) {
 		return nil, err
 	}
 	began := time.Now()
-	answer, err := call(w.ctx, w.q, "beginning a job", func(ctx context.Context, c client.Client) ([]string, error) {
+	// An attempt that has begun counts. So Close waits for the answer, and takes back what nobody has seen.
+	answer, err := call(context.WithoutCancel(w.ctx), w.q, "beginning a job", func(ctx context.Context, c client.Client) ([]string, error) {
 		return beginScript.Exec(ctx, c, []string{s.stream, s.dead, w.q.statusKey(j.ID)}, []string{
 			w.q.target.group, w.consumer, e.id, encodeName(j.Queue), j.ID, j.Owner, strconv.Itoa(j.Attempts), milli(transports.JobRetention),
 		}).AsStrSlice()
