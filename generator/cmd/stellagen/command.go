@@ -23,6 +23,7 @@ type commands struct {
 	New      newCommand      `cmd:"" help:"Add an endpoint that runs to a service."`
 	Generate generateCommand `cmd:"" help:"Write generated code and manifests beside the handlers."`
 	Check    checkCommand    `cmd:"" help:"Tell which generated files are not current; write nothing."`
+	Lint     lintCommand     `cmd:"" help:"Tell what is questionable about services; write nothing."`
 	Export   exportCommand   `cmd:"" help:"Make documents, clients and alerts of a service's manifest."`
 	Dev      devCommand      `cmd:"" help:"Run a gateway and the service, and generate and build again at every change."`
 	Breaking breakingCommand `cmd:"" help:"Tell what callers break on, against a commit, a file or a gateway; write nothing."`

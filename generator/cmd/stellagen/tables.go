@@ -5,11 +5,12 @@ import (
 
 	"github.com/stella-ops/router/generator/breaking"
 	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/generator/lint"
 )
 
 // ruleTables are all rules, by what finds them. A table that is not here is unknown to rules, explain, and the formats.
 func ruleTables() []diagnostic.Rule {
-	return slices.Concat(diagnostic.Rules(), breaking.Rules())
+	return slices.Concat(diagnostic.Rules(), lint.Rules(), breaking.Rules())
 }
 
 // findRule returns the rule with this id, of whichever table.
