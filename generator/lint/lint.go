@@ -8,7 +8,6 @@ import (
 
 	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/scan"
-	"github.com/stella-ops/router/spec"
 )
 
 // Config says what a run reads, and which rules it knows.
@@ -22,8 +21,6 @@ type Config struct {
 
 	// Bodies are what a look at function bodies has found, by the rules of category CODE. Nil: nobody has looked.
 	Bodies []diagnostic.Finding
-
-	edit func(*spec.Manifest) // tests say what the source cannot
 }
 
 // Findings are what a run has found.

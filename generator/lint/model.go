@@ -84,9 +84,6 @@ func (m *member) goName() string { return m.Selector[len(m.Selector)-1] }
 func newService(svc *scan.Service, c Config) *service {
 	m, structs := emit.Model(svc)
 	s := &service{Service: svc, manifest: m, limits: c.Limits.withDefaults(), today: c.Today}
-	if c.edit != nil {
-		c.edit(m)
-	}
 	for i, e := range svc.Endpoints() {
 		s.addEndpoint(e, &m.Endpoints[i])
 	}

@@ -28,16 +28,13 @@ var schemaRules = []rule{
 			"zone.").ofMember(timeZone),
 	entry("STL1306", "OMITEMPTY_ON_REQUIRED", Schema, warn, Standard, "required member may be left out",
 		"The schema promises the member, and the encoder leaves it out when it is empty.").ofMember(omitEmpty),
-	entry("STL1307", "REQUIRED_WITH_DEFAULT", Schema, warn, Standard, "required, and with a default",
-		"What must be there needs no default; what has one may be left out. One of both says what was not meant.").
-		ofParam(defaultParam).ofMember(defaultMember),
-	entry("STL1308", "ENUM_OF_ONE", Schema, warn, Standard, "choice of one",
+	entry("STL1307", "ENUM_OF_ONE", Schema, warn, Standard, "choice of one",
 		"A value that cannot be anything else tells nothing. Leave the member out until there is a choice.").
 		ofParam(enumParam).ofMember(enumMember),
-	entry("STL1309", "PATTERN_UNANCHORED", Schema, warn, Standard, "pattern matches parts",
+	entry("STL1308", "PATTERN_UNANCHORED", Schema, warn, Standard, "pattern matches parts",
 		"A pattern that is not anchored is fulfilled by any text that has a match somewhere within: [a-z]+ lets \"<a>\" pass. Write "+
 			"^...$.").ofParam(anchorParam).ofMember(anchorMember),
-	entry("STL1310", "PATTERN_RE2_ONLY", Schema, warn, Standard, "pattern that JavaScript does not read",
+	entry("STL1309", "PATTERN_RE2_ONLY", Schema, warn, Standard, "pattern that JavaScript does not read",
 		"JSON Schema's patterns are those of JavaScript. The parts named here mean something in Go alone: validators of callers "+
 			"refuse the schema, or check something else.").ofParam(portableParam).ofMember(portableMember),
 }
@@ -159,18 +156,6 @@ func omitEmpty(r *reporter, m *member) {
 				f.Fixes = []diagnostic.Fix{fix}
 			}
 		}
-	}
-}
-
-func defaultParam(r *reporter, p *param) {
-	if p.spec.Required && p.spec.Schema.Default != nil {
-		r.at(p.at, "%s is required, and has a default", p.spec.Name)
-	}
-}
-
-func defaultMember(r *reporter, m *member) {
-	if m.Required && m.schema.Default != nil {
-		r.at(m.span(), "%s is required, and has a default", m.Name)
 	}
 }
 
