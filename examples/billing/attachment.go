@@ -18,7 +18,7 @@ import (
 // Attach stores a file with an invoice, or replaces it. The body is the file; its Content-Type is kept. It goes to disk
 // as it comes, and takes its place only once it is whole.
 //
-//stella:endpoint PUT /invoices/{id}/attachments/{name} stream=request body=1GiB timeout=10m idempotent
+//stella:endpoint PUT /invoices/{id}/attachments/{name} stream=request body=1GiB timeout=10m idle=60s idempotent
 //stella:with errors=UnknownInvoiceError:404
 //stella:claim scope billing:write
 func (s *Service) Attach(_ context.Context, r *stella.Request, w *stella.Response) (err error) {
@@ -55,7 +55,7 @@ func (s *Service) Attach(_ context.Context, r *stella.Request, w *stella.Respons
 
 // Attachment answers a file that belongs to an invoice.
 //
-//stella:endpoint GET /invoices/{id}/attachments/{name} stream=response errors=UnknownInvoiceError:404,UnknownAttachmentError:404
+//stella:endpoint GET /invoices/{id}/attachments/{name} stream=response idle=60s errors=UnknownInvoiceError:404,UnknownAttachmentError:404
 //stella:claim scope billing:read
 func (s *Service) Attachment(_ context.Context, r *stella.Request, w *stella.Response) (err error) {
 	id, name := r.PathValue("id"), r.PathValue("name")

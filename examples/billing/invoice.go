@@ -30,7 +30,7 @@ type Invoice struct {
 	Customer    string       `json:"customer"`
 	Currency    string       `json:"currency"`
 	Lines       []Line       `json:"lines"`
-	TotalCents  int64        `json:"totalCents"`
+	TotalCents  int64        `json:"totalCents" maximum:"1000000000000000" minimum:"-1000000000000000"`
 	CreatedAt   time.Time    `json:"createdAt"`
 	CreatedBy   string       `json:"createdBy,omitempty"` // the subject of the caller
 	Attachments []Attachment `json:"attachments"`         // sorted by name
@@ -46,8 +46,8 @@ type CreatedInvoice struct {
 // Attachment is a file that belongs to an invoice.
 type Attachment struct {
 	Name string `json:"name"`
-	Type string `json:"type"` // its media type, as it was uploaded
-	Size int64  `json:"size"` // in bytes
+	Type string `json:"type"`                      // its media type, as it was uploaded
+	Size int64  `json:"size" maximum:"1073741824"` // in bytes
 
 	at time.Time // when it was attached
 }

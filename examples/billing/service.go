@@ -5,7 +5,7 @@
 //
 // Invoices are kept in memory and end with the process; attachments are files in a directory.
 //
-//stella:service billing version=1.4.0
+//stella:service billing version=1.4.0 owner=billing-team
 package billing
 
 import (

@@ -1,7 +1,8 @@
 // Package echo is what benchmarks and fault tests drive: endpoints that do as little as possible with small bodies,
 // with streams in both directions, and with a caller who leaves. All of them are public.
 //
-//stella:service echo version=1.0.0
+//stella:ignore STL1101 all of it is public: nothing is kept
+//stella:service echo version=1.0.0 owner=router-team
 package echo
 
 import (
@@ -23,7 +24,7 @@ const (
 
 // Echo answers the request body, in the type that it came in.
 //
-//stella:endpoint POST /echo stream=both
+//stella:endpoint POST /echo stream=both body=1MiB idle=60s
 //stella:public "has nothing to protect: it answers what it is sent"
 func Echo(_ context.Context, r *stella.Request, w *stella.Response) error {
 	if t := r.Header.Get(contentType); t != "" {
@@ -38,7 +39,7 @@ func Echo(_ context.Context, r *stella.Request, w *stella.Response) error {
 
 // StreamUp counts the bytes of the request body, and answers their number as text.
 //
-//stella:endpoint POST /stream/up stream=request body=16GiB timeout=1h
+//stella:endpoint POST /stream/up stream=request body=16GiB timeout=1h idle=60s
 //stella:public "has nothing to protect: it counts what it is sent"
 func StreamUp(_ context.Context, r *stella.Request, w *stella.Response) error {
 	var count counter
@@ -60,7 +61,7 @@ func (c *counter) Write(p []byte) (int, error) {
 
 // StreamDown answers as many bytes as its query asks for, with their Content-Length: POST /stream/down?n=1000.
 //
-//stella:endpoint POST /stream/down stream=response
+//stella:endpoint POST /stream/down stream=response idle=60s
 //stella:public "has nothing to protect: its bytes mean nothing"
 func StreamDown(_ context.Context, r *stella.Request, w *stella.Response) error {
 	text := r.Query().Get("n")

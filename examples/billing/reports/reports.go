@@ -33,8 +33,8 @@ type CurrencyReport struct {
 // CurrencyTotal is about the invoices of one currency.
 type CurrencyTotal struct {
 	Currency     string `json:"currency"`
-	Invoices     int    `json:"invoices"`     // how many there are
-	LargestCents int64  `json:"largestCents"` // the total of the largest, in hundredths of the currency
+	Invoices     int    `json:"invoices"`                                                            // how many there are
+	LargestCents int64  `json:"largestCents" maximum:"1000000000000000" minimum:"-1000000000000000"` // the total of the largest, in hundredths of the currency
 }
 
 // GetCurrencies sums up all invoices by their currencies.
