@@ -3,6 +3,7 @@ package lint
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -26,7 +27,7 @@ type Config struct {
 // Findings are what a run has found.
 type Findings struct {
 	List    []diagnostic.Finding // sorted; one with a Waiver is ignored, and does not count
-	Input   bool                 // nothing can be generated from the input: lint's own rules have not run
+	Input   bool                 // there are findings of input that nothing can be generated from: lint's rules left out those services
 	Nothing bool                 // no package has directives: nothing has been checked
 	Homes   map[string]string    // by folder of each package of a service, that of the service's own package
 	sources map[string][]byte
@@ -49,13 +50,8 @@ func Run(ctx context.Context, c Config) (Findings, error) {
 	if err != nil {
 		return Findings{}, fmt.Errorf("lint: %w", err)
 	}
-	if result == nil || list.Len() > 0 {
-		for _, b := range c.Bodies {
-			list.Add(b)
-		}
-		return Findings{List: list.Sorted(), Input: true, sources: sources, Homes: homes(result)}, nil
-	}
-	for _, svc := range result.Services {
+	input := list.Sorted()
+	for _, svc := range clean(result, input) {
 		s := newService(svc, c)
 		for i := range rules {
 			if c.Rules.has(rules[i].ID) {
@@ -70,13 +66,45 @@ func Run(ctx context.Context, c Config) (Findings, error) {
 		}
 	}
 	list = diagnostic.List{}
-	findings = c.ignore(result.Ignores, findings)
-	for _, f := range findings {
+	for _, f := range c.ignore(ignores(result, input), findings) {
 		list.Add(f)
 	}
 	return Findings{
-		List: list.Sorted(), Nothing: len(result.Services) == 0 && len(result.Orphans) == 0, Homes: homes(result), sources: sources,
+		List: list.Sorted(), Input: len(input) > 0, Homes: homes(result), sources: sources,
+		Nothing: len(input) == 0 && len(result.Services) == 0 && len(result.Orphans) == 0,
 	}, nil
+}
+
+// clean are the services that nothing is wrong with: of others the model is not whole. A finding that is in none of the
+// services' own folders, as one about a type of a further package, may be about any.
+func clean(result *scan.Result, input []diagnostic.Finding) []*scan.Service {
+	if result == nil {
+		return nil
+	}
+	all, faulty := homes(result), map[string]bool{}
+	for _, f := range input {
+		home := all[filepath.Dir(f.Pos.Filename)]
+		if home == "" && !result.Annotated[filepath.Dir(f.Pos.Filename)] {
+			return nil
+		}
+		faulty[home] = true
+	}
+	return slices.DeleteFunc(slices.Clone(result.Services), func(s *scan.Service) bool { return faulty[s.Own.Dir] })
+}
+
+// ignores are those of packages that nothing is wrong with.
+func ignores(result *scan.Result, input []diagnostic.Finding) []*scan.Ignore {
+	if result == nil {
+		return nil
+	}
+	all, checked := homes(result), map[string]bool{}
+	for _, s := range clean(result, input) {
+		checked[s.Own.Dir] = true
+	}
+	return slices.DeleteFunc(slices.Clone(result.Ignores), func(ig *scan.Ignore) bool {
+		home := all[filepath.Dir(ig.Pos.Filename)]
+		return !checked[home] && (home != "" || len(input) > 0)
+	})
 }
 
 func homes(result *scan.Result) map[string]string {

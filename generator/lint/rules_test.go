@@ -80,7 +80,7 @@ var _ = Describe("the table", func() {
 			Expect(r.Title).NotTo(BeEmpty())
 			Expect(r.Text).To(HaveSuffix("."))
 			Expect(lint.Categories()).To(ContainElement(r.Category))
-			Expect(lint.Categories()[(r.ID[4] - '0')]).To(Equal(r.Category), "the hundreds are the categories'")
+			Expect(lint.Categories()[(r.ID[4]-'0')]).To(Equal(r.Category), "the hundreds are the categories'")
 			byID, ok := lint.Find(string(r.ID))
 			Expect(ok).To(BeTrue())
 			Expect(byID).To(Equal(r))

@@ -31,6 +31,8 @@ type Result struct {
 	Services []*Service // sorted by the import paths of their own packages
 	Orphans  []string   // folders with our generated file and without directives, sorted
 	Ignores  []*Ignore  // of all packages
+
+	Annotated map[string]bool // the folders of packages with directives
 }
 
 // Service is one service: the package that holds its manifest, and those that serve further endpoints of it.

@@ -44,7 +44,7 @@ func Scan(ctx context.Context, c Config, findings *diagnostic.List) (result *Res
 	for _, text := range warnings {
 		findings.Addf(diagnostic.Pattern, token.Position{}, 0, "%s", text)
 	}
-	result = &Result{}
+	result = &Result{Annotated: map[string]bool{}}
 	annotated, err := l.annotated(pkgs, result)
 	if err != nil {
 		return nil, l.sources, err
@@ -75,6 +75,7 @@ func Scan(ctx context.Context, c Config, findings *diagnostic.List) (result *Res
 	for _, ps := range scans {
 		ps.applyIgnores(l)
 		result.Ignores = append(result.Ignores, ps.ignores...)
+		result.Annotated[ps.src.Dir] = true
 	}
 	return result, l.sources, nil
 }

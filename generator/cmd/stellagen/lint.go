@@ -43,8 +43,8 @@ func (c *lintCommand) Run(ctx context.Context, out *output) error {
 		out.errorf("no package with //stella: directives matches %s\n", strings.Join(c.patterns(), " "))
 	}
 	report := &diagnostic.Report{Findings: found.List, Base: dir, Source: found.Source}
-	if found.Input {
-		report.Tail = "lint's own rules have not run"
+	if found.Input { // the exit code is that of wrong input
+		report.Tail = "lint's rules have left out the services that this is about"
 		return out.report(report, exitInput)
 	}
 	return out.report(report, exitLint)
