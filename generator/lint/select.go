@@ -94,7 +94,7 @@ func unknown(word, what string, names []string) error {
 		return fmt.Errorf("lint: there is no %s %q: did you mean %s?", what, word, guess)
 	}
 	if len(names) > 12 {
-		return fmt.Errorf("lint: there is no %s %q; stellagen lint --list lists them", what, word)
+		return fmt.Errorf("lint: there is no %s %q; stellagen rules lists them", what, word)
 	}
 	return fmt.Errorf("lint: there is no %s %q: expected %s", what, word, strings.Join(names, ", "))
 }

@@ -1,0 +1,3 @@
+module github.com/stella-ops/router
+
+go 1.26
