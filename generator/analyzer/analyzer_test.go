@@ -131,7 +131,10 @@ func vet(t *testing.T, dir string, env []string) []place {
 	found := []place{}
 	dec := json.NewDecoder(strings.NewReader(strings.Join(lines, "")))
 	for dec.More() {
-		var packages map[string]map[string][]struct{ Posn, Message string }
+		var packages map[string]map[string][]struct {
+			Posn    string `json:"posn"`
+			Message string `json:"message"`
+		}
 		if err := dec.Decode(&packages); err != nil {
 			t.Fatalf("%v\n%s", err, report)
 		}

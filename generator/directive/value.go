@@ -69,13 +69,18 @@ func (k Key) check(a arg) (v Value, message string) {
 			return v, fmt.Sprintf("is %q, expected %s", a.value, k.wants())
 		}
 	case Rule:
-		id := diagnostic.ID(a.value)
-		if _, known := diagnostic.Find(id); !known && !id.IsLint() { // lint knows which ids of its range there are
+		if !mayBeRule(diagnostic.ID(a.value)) {
 			return v, fmt.Sprintf("is %q, expected %s", a.value, k.wants())
 		}
 	case Flag, Text, Word:
 	}
 	return v, ""
+}
+
+// mayBeRule reports whether there is a rule with this id, or may be one of lint, which knows its own.
+func mayBeRule(id diagnostic.ID) bool {
+	_, known := diagnostic.Find(id)
+	return known || id.IsLint()
 }
 
 // wants says what a value should look like.

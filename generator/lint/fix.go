@@ -31,10 +31,10 @@ func removeArg(what string, at scan.Span) diagnostic.Fix {
 	return diagnostic.Fix{Message: "remove " + what, Edits: []diagnostic.Edit{{Pos: shift(at.Pos, -1), End: shift(at.Pos, at.Width)}}}
 }
 
-// addToTag adds a key to a field's struct tag, which has none of this name. It is false where that cannot be done: one tag
+// nameInJSON adds a JSON name to a field's struct tag, which has none. It is false where that cannot be done: one tag
 // stands for several fields, or its text is not as it is in the file.
-func addToTag(f scan.FieldSource, key, value string) (diagnostic.Fix, bool) {
-	text := fmt.Sprintf("%s:%q", key, value)
+func nameInJSON(f scan.FieldSource, name string) (diagnostic.Fix, bool) {
+	text := fmt.Sprintf("%s:%q", jsonKey, name)
 	fix := diagnostic.Fix{Message: "tag it " + text}
 	switch {
 	case f.Shared:
@@ -52,8 +52,11 @@ func addToTag(f scan.FieldSource, key, value string) (diagnostic.Fix, bool) {
 	return fix, true
 }
 
-// tagValue is the value of a key of a struct tag, and where it stands in the tag's text, behind the quote.
-func tagValue(tag, key string) (value string, at int, ok bool) {
+// jsonKey is the tag key of encoding/json.
+const jsonKey = "json"
+
+// jsonValue is the value of the json key of a struct tag, and where it stands in the tag's text, behind the quote.
+func jsonValue(tag string) (value string, at int, ok bool) {
 	for at = 0; ; {
 		at += len(tag[at:]) - len(strings.TrimLeft(tag[at:], " "))
 		name, rest, found := strings.Cut(tag[at:], ":")
@@ -64,9 +67,9 @@ func tagValue(tag, key string) (value string, at int, ok bool) {
 		if err != nil {
 			return "", 0, false
 		}
-		if name == key {
+		if name == jsonKey {
 			value, err = strconv.Unquote(quoted)
-			return value, at + len(key) + len(`:"`), err == nil
+			return value, at + len(jsonKey) + len(`:"`), err == nil
 		}
 		at += len(name) + 1 + len(quoted)
 	}
@@ -74,13 +77,13 @@ func tagValue(tag, key string) (value string, at int, ok bool) {
 
 // jsonOptions are what stands behind the name in a field's json tag.
 func jsonOptions(f scan.FieldSource) []string {
-	value, _, _ := tagValue(f.Tag, "json")
+	value, _, _ := jsonValue(f.Tag)
 	return strings.Split(value, ",")[1:]
 }
 
 // withoutOption takes an option out of a field's json tag.
 func withoutOption(f scan.FieldSource, option string) (diagnostic.Fix, bool) {
-	value, at, ok := tagValue(f.Tag, "json")
+	value, at, ok := jsonValue(f.Tag)
 	i := slices.Index(strings.Split(value, ",")[1:], option)
 	if !ok || i < 0 || !f.Raw || strings.ContainsRune(value, '\\') {
 		return diagnostic.Fix{}, false

@@ -125,7 +125,7 @@ func ambiguous(r *reporter, s *service) {
 			r.endpoint = b.name()
 			f := r.at(b.Places.Path, "%s and %s match the same paths", b.name(), a.name())
 			f.Hint = "tell them apart by a literal segment in the same place"
-			f.Related = []diagnostic.Related{{Pos: a.Places.Path.Pos, Message: "the other is here"}}
+			f.Related = []diagnostic.Related{{Pos: a.Places.Path.Pos, Message: otherIsHere}}
 		}
 	})
 	r.endpoint = ""
@@ -143,7 +143,7 @@ func shadowed(r *reporter, s *service) {
 	report := func(narrow, wide *endpoint) {
 		r.endpoint = narrow.name()
 		r.at(narrow.Places.Path, "%s hides a value of a parameter of %s", narrow.name(), wide.name()).Related =
-			[]diagnostic.Related{{Pos: wide.Places.Path.Pos, Message: "the other is here"}}
+			[]diagnostic.Related{{Pos: wide.Places.Path.Pos, Message: otherIsHere}}
 	}
 	s.pairs(func(a, b *endpoint) {
 		switch relate(a.pattern, b.pattern) {

@@ -50,6 +50,9 @@ func (e *endpoint) says(key string) bool {
 	return said
 }
 
+// otherIsHere goes with the place of what a finding compares with.
+const otherIsHere = "the other is here"
+
 // param is a parameter of one endpoint's requests.
 type param struct {
 	spec     *spec.Param

@@ -46,7 +46,7 @@ type rule struct {
 }
 
 // needsBodies reports whether only a look at function bodies finds what the rule is about.
-func (r *rule) needsBodies() bool { return r.Category == Code }
+func (r rule) needsBodies() bool { return r.Category == Code }
 
 // rules are sorted by id. The hundreds are those of the categories, so that each has room to grow.
 var rules = slices.Concat(styleRules, securityRules, limitRules, schemaRules, httpRules, docRules, lifecycleRules, transportRules, codeRules)

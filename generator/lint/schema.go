@@ -81,7 +81,7 @@ func mapKey(r *reporter, m *member) {
 var money = []string{"amount", "balance", "charge", "cost", "fee", "price", "subtotal", "tax", "total", "vat"}
 
 func isFloatMoney(name string, s *spec.Schema) bool {
-	_, is := among(words(name), money...)
+	is := among(words(name), money...)
 	return is && s.Type == spec.TypeNumber && (s.Format == "double" || s.Format == "float")
 }
 
@@ -139,7 +139,7 @@ func element(t *scan.Type) *scan.Type {
 func timeZone(r *reporter, m *member) {
 	list := words(m.Name)
 	last := list[max(len(list)-1, 0):]
-	_, is := among(last, "at", "time", "timestamp")
+	is := among(last, "at", "time", "timestamp")
 	plain := m.schema.Format == "" || strings.Contains(m.schema.Format, "int")
 	text := m.schema.Type == spec.TypeString && m.schema.Pattern == "" && len(m.schema.Enum) == 0
 	if is && (len(list) > 1 || last[0] != "at") && plain && (text || m.schema.Type == spec.TypeInteger) {

@@ -80,7 +80,7 @@ func publicReason(r *reporter, e *endpoint) {
 	if reason == "" {
 		return
 	}
-	_, empty := among(words(reason), "fixme", "tbd", "todo", "xxx")
+	empty := among(words(reason), "fixme", "tbd", "todo", "xxx")
 	if len(reason) < shortReason || empty {
 		r.at(e.Places.Public, "%q does not say why %s may be public", reason, e.name())
 	}
@@ -97,10 +97,10 @@ func sensitive(r *reporter, p *param) {
 		return
 	}
 	list := words(p.spec.Name)
-	if _, page := among(list, pages...); page {
+	if among(list, pages...) {
 		return
 	}
-	_, secret := among(list, secrets...)
+	secret := among(list, secrets...)
 	if joined := strings.Join(list, ""); secret || strings.Contains(joined, "apikey") || strings.Contains(joined, "accesskey") {
 		r.at(p.at, "%s parameter %s looks like a secret", p.spec.In, p.spec.Name).Hint = "take it from a header, or from the body"
 	}

@@ -2,6 +2,7 @@ package lint
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/stella-ops/router/generator/diagnostic"
@@ -82,9 +83,9 @@ func verbSegments(r *reporter, e *endpoint) {
 		if len(list) == 0 {
 			continue
 		}
-		_, is := among(list[:1], crud...)
+		is := among(list[:1], crud...)
 		if !is && len(list) > 1 {
-			_, is = among(list[:1], vague...)
+			is = among(list[:1], vague...)
 		}
 		if is {
 			r.at(e.segment(s.Literal), "segment %s says %s, which is for the method to say", s.Literal, list[0]).Hint =
@@ -124,22 +125,22 @@ func queryStyle(r *reporter, p *param) {
 }
 
 func jsonTag(r *reporter, m *member) {
-	if value, _, _ := tagValue(m.Source.Tag, "json"); strings.Split(value, ",")[0] != "" || m.Source.Embedded {
+	if value, _, _ := jsonValue(m.Source.Tag); strings.Split(value, ",")[0] != "" || m.Source.Embedded {
 		return
 	}
 	name := camel(words(m.goName()))
 	f := r.at(m.span(), "field %s has no JSON name: callers see %s", m.goName(), m.Name)
 	f.Hint = "add `json:\"" + name + "\"`; callers then see " + name
-	if _, _, tagged := tagValue(m.Source.Tag, "json"); tagged {
+	if _, _, tagged := jsonValue(m.Source.Tag); tagged {
 		return // it has options, and an empty name
 	}
-	if fix, ok := addToTag(m.Source, "json", name); ok {
+	if fix, ok := nameInJSON(m.Source, name); ok {
 		f.Fixes = []diagnostic.Fix{fix}
 	}
 }
 
 func jsonStyle(r *reporter, m *member) {
-	if value, _, _ := tagValue(m.Source.Tag, "json"); strings.Split(value, ",")[0] != "" && !isCamel(m.Name) {
+	if value, _, _ := jsonValue(m.Source.Tag); strings.Split(value, ",")[0] != "" && !isCamel(m.Name) {
 		r.at(m.span(), "JSON member %s is not in camel case", m.Name).Hint = "callers would see " + camel(words(m.Name))
 	}
 }
@@ -148,8 +149,7 @@ func jsonStyle(r *reporter, m *member) {
 var settled = []string{"X-Content-Type-Options", "X-Dns-Prefetch-Control", "X-Frame-Options", "X-Request-Id", "X-Robots-Tag"}
 
 func oldStyle(name string) bool {
-	_, known := among([]string{name}, settled...)
-	return strings.HasPrefix(name, "X-") && !known && !spec.IsReservedHeader(name)
+	return strings.HasPrefix(name, "X-") && !slices.Contains(settled, name) && !spec.IsReservedHeader(name)
 }
 
 func xHeader(r *reporter, p *param) {
@@ -189,6 +189,6 @@ func twiceNamed(r *reporter, s *service) {
 			continue
 		}
 		r.at(scan.Span{Pos: o.Pos, Width: len(name)}, "%s is a type of package %s, too", name, other.Go.Obj().Pkg().Name()).Related =
-			[]diagnostic.Related{{Pos: other.Pos, Message: "the other is here"}}
+			[]diagnostic.Related{{Pos: other.Pos, Message: otherIsHere}}
 	}
 }

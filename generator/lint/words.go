@@ -66,13 +66,9 @@ func isKebab(s string) bool {
 	return true
 }
 
-// among is the first of list that is in set.
-func among(list []string, set ...string) (word string, ok bool) {
-	i := slices.IndexFunc(list, func(w string) bool { return slices.Contains(set, w) })
-	if i < 0 {
-		return "", false
-	}
-	return list[i], true
+// among reports whether one of list is in set.
+func among(list []string, set ...string) bool {
+	return slices.ContainsFunc(list, func(w string) bool { return slices.Contains(set, w) })
 }
 
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

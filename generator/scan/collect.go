@@ -26,6 +26,12 @@ const endpointDirective = "endpoint"
 // hintEveryBuild goes with what some builds do not have.
 const hintEveryBuild = "move the declaration to a file of every build: generated code must not depend on the machine"
 
+// claimDirective and publicDirective say who may call.
+const (
+	claimDirective  = "claim"
+	publicDirective = "public"
+)
+
 // firstIsHere goes with the place of what was given twice.
 const firstIsHere = "the first is here"
 
@@ -72,7 +78,7 @@ func (l *loader) markBroken(h *handler, c *ast.Comment) {
 	h.broken = true
 	head, ok := ast.ParseDirective(c.Slash, c.Text)
 	ok = ok && head.Tool == "stella"
-	h.keysBroken = h.keysBroken || !ok || head.Name != "claim" && head.Name != "public"
+	h.keysBroken = h.keysBroken || !ok || head.Name != claimDirective && head.Name != publicDirective
 	if h.faulty != nil || !ok || head.Name != endpointDirective {
 		return
 	}
@@ -171,11 +177,7 @@ func (l *loader) collectFile(ps *packageScan, f *ast.File) {
 			case own.place == directive.OnPackage && d != nil:
 				l.addToPackage(ps, d)
 			}
-			if d != nil && d.Name == "ignore" {
-				if ig := l.ignoreOf(d, own, f, group); ig != nil {
-					ps.ignores = append(ps.ignores, ig)
-				}
-			}
+			ps.ignores = append(ps.ignores, l.ignoresOf(d, own, f, group)...)
 		}
 	}
 }

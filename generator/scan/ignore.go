@@ -30,8 +30,11 @@ func (ig *Ignore) Covers(f *diagnostic.Finding) bool {
 // Expired reports whether the last day of the ignore is before a day.
 func (ig *Ignore) Expired(today time.Time) bool { return !ig.Until.IsZero() && ig.Until.Before(today) }
 
-// ignoreOf reads an ignore directive on own; nil if there are findings about it.
-func (l *loader) ignoreOf(d *directive.Directive, own *owner, f *ast.File, group *ast.CommentGroup) *Ignore {
+// ignoresOf reads a directive on own, if it is an ignore. There is none if there are findings about it.
+func (l *loader) ignoresOf(d *directive.Directive, own *owner, f *ast.File, group *ast.CommentGroup) []*Ignore {
+	if d == nil || d.Name != "ignore" {
+		return nil
+	}
 	rule, reason := d.Args[0], d.Args[1]
 	ig := &Ignore{
 		Span: spanOf(d), Rule: diagnostic.ID(rule.Text), RuleAt: Span{rule.Pos, rule.Width}, Reason: reason.Text,
@@ -61,7 +64,7 @@ func (l *loader) ignoreOf(d *directive.Directive, own *owner, f *ast.File, group
 			"write the reason before until= and owner="
 		return nil
 	}
-	return ig
+	return []*Ignore{ig}
 }
 
 func cutLastWord(s string) (rest, last string) {

@@ -57,9 +57,9 @@ func (b *builder) places(h *handler, said map[string]directive.Value) Places {
 		switch d.Name {
 		case endpointDirective:
 			p.Method, p.Path = Span{d.Args[0].Pos, d.Args[0].Width}, Span{d.Args[1].Pos, d.Args[1].Width}
-		case "claim":
+		case claimDirective:
 			p.Claims = append(p.Claims, spanOf(d))
-		case "public":
+		case publicDirective:
 			p.Public = spanOf(d)
 		}
 	}

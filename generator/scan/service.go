@@ -271,7 +271,7 @@ func (e *Endpoint) apply(key string, v directive.Value) {
 func (b *builder) claims(e *Endpoint, h *handler, d *directive.Directive) {
 	for _, c := range h.directives {
 		switch c.Name {
-		case "claim":
+		case claimDirective:
 			r := spec.ClaimRequirement{Type: c.Args[0].Text}
 			if len(c.Args) > 1 {
 				r.Value = c.Args[1].Text
@@ -280,7 +280,7 @@ func (b *builder) claims(e *Endpoint, h *handler, d *directive.Directive) {
 				b.l.list.Addf(diagnostic.DuplicateDirect, c.Pos, c.Width, "stella:claim %s given twice", r)
 			}
 			e.Claims = append(e.Claims, r)
-		case "public":
+		case publicDirective:
 			e.Public = c.Args[0].Text
 		}
 	}

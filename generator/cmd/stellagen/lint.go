@@ -13,9 +13,9 @@ import (
 
 type lintCommand struct {
 	Use     []string `help:"MINIMAL, STANDARD, STRICT or a category (default STANDARD). Repeatable." placeholder:"RULES"`
-	Enable  []string `help:"A rule's name or id, or a category, beside those in use. Repeatable." placeholder:"RULES"`
-	Disable []string `help:"A rule's name or id, or a category, that does not count. Repeatable." placeholder:"RULES"`
-	Today   string   `help:"The day that sunsets and ignores are judged by (default today)." placeholder:"YYYY-MM-DD"`
+	Enable  []string `help:"A rule's name or id, or a category, beside those in use. Repeatable."    placeholder:"RULES"`
+	Disable []string `help:"A rule's name or id, or a category, that does not count. Repeatable."    placeholder:"RULES"`
+	Today   string   `help:"The day that sunsets and ignores are judged by (default today)."         placeholder:"YYYY-MM-DD"`
 
 	packages
 }
