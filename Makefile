@@ -30,9 +30,9 @@ help: ## explain the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build bin/stellagen, bin/stella-gateway, bin/billing and bin/echo
+build: ## build bin/stellagen, bin/stellavet, bin/stella-gateway, bin/billing and bin/echo
 	@mkdir -p bin
-	$(PLAIN) $(GO) build -o bin/ ./generator/cmd/stellagen ./gateway/cmd/stella-gateway ./examples/billing/cmd/billing ./examples/echo/cmd/echo
+	$(PLAIN) $(GO) build -o bin/ ./generator/cmd/stellagen ./generator/cmd/stellavet ./gateway/cmd/stella-gateway ./examples/billing/cmd/billing ./examples/echo/cmd/echo
 
 .PHONY: run
 run: build ## start the gateway and the billing example, and print commands to try; Ctrl-C ends both
@@ -72,9 +72,9 @@ $(NPMTOOLS): $(ARTIFACTS)/package.json $(ARTIFACTS)/package-lock.json
 	@touch $@
 
 .PHONY: check
-check: build check-format check-vet check-generated check-modules check-imports check-lint ## formatting, vet, lint, generated code, go.mod, import rules
+check: build check-format check-vet check-generated check-endpoints check-modules check-imports check-lint ## formatting, vet, lint, generated code, endpoints, go.mod, import rules
 
-.PHONY: check-format check-vet check-generated check-modules check-imports check-lint
+.PHONY: check-format check-vet check-generated check-endpoints check-modules check-imports check-lint
 check-format:
 	@out=$$(find . -name '*.go' -not -path '*/testdata/*' -print0 | xargs -0 gofmt -l); \
 	if [ -n "$$out" ]; then printf 'gofmt wants to change these files, run gofmt -w on them:\n%s\n' "$$out"; exit 1; fi
@@ -86,6 +86,10 @@ check-vet:
 check-generated:
 	bin/stellagen check ./...
 	cd benchmarks && ../bin/stellagen check ./...
+
+check-endpoints:
+	bin/stellagen lint --fail-on info ./examples/...
+	$(GO) vet -vettool=$(CURDIR)/bin/stellavet ./examples/...
 
 check-modules:
 	$(GO) mod tidy -diff

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/tools/go/packages"
 
 	"github.com/stella-ops/router/generator"
+	"github.com/stella-ops/router/generator/lint"
 )
 
 // The module that benchmarks read: ten services of five packages each, with twenty handlers in each package.
@@ -104,6 +105,22 @@ func BenchmarkBeside(b *testing.B) {
 		}
 		reportMilliseconds(b)
 	})
+}
+
+// BenchmarkLint measures all rules on the module that BenchmarkCheck reads. What reading it takes is in BenchmarkBeside.
+func BenchmarkLint(b *testing.B) {
+	dir := benchModule(b)
+	rules, err := lint.Select([]string{"STRICT"}, nil, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		found, err := lint.Run(b.Context(), lint.Config{Dir: dir, Env: environment(), Patterns: []string{"./..."}, Rules: rules, Today: time.Now()})
+		if err != nil || found.Input || len(found.List) == 0 {
+			b.Fatal(err, found.List)
+		}
+	}
+	reportMilliseconds(b)
 }
 
 // BenchmarkFiles measures a check of one package of 500 files, each with a handler.

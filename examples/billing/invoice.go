@@ -30,7 +30,7 @@ type Invoice struct {
 	Customer    string       `json:"customer"`
 	Currency    string       `json:"currency"`
 	Lines       []Line       `json:"lines"`
-	TotalCents  int64        `json:"totalCents" maximum:"1000000000000000" minimum:"-1000000000000000"`
+	TotalCents  int64        `json:"totalCents"          maximum:"1000000000000000" minimum:"-1000000000000000"`
 	CreatedAt   time.Time    `json:"createdAt"`
 	CreatedBy   string       `json:"createdBy,omitempty"` // the subject of the caller
 	Attachments []Attachment `json:"attachments"`         // sorted by name
