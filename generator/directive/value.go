@@ -284,3 +284,19 @@ func didYouMean(word string, candidates []string) string {
 	}
 	return ""
 }
+
+// Usage is how a key is written, and what its value looks like.
+func (k Key) Usage() string {
+	value := strings.ToUpper(k.Type.String())
+	switch {
+	case k.Type == Flag:
+		return k.Name
+	case k.Name == value || k.Name == strings.ToUpper(k.Name): // positional
+		return k.Name
+	case len(k.Values) > 0:
+		value = strings.Join(k.Values, "|")
+	case k.Type == Integer && k.Max > 0:
+		value = fmt.Sprintf("%d..%d", k.Min, k.Max)
+	}
+	return k.Name + "=" + value
+}

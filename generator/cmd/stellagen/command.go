@@ -28,7 +28,16 @@ type commands struct {
 	Dev      devCommand      `cmd:"" help:"Run a gateway and the service, and generate and build again at every change."`
 	Breaking breakingCommand `cmd:"" help:"Tell what callers break on, against a commit, a file or a gateway; write nothing."`
 	Diff     diffCommand     `cmd:"" help:"Show how two contracts differ, field by field."`
-	Version  versionCommand  `cmd:"" help:"Print the version."`
+	List     listCommand     `cmd:"" help:"List the endpoints."`
+	Explain  explainCommand  `cmd:"" help:"Explain a rule, a directive, a key, or an endpoint's effective values."`
+	Rules    rulesCommand    `cmd:"" help:"List what can be found."`
+	Manifest manifestCommand `cmd:"" help:"Print manifests or their digests."`
+	Fmt      fmtCommand      `cmd:"" help:"Write directives in their canonical form."`
+	Doctor   doctorCommand   `cmd:"" help:"Tell what of this place keeps stellagen or the service from working."`
+
+	Completion completionCommand `cmd:"" help:"Print a script that completes commands, flags and names in a shell."`
+
+	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
 // allPackages is the pattern of all packages below the working directory.
@@ -58,13 +67,7 @@ func run(args []string, stdout, stderr io.Writer) exitCode {
 
 func (o *output) run(args []string) exitCode {
 	var cmd commands
-	parser, err := kong.New(&cmd,
-		kong.Name("stellagen"),
-		kong.Description("Generates the code and the manifest of services from their annotated handlers."),
-		kong.Writers(o.stdout, o.stderr),
-		kong.Vars{"formats": strings.Join(formatNames(), ", "), "artifacts": strings.Join(artifactNames(), ", "), "url": artifact.DefaultURL},
-		kong.Exit(func(code int) { panic(leave(code)) }),
-	)
+	parser, err := newParser(&cmd, o)
 	if err != nil {
 		return o.reportBug(err, nil)
 	}
@@ -78,6 +81,18 @@ func (o *output) run(args []string) exitCode {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	parsed.Bind(parser)
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return o.exit(parsed.Run(o))
+}
+
+// newParser reads command lines into cmd.
+func newParser(cmd *commands, o *output) (*kong.Kong, error) {
+	return kong.New(cmd, //nolint:wrapcheck // it is a bug, and told as one
+		kong.Name("stellagen"),
+		kong.Description("Generates the code and the manifest of services from their annotated handlers."),
+		kong.Writers(o.stdout, o.stderr),
+		kong.Vars{"formats": strings.Join(formatNames(), ", "), "artifacts": strings.Join(artifactNames(), ", "), "url": artifact.DefaultURL},
+		kong.Exit(func(code int) { panic(leave(code)) }),
+	)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stella-ops/router/generator"
 	"github.com/stella-ops/router/generator/artifact"
+	"github.com/stella-ops/router/generator/diagnostic"
 )
 
 type exportCommand struct {
@@ -120,13 +121,7 @@ func (c *exportCommand) check(out *output, kinds []artifact.Kind, services []con
 	if err := c.render(kinds, services, &target, out); err != nil {
 		return err
 	}
-	if len(target.Stale) == 0 {
-		return nil
-	}
-	for _, s := range target.Stale {
-		out.printf("%s: %s\n", filepath.ToSlash(s.Name), s.State)
-	}
 	again := slices.Concat([]string{"go tool stellagen export", c.Kinds}, c.Subjects, []string{"--out", c.Out})
-	out.errorf("exported files are not current; run: %s\n", strings.Join(again, " "))
-	return exitError{exitStale}
+	report := &diagnostic.Report{Findings: target.Findings(), Tail: "run: " + strings.Join(again, " ")}
+	return out.report(report, exitStale)
 }
