@@ -27,6 +27,26 @@ const (
 	exitInterrupted exitCode = 128 + exitCode(syscall.SIGINT) // as shells have it
 )
 
+// exitMeaning is what an exit code tells a pipeline.
+type exitMeaning struct {
+	code    exitCode
+	meaning string
+	todo    string
+}
+
+var exitMeanings = []exitMeaning{
+	{exitOK, "success: nothing was found that counts", ""},
+	{exitBug, "a bug of stellagen; nothing was written", "report it with the lines that were printed; STELLAGEN_DEBUG=1 adds where it happened"},
+	{exitInput, "wrong input: a flag, a pattern, a directive, a file with a syntax error or a merge conflict, a missing go.mod, a file " +
+		"that cannot be read or written, source that Go's own parser or type checker fails on; nothing was written",
+		"mend what the findings say"},
+	{exitStale, "files are not as they would be made now: check, export --check, fmt --check, diff --exit-code",
+		"run the command that is printed, and commit what it writes"},
+	{exitLint, "lint found something", "mend it, or ignore it with a reason"},
+	{exitBreaking, "callers would break", "take it back, or raise the version, or waive it with a reason"},
+	{exitInterrupted, "interrupted; nothing was written", ""},
+}
+
 // exitError ends a command that has said all there is to say.
 type exitError struct{ code exitCode }
 

@@ -1,16 +1,16 @@
-// Command stellagen generates the code and the manifest of services from their annotated handlers.
+// Command stellagen is what service authors and build pipelines work with: it generates the code and the manifest of
+// services from their annotated handlers, checks that both are current, and tells what is wrong, what differs, and what
+// callers would break on.
 //
 //	stellagen generate [patterns]   write stella_gen.go and stella.manifest.json beside the handlers
 //	stellagen check [patterns]      write nothing; tell which files are not current
-//	stellagen lint [patterns]       tell what is questionable about endpoints
-//	stellagen breaking [patterns]   tell what callers break on, against a commit, a file or a gateway
-//	stellagen diff A B              show how two contracts differ
-//	stellagen version               print the version
+//	stellagen --help                the other commands, which docs/reference/commands.md lists
 //
-// Patterns are those of the go command; without one it is ./... . Standard output has data (the files that were
-// written, or are not current), standard error everything else. The exit code is 0 for success, 20 if check found
-// something that is not current, 21 if lint found something grave, 22 if breaking found that callers break, 2 for wrong input and for files that cannot be
-// read or written, and 1 for a bug.
+// Patterns are those of the go command; without one it is ./... . Standard output has data, standard error everything
+// else. Exit codes are in exit.go, and the same for every command.
+//
+// Start reading at command.go, which has the table of commands: each is in a file of its name. output.go writes findings
+// in the formats of package diagnostic and chooses the exit code.
 package main
 
 import (
