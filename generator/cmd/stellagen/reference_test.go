@@ -114,6 +114,7 @@ func exitCodesPage(b *strings.Builder) {
 }
 
 func commandsPage(t *testing.T, b *strings.Builder) {
+	t.Helper()
 	parser, err := newParser(new(commands), &output{stdout: io.Discard, stderr: io.Discard})
 	if err != nil {
 		t.Fatal(err)
