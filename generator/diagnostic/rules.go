@@ -53,6 +53,12 @@ const (
 	Queueing          ID = "STL0034"
 	BadConstraint     ID = "STL0035"
 	BadErrorType      ID = "STL0036"
+	YAMLSyntax        ID = "STL0040"
+	OverrideKey       ID = "STL0041"
+	OverrideValue     ID = "STL0042"
+	OverrideUnknown   ID = "STL0043"
+	OverrideLoosens   ID = "STL0044"
+	OverridePlace     ID = "STL0045"
 
 	MissingFile  ID = "STL0060"
 	OutdatedFile ID = "STL0061"
@@ -164,6 +170,20 @@ var rules = []Rule{
 		"bounds leave something between them, and the values of enum and default satisfy the other constraints."},
 	{ID: BadErrorType, Title: "not an error type of the package", Text: "errors=NotFound:404 names a type of the handler's package, " +
 		"not generic, which has a method Error() string, or whose pointers have. A net/http handler answers with its errors itself."},
+	{ID: YAMLSyntax, Title: "not strict YAML", Text: "stella.yaml is one document of at most 1MiB that is not empty. Keys stand once; " +
+		"aliases, anchors, merge keys and tags are refused, so that every value is read where it stands."},
+	{ID: OverrideKey, Title: "unknown key in stella.yaml", Text: "stella.yaml has the keys service, defaults and endpoints. Below " +
+		"endpoints stand endpoints of the service as \"METHOD /path\", each once, and below them the keys that refine one. What " +
+		"a handler does is said in the code alone: status, errors, idempotent, delivery, and that an endpoint is public."},
+	{ID: OverrideValue, Title: "value of the wrong form in stella.yaml", Text: "Values have the form that they have in directives: " +
+		"durations and sizes with their units. tags and claims are lists; a claim is TYPE or TYPE VALUE."},
+	{ID: OverrideUnknown, Title: "override of an unknown endpoint", Text: "An entry below endpoints names a method and path that no " +
+		"handler of the service serves. The names of path parameters do not count."},
+	{ID: OverrideLoosens, Title: "override is looser than the code", Text: "stella.yaml may tighten what a directive says, not loosen " +
+		"it: claims stay or become narrower, times and sizes become no longer and no larger. What the code leaves to a default " +
+		"may be set either way."},
+	{ID: OverridePlace, Title: "stella.yaml in the wrong place", Text: "The overrides of a service stand in a file stella.yaml beside the " +
+		"package that says //stella:service, for its parts too."},
 	{ID: MissingFile, Title: "generated file is missing", Text: "A package has directives, and a file that is generated from them " +
 		"is not there. It is made by go tool stellagen generate, and belongs in the repository: what is reviewed is what runs."},
 	{ID: OutdatedFile, Title: "generated file is not current", Text: "A generated file differs from what the generator makes of the " +

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,6 +98,38 @@ var _ = Describe("a directive", func() {
 		Entry(nil, 24*time.Hour, "24h"), Entry(nil, time.Hour+time.Second, "1h0m1s"), Entry(nil, 20*time.Hour+10*time.Minute, "20h10m"),
 		Entry(nil, time.Millisecond, "1ms"), Entry(nil, 1500*time.Millisecond, "1.5s"),
 	)
+
+	DescribeTable("spells sizes as authors do",
+		func(n int, want string) { Expect(directive.SpellSize(int64(n))).To(Equal(want)) },
+		Entry(nil, 1, "1B"), Entry(nil, 1000, "1KB"), Entry(nil, 1<<20, "1MiB"), Entry(nil, 64_000_000, "64MB"), Entry(nil, 1536<<20, "1536MiB"),
+		Entry(nil, 1025, "1025B"), Entry(nil, 1<<40, "1024GiB"), Entry(nil, 1_024_000, "1000KiB"),
+	)
+
+	It("has keys whose values are read wherever they stand", func() {
+		def, _ := directive.Lookup("endpoint")
+		key := func(name string) directive.Key {
+			return def.Keys[slices.IndexFunc(def.Keys, func(k directive.Key) bool { return k.Name == name })]
+		}
+		v, message := key("tags").Check("a", "b, c")
+		Expect(message).To(BeEmpty())
+		Expect(v.List).To(Equal([]string{"a", "b, c"}))
+		v, message = key("timeout").Check("5s")
+		Expect(message).To(BeEmpty())
+		Expect(v.Duration).To(Equal(5 * time.Second))
+		_, message = key("timeout").Check("5")
+		Expect(message).To(Equal(`is "5": missing unit, did you mean 5s?`))
+	})
+
+	It("has arguments that are read wherever they stand", func() {
+		var list diagnostic.List
+		pos := token.Position{Filename: "x.yaml", Line: 3, Column: 9, Offset: 40}
+		d := directive.ParseArgs("claim", `scope "a b"`, pos, &list)
+		Expect(list.Sorted()).To(BeEmpty())
+		Expect(d.Args[1].Text).To(Equal("a b"))
+		Expect(d.Args[1].Pos.String()).To(Equal("x.yaml:3:15"))
+		Expect(directive.ParseArgs("claim", "scope a b", pos, &list)).To(BeNil())
+		Expect(list.Sorted()).To(ConsistOf(HaveField("Pos.Column", 17)))
+	})
 
 	DescribeTable("is refused for a wrong value",
 		func(args, want string) {

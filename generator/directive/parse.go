@@ -98,6 +98,24 @@ func Parse(fset *token.FileSet, c *ast.Comment, list *diagnostic.List) *Directiv
 	return d
 }
 
+// ParseArgs reads what stands behind a directive's name, wherever it was found: text begins at pos. It returns nil if
+// there are findings; those go to list.
+func ParseArgs(name, text string, pos token.Position, list *diagnostic.List) *Directive {
+	def, known := Lookup(name)
+	if !known {
+		list.Addf(diagnostic.UnknownDirective, pos, len(text), "unknown directive stella:%s", name)
+		return nil
+	}
+	d := &Directive{Name: name, Pos: pos, Width: len(text), Keys: map[string]Value{}}
+	p := parser{def: def, d: d, base: pos, list: list}
+	before := list.Len()
+	p.args(text)
+	if list.Len() > before {
+		return nil
+	}
+	return d
+}
+
 // lookAlike reports a comment that somebody meant as a directive.
 func lookAlike(fset *token.FileSet, c *ast.Comment, list *diagnostic.List) {
 	if name, near := misspelt(c.Text); near {

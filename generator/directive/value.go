@@ -12,6 +12,19 @@ import (
 	"github.com/stella-ops/router/spec"
 )
 
+// Check reads a value that stands in no directive: the items of a list, or the one text of anything else. The message,
+// which goes behind the key's name, is empty if it is right. The value has no position.
+func (k Key) Check(items ...string) (v Value, message string) {
+	a := arg{value: strings.Join(items, ",")}
+	for _, text := range items {
+		a.list = append(a.list, item{text: text})
+		if text == "" {
+			return v, "has an empty item"
+		}
+	}
+	return k.check(a)
+}
+
 // check reads a value of the key's type. The message is empty if it is right.
 func (k Key) check(a arg) (v Value, message string) {
 	v = Value{Text: a.value}
@@ -19,7 +32,7 @@ func (k Key) check(a arg) (v Value, message string) {
 		return v, "is a flag and takes no value"
 	}
 	if a.value == "" {
-		return v, "needs " + k.wants()
+		return v, "needs " + k.Wants()
 	}
 	if strings.ContainsFunc(a.value, unicode.IsControl) {
 		return v, fmt.Sprintf("is %q, expected no control characters", a.value)
@@ -28,7 +41,7 @@ func (k Key) check(a arg) (v Value, message string) {
 	case Integer:
 		n, err := strconv.ParseInt(a.value, 10, 64)
 		if err != nil || n < k.Min || n > k.Max {
-			return v, fmt.Sprintf("is %q, expected %s", a.value, k.wants())
+			return v, fmt.Sprintf("is %q, expected %s", a.value, k.Wants())
 		}
 		v.Int = n
 	case Duration:
@@ -37,7 +50,7 @@ func (k Key) check(a arg) (v Value, message string) {
 		return checkSize(v)
 	case Enum:
 		if !slices.Contains(k.Values, a.value) {
-			return v, fmt.Sprintf("is %q, expected %s%s", a.value, k.wants(), didYouMean(a.value, k.Values))
+			return v, fmt.Sprintf("is %q, expected %s%s", a.value, k.Wants(), didYouMean(a.value, k.Values))
 		}
 	case Version:
 		if _, err := spec.ParseVersion(a.value); err != nil {
@@ -60,17 +73,17 @@ func (k Key) check(a arg) (v Value, message string) {
 		return v, k.checkDate(a.value)
 	case Method:
 		if !spec.ValidMethod(a.value) {
-			return v, fmt.Sprintf("is %q, expected %s%s", a.value, k.wants(), didYouMean(a.value, spec.Methods))
+			return v, fmt.Sprintf("is %q, expected %s%s", a.value, k.Wants(), didYouMean(a.value, spec.Methods))
 		}
 	case Path:
 		return v, checkPath(a.value)
 	case Name:
 		if !isName(a.value) {
-			return v, fmt.Sprintf("is %q, expected %s", a.value, k.wants())
+			return v, fmt.Sprintf("is %q, expected %s", a.value, k.Wants())
 		}
 	case Rule:
 		if !mayBeRule(diagnostic.ID(a.value)) {
-			return v, fmt.Sprintf("is %q, expected %s", a.value, k.wants())
+			return v, fmt.Sprintf("is %q, expected %s", a.value, k.Wants())
 		}
 	case Flag, Text, Word:
 	}
@@ -83,8 +96,8 @@ func mayBeRule(id diagnostic.ID) bool {
 	return known || id.IsLint()
 }
 
-// wants says what a value should look like.
-func (k Key) wants() string {
+// Wants says what a value should look like.
+func (k Key) Wants() string {
 	switch k.Type {
 	case Integer:
 		return fmt.Sprintf("a number from %d to %d", k.Min, k.Max)
@@ -124,7 +137,7 @@ func (k Key) checkIntegers(v Value, list []item) (Value, string) {
 	for _, it := range list {
 		n, err := strconv.ParseInt(it.text, 10, 64)
 		if err != nil || n < k.Min || n > k.Max {
-			return v, fmt.Sprintf("is %q, expected %s", v.Text, k.wants())
+			return v, fmt.Sprintf("is %q, expected %s", v.Text, k.Wants())
 		}
 		if slices.Contains(v.Ints, n) {
 			return v, fmt.Sprintf("has %d twice", n)
@@ -140,7 +153,7 @@ func (k Key) checkPairs(v Value, list []item) (Value, string) {
 		word, number, _ := strings.Cut(it.text, ":")
 		n, err := strconv.ParseInt(number, 10, 64)
 		if err != nil || n < k.Min || n > k.Max || word == "" {
-			return v, fmt.Sprintf("has %q, expected %s", it.text, k.wants())
+			return v, fmt.Sprintf("has %q, expected %s", it.text, k.Wants())
 		}
 		if slices.Contains(v.List, word) {
 			return v, fmt.Sprintf("has %s twice", word)
@@ -153,7 +166,7 @@ func (k Key) checkPairs(v Value, list []item) (Value, string) {
 // checkDate says what is wrong with a day; empty if nothing is.
 func (k Key) checkDate(text string) string {
 	if _, err := time.Parse(time.DateOnly, text); err != nil {
-		return fmt.Sprintf("is %q, expected %s", text, k.wants())
+		return fmt.Sprintf("is %q, expected %s", text, k.Wants())
 	}
 	return ""
 }
@@ -165,14 +178,14 @@ const maxFraction = 6
 func checkPercent(v Value) (Value, string) {
 	whole, fraction, point := strings.Cut(v.Text, ".")
 	if !isDigits(whole) || len(whole) > 2 || len(whole) == 2 && whole[0] == '0' || point && !isDigits(fraction) || len(fraction) > maxFraction {
-		return v, fmt.Sprintf("is %q, expected %s", v.Text, Key{Type: Percent}.wants())
+		return v, fmt.Sprintf("is %q, expected %s", v.Text, Key{Type: Percent}.Wants())
 	}
 	text := whole
 	if fraction = strings.TrimRight(fraction, "0"); fraction != "" {
 		text += "." + fraction
 	}
 	if text == "0" {
-		return v, fmt.Sprintf("is %q, expected %s", v.Text, Key{Type: Percent}.wants())
+		return v, fmt.Sprintf("is %q, expected %s", v.Text, Key{Type: Percent}.Wants())
 	}
 	v.Text = text
 	return v, ""
@@ -276,6 +289,17 @@ func checkSize(v Value) (Value, string) {
 	}
 	v.Int = n
 	return v, ""
+}
+
+// SpellSize writes a number of bytes as authors do, in the largest unit that divides it: 64KiB, 10MB, 1GiB.
+func SpellSize(n int64) string {
+	best, text := int64(1), fmt.Sprintf("%dB", n)
+	for _, unit := range spec.SizeUnits {
+		if size, err := spec.ParseSize("1" + unit); err == nil && size > best && n%size == 0 && n > 0 {
+			best, text = size, fmt.Sprintf("%d%s", n/size, unit)
+		}
+	}
+	return text
 }
 
 func didYouMean(word string, candidates []string) string {

@@ -6,7 +6,10 @@ import (
 	"go/token"
 	"maps"
 	"os"
+	"path/filepath"
 	"strings"
+
+	"github.com/stella-ops/router/generator/override"
 )
 
 // Cache keeps what an edit within a file leaves as it was: which files make which package, and the syntax of the other
@@ -41,6 +44,9 @@ const maxEdits = 1000
 // Changed says that a Go file has been written to. If the part that decides which package it belongs to, or on which
 // machines, is another one now, the cache forgets everything.
 func (c *Cache) Changed(name string) {
+	if filepath.Base(name) == override.FileName {
+		return // it is read in every run
+	}
 	old := c.files[name]
 	now, err := os.ReadFile(name) //nolint:gosec // a file of the user's own module
 	if old == nil || err != nil || !bytes.Equal(header(old.src), header(now)) || len(c.files) == 0 || c.edits() > maxEdits {

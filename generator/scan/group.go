@@ -25,16 +25,13 @@ func (g *group) all() []*packageScan {
 
 // services makes the models of all services. The packages come sorted by import path.
 func (l *loader) services(scans []*packageScan) []*Service {
-	packages := map[*packageScan]*Package{}
-	for _, ps := range scans {
-		packages[ps] = l.packageOf(ps)
-	}
 	var services []*Service
 	for _, g := range l.groups(scans) {
 		var endpoints []*Endpoint
 		svc := &Service{Name: g.member.service}
+		over := l.overrides(g)
 		for _, ps := range g.all() {
-			p := packages[ps]
+			p := l.packageOf(ps, over)
 			if p == nil {
 				continue
 			}
@@ -46,6 +43,7 @@ func (l *loader) services(scans []*packageScan) []*Service {
 			}
 		}
 		l.checkIdentities(endpoints)
+		l.checkEntries(g, over)
 		l.checkEmpty(g)
 		if svc.Own != nil {
 			svc.Version, svc.Owner, svc.Doc = g.own.service.Keys["version"].Text, g.own.service.Keys["owner"].Text, g.own.doc

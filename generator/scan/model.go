@@ -97,6 +97,7 @@ type Endpoint struct {
 	Deprecated string
 
 	Places Places
+	Origins Origins // where these were said
 
 	In   *Struct // nil: the handler takes no input, or reads the request itself
 	Out  *Struct // nil: it gives no result, or writes the answer itself

@@ -12,12 +12,13 @@ import (
 
 	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/directive"
+	"github.com/stella-ops/router/generator/override"
 	"github.com/stella-ops/router/spec"
 )
 
 // packageOf makes the model of one package; nil where it has none, because what looked like a directive stands in a
 // test or in a string.
-func (l *loader) packageOf(ps *packageScan) *Package {
+func (l *loader) packageOf(ps *packageScan, over *override.File) *Package {
 	if ps.service == nil && ps.part == nil && len(ps.handlers) == 0 {
 		return nil
 	}
@@ -29,7 +30,7 @@ func (l *loader) packageOf(ps *packageScan) *Package {
 	for name := range ps.src.elsewhere {
 		p.Declared[name] = true
 	}
-	build := &builder{l: l, src: ps.src, structs: map[string]*Struct{}, busy: map[string]bool{}}
+	build := &builder{l: l, src: ps.src, over: over, structs: map[string]*Struct{}, busy: map[string]bool{}}
 	for _, h := range ps.handlers {
 		if e := build.endpoint(h); e != nil {
 			if ps.service == nil && ps.part != nil {
@@ -169,6 +170,7 @@ func (b *builder) endpoint(h *handler) *Endpoint {
 	e.Idempotent = e.Method == http.MethodGet || e.Method == http.MethodHead
 	said := b.keys(e, h)
 	e.Places = b.places(h, said)
+	b.refine(e, said)
 	b.claims(e, h, d)
 	placed := b.place(e, h)
 	if placed && b.signature(e, h) {
@@ -242,15 +244,11 @@ func (e *Endpoint) apply(key string, v directive.Value) {
 	case keyStatus:
 		e.takeStatuses(v.Ints)
 	case keyUnknown:
-		if v.Text == spec.UnknownIgnore {
-			e.Unknown = v.Text
-		}
+		e.Unknown = unless(v.Text, "reject")
 	case "slo":
 		e.SLO = v.Text
 	case "stability":
-		if v.Text != "stable" {
-			e.Stability = v.Text
-		}
+		e.Stability = unless(v.Text, "stable")
 	case "sunset":
 		e.Sunset = v.Text
 	case keyTimeout:
@@ -268,6 +266,14 @@ func (e *Endpoint) apply(key string, v directive.Value) {
 	}
 }
 
+// unless is empty for the value that the manifest leaves out.
+func unless(text, standard string) string {
+	if text == standard {
+		return ""
+	}
+	return text
+}
+
 func (b *builder) claims(e *Endpoint, h *handler, d *directive.Directive) {
 	for _, c := range h.directives {
 		switch c.Name {
@@ -280,14 +286,19 @@ func (b *builder) claims(e *Endpoint, h *handler, d *directive.Directive) {
 				b.l.list.Addf(diagnostic.DuplicateDirect, c.Pos, c.Width, "stella:claim %s given twice", r)
 			}
 			e.Claims = append(e.Claims, r)
+			e.Origins.Claims = append(e.Origins.Claims, Origin{Layer: InCode, Text: override.SpellClaim(r), Pos: c.Pos, Width: c.Width})
 		case publicDirective:
 			e.Public = c.Args[0].Text
+			e.Origins.Public = Origin{Layer: InCode, Text: e.Public, Pos: c.Pos, Width: c.Width}
 		}
+	}
+	if !h.broken && (len(e.Claims) == 0 || e.Public == "") { // else the code contradicts itself
+		b.refineClaims(e)
 	}
 	if len(e.Claims) > spec.MaxFields {
 		b.l.list.Addf(diagnostic.BadValue, d.Pos, d.Width, "%s has %d claims, expected at most %d", h.decl.Name.Name, len(e.Claims), spec.MaxFields)
 	}
-	if h.broken {
+	if h.broken || b.over.IsBroken() {
 		return // the claims may be among what is wrong
 	}
 	hint := "add //stella:claim TYPE VALUE, or //stella:public \"why\""

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/directive"
+	"github.com/stella-ops/router/generator/override"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -16,6 +17,7 @@ import (
 type builder struct {
 	l       *loader
 	src     *source
+	over    *override.File     // of the service; nil without one
 	structs map[string]*Struct // by the type's full name
 	busy    map[string]bool    // types whose model is being made
 }

@@ -50,7 +50,13 @@ func (b *builder) status(e *Endpoint, h *handler, said map[string]directive.Valu
 // unknown reports a word on unknown members where there is no body to have them.
 func (b *builder) unknown(e *Endpoint, h *handler, said map[string]directive.Value) {
 	v, given := said[keyUnknown]
-	if given && (e.In == nil || !e.HasBody()) {
+	if !given || e.In != nil && e.HasBody() {
+		return
+	}
+	if e.Origins.Keys[keyUnknown].Layer == InDefaults { // said of endpoints that have one
+		e.Unknown = ""
+		delete(e.Origins.Keys, keyUnknown)
+	} else {
 		b.l.list.Addf(diagnostic.BadValue, v.Pos, v.Width, "unknown=%s has no effect: %s binds no request body", v.Text, h.decl.Name.Name)
 	}
 }

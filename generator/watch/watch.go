@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/stella-ops/router/generator/override"
 )
 
 // quiet is how long nothing has to happen before a batch is complete: editors write a file in several steps.
@@ -85,7 +87,7 @@ func leftOut(base string) bool {
 var moduleFiles = []string{"go.mod", "go.sum", "go.work"}
 
 // otherFiles are read beside Go files.
-var otherFiles = []string{"stella.yaml"}
+var otherFiles = []string{override.FileName}
 
 func (w *Watcher) interesting(name string) bool {
 	base := filepath.Base(name)
