@@ -48,6 +48,7 @@ var _ = Describe("generated code", func() {
 		Entry("with handlers of every shape", NodeTimeout(compileTimeout), "shapes.txtar",
 			"TestStreams", "TestRefusedStreams", "TestBrokenStream", "TestEndlessStream", "TestHTTPHandlers", "TestNilHandlers"),
 		Entry("in several packages", NodeTimeout(compileTimeout), "parts.txtar", "TestParts", "TestNilHandlers", "TestMissingPart", "TestExtraPart"),
+		Entry("refined by stella.yaml", NodeTimeout(compileTimeout), "overrides.txtar", "TestUnknownMembers"),
 		Entry("whose calls are jobs", NodeTimeout(compileTimeout), "queues.txtar", "TestJobs"),
 		Entry("before their package is whole", NodeTimeout(compileTimeout), "incomplete.txtar", "TestEcho"),
 		Entry("of the design", NodeTimeout(compileTimeout), "billing.txtar", "TestInvoices"),

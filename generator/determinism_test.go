@@ -22,7 +22,7 @@ var _ = Describe("generating", Serial, func() {
 	}
 
 	It("gives the same bytes in another folder, on one processor, with another order of files, and a second time", func(ctx SpecContext) {
-		for _, name := range []string{"billing.txtar", "types.txtar", "shapes.txtar", "parts.txtar"} {
+		for _, name := range []string{"billing.txtar", "types.txtar", "shapes.txtar", "parts.txtar", "overrides.txtar"} {
 			a := archive(name)
 			dir := unpack(a)
 			first := run(ctx, dir)

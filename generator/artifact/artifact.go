@@ -5,6 +5,7 @@ package artifact
 import (
 	"slices"
 
+	"github.com/stella-ops/router/generator/override"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -41,4 +42,5 @@ var kinds = []Kind{
 	{"openapi", "openapi.json", "OpenAPI 3.1: endpoints, types and answers, for tools and readers of HTTP interfaces.", openAPI31},
 	{"openapi30", "openapi30.json", "OpenAPI 3.0.3, for tools that do not read 3.1 yet.", openAPI30},
 	{"jsonschema", "schema.json", "JSON Schema 2020-12 of all types, and of each endpoint's request and response.", jsonSchema},
+	{"overrideschema", override.SchemaName, "JSON Schema of stella.yaml, for editors: the keys, and the service's endpoints.", overrideSchema},
 }

@@ -30,7 +30,9 @@ type Key struct {
 }
 
 // Loosens reports whether a value of the file is looser than one that the code says.
-func (k Key) Loosens(here, code directive.Value) bool { return k.isLooser != nil && k.isLooser(here, code) }
+func (k Key) Loosens(here, code directive.Value) bool {
+	return k.isLooser != nil && k.isLooser(here, code)
+}
 
 // Keys returns the keys in the order of their documentation. Claims are not among them.
 func Keys() []Key { return slices.Clone(keys) }
@@ -86,18 +88,18 @@ func Covers(here, code spec.ClaimRequirement) bool {
 
 // SpellClaim writes a claim as authors do, in directives and in the file.
 func SpellClaim(r spec.ClaimRequirement) string {
-	if r.Value == "" {
-		return spell(r.Type)
+	const special = " \t\r,\"`"
+	text := r.Type
+	if strings.ContainsAny(text, special+"=") || strings.HasPrefix(text, "//") { // an argument of another kind, or several
+		text = strconv.Quote(text)
 	}
-	return spell(r.Type) + " " + spell(r.Value)
-}
-
-// spell quotes text that would not be one argument.
-func spell(text string) string {
-	if strings.ContainsAny(text, " \t,\"`") || strings.HasPrefix(text, "//") {
-		return strconv.Quote(text)
+	switch {
+	case r.Value == "":
+		return text
+	case strings.ContainsAny(r.Value, special) || strings.HasPrefix(r.Value, "//"):
+		return text + " " + strconv.Quote(r.Value)
 	}
-	return text
+	return text + " " + r.Value
 }
 
 // names are those of the keys that an entry, or defaults, may have.

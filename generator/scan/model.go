@@ -96,7 +96,7 @@ type Endpoint struct {
 	Doc        string
 	Deprecated string
 
-	Places Places
+	Places  Places
 	Origins Origins // where these were said
 
 	In   *Struct // nil: the handler takes no input, or reads the request itself

@@ -119,14 +119,15 @@ func (b *builder) refineClaims(e *Endpoint) {
 	case entry != nil && len(entry.Claims) > 0:
 		b.checkCovers(e, entry)
 		e.takeClaims(InOverride, entry.Claims)
-	case len(e.Claims) == 0 && e.Public == "":
+	case len(e.Claims) == 0 && e.Public == "" && len(b.over.Defaults.Claims) > 0:
 		e.takeClaims(InDefaults, b.over.Defaults.Claims)
 	}
 }
 
 func (e *Endpoint) takeClaims(layer Layer, claims []override.Claim) {
 	code, before, public := e.Claims, e.Origins.Claims, e.Origins.Public
-	e.Claims, e.Origins.Claims, e.Public, e.Origins.Public = nil, nil, "", Origin{}
+	e.Claims, e.Origins.Claims, e.Places.Claims = nil, nil, nil
+	e.Public, e.Origins.Public, e.Places.Public = "", Origin{}, Span{}
 	for _, c := range claims {
 		o := Origin{Layer: layer, Text: c.Text(), Pos: c.Pos, Width: c.Width}
 		if i := slices.IndexFunc(code, func(r spec.ClaimRequirement) bool { return override.Covers(c.ClaimRequirement, r) }); i >= 0 {
@@ -135,6 +136,7 @@ func (e *Endpoint) takeClaims(layer Layer, claims []override.Claim) {
 			o.Over = &public
 		}
 		e.Claims, e.Origins.Claims = append(e.Claims, c.ClaimRequirement), append(e.Origins.Claims, o)
+		e.Places.Claims = append(e.Places.Claims, Span{c.Pos, c.Width})
 	}
 }
 

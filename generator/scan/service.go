@@ -169,8 +169,8 @@ func (b *builder) endpoint(h *handler) *Endpoint {
 	e.Doc, e.Deprecated = splitDeprecated(clean(h.decl.Doc))
 	e.Idempotent = e.Method == http.MethodGet || e.Method == http.MethodHead
 	said := b.keys(e, h)
-	e.Places = b.places(h, said)
 	b.refine(e, said)
+	e.Places = b.places(h, said)
 	b.claims(e, h, d)
 	placed := b.place(e, h)
 	if placed && b.signature(e, h) {
