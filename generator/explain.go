@@ -145,11 +145,11 @@ var facets = map[string]facet{
 }
 
 func statuses(e *scan.Endpoint) string {
-	text := strconv.Itoa(e.Status)
+	list := []string{strconv.Itoa(e.Status)}
 	for _, n := range e.Statuses {
-		text += "," + strconv.Itoa(n)
+		list = append(list, strconv.Itoa(n))
 	}
-	return text
+	return strings.Join(list, ",")
 }
 
 // Listed is an endpoint and the service that it belongs to.

@@ -6,5 +6,5 @@ import (
 )
 
 func overrideSchema(m *spec.Manifest, _ Options) ([]byte, error) {
-	return override.Schema(m) //nolint:wrapcheck // it says whose schema it is
+	return override.Schema(m)
 }

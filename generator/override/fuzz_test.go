@@ -14,9 +14,10 @@ import (
 // claim without findings is the same when it is written and read again.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
-		"service: billing\ndefaults: {timeout: 10s, claims: [scope a]}\nendpoints:\n  \"POST /invoices\":\n    claims:\n      - scope billing:write\n      - 'a \"b c\"'\n",
+		"service: billing\ndefaults: {timeout: 10s, claims: [scope a]}\nendpoints:\n  POST /a:\n    claims:\n      - scope billing:write\n      - 'a \"b c\"'\n",
 		"endpoints:\n  GET /a/{b}: {timeout: 5, body: 1KiB, tags: [a, \"b,c\"], slo: 99.5, sunset: 2027-01-31}\n  GET /a/{c}: {attempts: 3}\n",
-		"defaults:\n  claims: |\n    a\n  idempotent: true\n  stream: both\n", "- a\n", "defaults: {claims: ['\"a=b\" c=d', 'a \"//\"']}\n", "a: [*b]\n", "endpoints: {? [x] : y}\n",
+		"defaults:\n  claims: |\n    a\n  idempotent: true\n  stream: both\n", "- a\n",
+		"defaults: {claims: ['\"a=b\" c=d', 'a \"//\"']}\n", "a: [*b]\n", "endpoints: {? [x] : y}\n",
 	} {
 		f.Add([]byte(seed))
 	}

@@ -15,7 +15,11 @@ const (
 	keyDefaults  = "defaults"
 	keyEndpoints = "endpoints"
 	keyClaims    = "claims"
+	keyStream    = "stream"
 )
+
+// loosening is how a time is looser than another.
+const loosening = "longer"
 
 var fileKeys = []string{keyService, keyDefaults, keyEndpoints}
 
@@ -52,12 +56,12 @@ var keys = []Key{
 	{Key: registered("unknown"), Defaults: true, Looser: "looser", isLooser: func(here, code directive.Value) bool {
 		return here.Text == spec.UnknownIgnore && code.Text != here.Text
 	}},
-	{Key: registered("timeout"), Defaults: true, Looser: "longer", isLooser: longer},
-	{Key: registered("idle"), Defaults: true, Looser: "longer", isLooser: longer},
+	{Key: registered("timeout"), Defaults: true, Looser: loosening, isLooser: longer},
+	{Key: registered("idle"), Defaults: true, Looser: loosening, isLooser: longer},
 	{Key: registered("body"), Defaults: true, Looser: "larger", isLooser: more},
-	{Key: registered("stream"), Looser: "wider", isLooser: wider},
+	{Key: registered(keyStream), Looser: "wider", isLooser: wider},
 	{Key: registered("attempts"), Defaults: true, Jobs: true, Looser: "more", isLooser: more},
-	{Key: registered("lease"), Defaults: true, Jobs: true, Looser: "longer", isLooser: longer},
+	{Key: registered("lease"), Defaults: true, Jobs: true, Looser: loosening, isLooser: longer},
 	{Key: registered("slo"), Defaults: true},
 	{Key: registered("stability"), Defaults: true},
 	{Key: registered("sunset")},

@@ -36,7 +36,9 @@ var _ = Describe("the JSON Schema of a service's overrides", func() {
 
 	It("knows every key, and those of jobs for jobs alone", func() {
 		var doc struct {
-			Definitions map[string]struct{ Properties map[string]any }
+			Definitions map[string]struct {
+				Properties map[string]map[string]any `json:"properties"`
+			} `json:"definitions"`
 		}
 		Expect(json.Unmarshal(schema(), &doc)).To(Succeed())
 		call, job, defaults := doc.Definitions["call"].Properties, doc.Definitions["job"].Properties, doc.Definitions["defaults"].Properties
@@ -44,6 +46,7 @@ var _ = Describe("the JSON Schema of a service's overrides", func() {
 			Expect(k.Jobs).To(Equal(call[k.Name] == nil), k.Name)
 			Expect(k.Defaults).To(Equal(defaults[k.Name] != nil), k.Name)
 			Expect(call[k.Name] != nil || job[k.Name] != nil).To(BeTrue(), k.Name)
+			Expect(job[k.Name]["type"] != nil || job[k.Name]["enum"] != nil || call[k.Name]["enum"] != nil).To(BeTrue(), "%s has no form", k.Name)
 		}
 	})
 })

@@ -13,7 +13,7 @@ type Span struct {
 	Width int // in bytes
 }
 
-// Places are where an endpoint's author says what. A span whose position is not valid is of something that was not said.
+// Places are where an endpoint's author says what, be it in the code or in stella.yaml. A span whose position is not valid is of something that was not said.
 type Places struct {
 	Func         Span            // the handler's name
 	Method, Path Span            // of the endpoint directive

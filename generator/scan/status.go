@@ -56,6 +56,7 @@ func (b *builder) unknown(e *Endpoint, h *handler, said map[string]directive.Val
 	if e.Origins.Keys[keyUnknown].Layer == InDefaults { // said of endpoints that have one
 		e.Unknown = ""
 		delete(e.Origins.Keys, keyUnknown)
+		delete(e.Places.Keys, keyUnknown)
 	} else {
 		b.l.list.Addf(diagnostic.BadValue, v.Pos, v.Width, "unknown=%s has no effect: %s binds no request body", v.Text, h.decl.Name.Name)
 	}
