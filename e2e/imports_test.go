@@ -56,6 +56,17 @@ func TestImportRules(t *testing.T) {
 			of:   "generator", not: parts("runtime", "gateway", "transports", "examples", "e2e"),
 		},
 		{
+			name: "the YAML loader knows nothing of those whose files it reads, and links its parser alone",
+			of:   "internal/strictyaml",
+			only: func(dep listed) bool {
+				return dep.Standard || below(dep.ImportPath, module+"/internal/strictyaml") || below(dep.ImportPath, "go.yaml.in/yaml/v4")
+			},
+		},
+		{
+			name: "no service links a YAML parser",
+			of:   "runtime", not: append(parts("internal"), "go.yaml.in"),
+		},
+		{
 			name: "the fault proxy moves bytes, and knows nothing of frames",
 			of:   "transports/faultproxy",
 			only: func(dep listed) bool { return dep.Standard || below(dep.ImportPath, module+"/transports/faultproxy") },
