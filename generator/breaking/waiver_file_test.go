@@ -41,25 +41,25 @@ var _ = Describe("a file of waivers", func() {
 			_, err := breaking.ParseWaivers("w.yaml", []byte(text))
 			Expect(err).To(MatchError(HavePrefix("w.yaml:" + message)))
 		},
-		Entry(nil, "", " the file is empty"),
-		Entry(nil, "# nothing", " the file is empty"),
-		Entry(nil, "waivers:\n\t- a", " line 2: found character that cannot start any token"),
-		Entry(nil, "waivers: []\n---\nwaivers: []", " expected one document"),
+		Entry(nil, "", "1:1: the file is empty"),
+		Entry(nil, "# nothing", "1:1: the file is empty"),
+		Entry(nil, "waivers:\n\t- a", "2:1: found character that cannot start any token"),
+		Entry(nil, "waivers: []\n---\nwaivers: []", "2:1: a second document begins here"),
 		Entry(nil, "- rule: a", "1:1: expected keys and values: waivers"),
 		Entry(nil, "waivers: {}", "1:10: expected a list of waivers"),
 		Entry(nil, "waiver: []", `1:1: unknown key "waiver", expected waivers: did you mean waivers?`),
-		Entry(nil, "waivers: []\nwaivers: []", "2:1: the key waivers is there twice"),
+		Entry(nil, "waivers: []\nwaivers: []", "2:1: key waivers given twice"),
 		Entry(nil, "waivers: [a]", "1:11: expected keys and values: rule"),
 		Entry(nil, "waivers:\n  - rule: a\n    untli: b", `3:5: unknown key "untli"`),
-		Entry(nil, "waivers:\n  - rule: a\n    rule: b", "3:5: the key rule is there twice"),
+		Entry(nil, "waivers:\n  - rule: a\n    rule: b", "3:5: key rule given twice"),
 		Entry(nil, "waivers:\n  - rule: [a]", "2:11: rule: expected text"),
 		Entry(nil, "waivers:\n  - rule:", "2:10: rule: expected text"),
-		Entry(nil, "waivers:\n  - rule: &a b\n    owner: *a", "3:12: owner: aliases are not taken"),
+		Entry(nil, "waivers:\n  - rule: &a b\n    owner: *a", "2:11: anchor &a is refused: a value is read where it stands\nw.yaml:3:12: alias *a is refused"),
 	)
 
 	It("is refused if it is larger than anybody writes", func() {
 		_, err := breaking.ParseWaivers("w.yaml", make([]byte, 1<<20+1))
-		Expect(err).To(MatchError(ContainSubstring("the limit is 1048576")))
+		Expect(err).To(MatchError(ContainSubstring("expected at most 1048576")))
 	})
 })
 
