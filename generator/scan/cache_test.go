@@ -67,6 +67,23 @@ var _ = Describe("A cache", func() {
 		Expect(paths()).To(Equal([]string{"POST /sell"}))
 	})
 
+	It("sees what stella.yaml says, and asks the go command nothing for it", func() {
+		timeout := func() int64 {
+			GinkgoHelper()
+			var list diagnostic.List
+			result, _, err := scan.Scan(context.Background(), scan.Config{Dir: dir, Env: env, Patterns: []string{"./..."}, Cache: cache}, &list)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(list.Sorted()).To(BeEmpty())
+			return result.Services[0].Own.Endpoints[0].Limits.TimeoutMS
+		}
+		env = withoutGo()
+		for text, want := range map[string]int64{"5s": 5000, "7s": 7000} {
+			write("stella.yaml", "defaults: {timeout: "+text+"}\n")
+			cache.Changed(filepath.Join(dir, "stella.yaml"))
+			Expect(timeout()).To(Equal(want))
+		}
+	})
+
 	It("begins anew when a file may belong elsewhere", func() {
 		write("shop.go", "//go:build never\n\npackage shop\n")
 		write("other.go", strings.Replace(handler, "/buy", "/sell", 1))

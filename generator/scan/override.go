@@ -22,21 +22,39 @@ const otherName = "stella.yml"
 // overrides reads the stella.yaml of a service, and reports those that nothing reads. It is nil if there is none.
 func (l *loader) overrides(g *group) (file *override.File) {
 	for _, ps := range g.all() {
-		if stray := filepath.Join(ps.src.Dir, otherName); isThere(stray) {
-			f := l.list.Addf(diagnostic.OverridePlace, token.Position{Filename: stray}, 0, "%s has no effect", otherName)
-			f.Hint = "rename it to " + override.FileName
-		}
 		name := filepath.Join(ps.src.Dir, override.FileName)
 		switch {
-		case !isThere(name):
 		case ps == g.own:
-			file = l.readOverrides(name, g.member.service)
+			if isThere(name) {
+				file = l.readOverrides(name, g.member.service)
+			}
+			l.misplaced(filepath.Join(ps.src.Dir, otherName), "rename it to "+override.FileName)
 		case ps.part != nil:
-			f := l.list.Addf(diagnostic.OverridePlace, token.Position{Filename: name}, 0, "%s beside a part of service %s has no effect", override.FileName, g.member.service)
-			f.Hint = "move what it says to the file beside the package that says //stella:service " + g.member.service
+			l.misplaced(name, "move what it says to the file beside the package that says //stella:service "+g.member.service)
+		case len(ps.handlers) == 0 && !ps.orphaned: // what looked like a directive is none
+			l.checkStray(ps.src.Dir)
 		}
 	}
 	return file
+}
+
+// misplaced reports a file that nothing reads, if it is there.
+func (l *loader) misplaced(name, hint string) {
+	if isThere(name) {
+		l.list.Addf(diagnostic.OverridePlace, token.Position{Filename: name}, 0, "%s has no effect here", filepath.Base(name)).Hint = hint
+	}
+}
+
+// checkStray reports a stella.yaml in a folder without a service.
+func (l *loader) checkStray(dir string) {
+	l.misplaced(filepath.Join(dir, override.FileName), "move it beside the package that says //stella:service")
+}
+
+// checkRoot does so in the working directory, if that is a module's root without a package, where some put such a file.
+func (l *loader) checkRoot(pkgs []*listed) {
+	if slices.ContainsFunc(pkgs, l.isWhole) && !slices.ContainsFunc(pkgs, func(p *listed) bool { return p.Dir == l.dir }) {
+		l.checkStray(l.dir)
+	}
 }
 
 func isThere(name string) bool {

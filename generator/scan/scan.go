@@ -114,6 +114,7 @@ func (l *loader) note(pkgs []*listed) {
 func (l *loader) annotated(pkgs []*listed, result *Result) ([]*listed, error) {
 	l.note(pkgs)
 	var found []*listed
+	l.checkRoot(pkgs)
 	own := map[string]bool{} // patterns, and whether they name a package of a module at hand
 	for _, p := range pkgs {
 		for _, pattern := range p.Match {
@@ -136,6 +137,9 @@ func (l *loader) annotated(pkgs []*listed, result *Result) ([]*listed, error) {
 			l.orphans = append(l.orphans, p)
 		case mentions:
 			found = append(found, p)
+		}
+		if !mentions {
+			l.checkStray(p.Dir)
 		}
 	}
 	for pattern, is := range own {
