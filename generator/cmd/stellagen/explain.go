@@ -1,16 +1,18 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"go/token"
 	"io"
+	"os"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/stella-ops/router/generator"
 	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/directive"
+	"github.com/stella-ops/router/generator/scan"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -155,49 +157,81 @@ func wrapped(text string) string {
 	return strings.Join(append(lines, line), "\n")
 }
 
-// explainEndpoint prints the effective values of an endpoint of the packages at hand.
+// explainEndpoint tells every effective value of an endpoint, where it is said, and what it takes the place of.
 func explainEndpoint(ctx context.Context, out *output, method, path string) error {
 	pattern, err := spec.ParsePattern(path)
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", errInput, path, err)
 	}
-	services, err := manifestsOf(ctx, out, nil)
+	result, dir, err := readPackages(ctx, out, []string{allPackages})
 	if err != nil {
 		return err
 	}
 	var names []string
-	for _, s := range services {
-		for _, e := range s.manifest.Endpoints {
+	for _, s := range result.Services {
+		for _, e := range s.Endpoints() {
 			names = append(names, e.Method+" "+e.Path)
 			other, err := spec.ParsePattern(e.Path)
 			if err != nil || e.Method != method || other.Identity() != pattern.Identity() {
 				continue
 			}
-			return out.data(listEntry{s.manifest.Service, s.manifest.Version, e}, func(w io.Writer) {
+			settings := explained(dir, s, e)
+			return out.data(settings, func(w io.Writer) {
 				_, _ = fmt.Fprintf(w, "%s %s\n\n", e.Method, e.Path)
-				table(w, []string{"VALUE", "IS"}, func(row func(...string)) { effective(row, s.manifest, &e) })
+				table(w, []string{"KEY", "VALUE", "ORIGIN", "INSTEAD OF"}, func(row func(...string)) {
+					for _, s := range settings {
+						row(s.Key, s.Value, s.Origin, strings.Join(s.InsteadOf, ", "))
+					}
+				})
 			})
 		}
 	}
 	return fmt.Errorf("%w: no endpoint %s %s in the packages here%s", errInput, method, path, didYouMean(method+" "+path, names))
 }
 
-// effective are an endpoint's values, in the words of the directives.
-func effective(row func(...string), m *spec.Manifest, e *spec.Endpoint) {
-	queue := "call"
-	if e.Queue != nil {
-		queue = "queue"
+// explainedValue is one value of an endpoint.
+type explainedValue struct {
+	Key       string   `json:"key"`
+	Value     string   `json:"value"`
+	Origin    string   `json:"origin"` // file:line, or default
+	InsteadOf []string `json:"insteadOf,omitempty"`
+}
+
+func explained(dir string, s *scan.Service, e *scan.Endpoint) []explainedValue {
+	at := func(pos token.Position) string { return fmt.Sprintf("%s:%d", relative(dir, pos.Filename), pos.Line) }
+	list := []explainedValue{
+		{Key: "service", Value: s.Name + " " + s.Version, Origin: relative(dir, s.Own.Dir)},
+		{Key: "handler", Value: e.Handler(), Origin: at(e.Pos)},
 	}
-	row("service", m.Service+" "+m.Version)
-	row("handler", e.Handler)
-	row("callers", callers(e))
-	row("status", strconv.Itoa(e.Status))
-	row("timeout", fmt.Sprintf("%d ms", e.Limits.TimeoutMS))
-	row("idle", fmt.Sprintf("%d ms", e.Limits.IdleMS))
-	row("body", fmt.Sprintf("%d bytes", e.Limits.MaxBodyBytes))
-	row("stream", string(e.Stream))
-	row("idempotent", strconv.FormatBool(e.Idempotent))
-	row("delivery", queue)
-	row("stability", cmp.Or(e.Stability, "stable"))
-	row("tags", cmp.Or(strings.Join(e.Tags, ", "), "-"))
+	for _, set := range generator.Explain(e) {
+		v := explainedValue{Key: set.Key, Value: set.Value, Origin: set.Origin.Layer.String()}
+		if set.Origin.Pos.IsValid() {
+			v.Origin = at(set.Origin.Pos)
+		}
+		for _, over := range set.Over {
+			where := over.Layer.String()
+			if over.Pos.IsValid() {
+				where = at(over.Pos)
+			}
+			v.InsteadOf = append(v.InsteadOf, over.Text+" ("+where+")")
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// readPackages reads the packages, and tells the findings if there are some.
+func readPackages(ctx context.Context, out *output, patterns []string) (*scan.Result, string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, "", fmt.Errorf("finding the working directory: %w", err)
+	}
+	result, findings, err := generator.Read(ctx, generator.Config{Dir: dir, Patterns: patterns})
+	if err != nil {
+		return nil, dir, err
+	}
+	if len(findings.List) > 0 {
+		return nil, dir, out.report(&diagnostic.Report{Findings: findings.List, Base: dir, Source: findings.Source, Tail: nothingWritten}, exitInput)
+	}
+	return result, dir, nil
 }
