@@ -55,18 +55,18 @@ var _ = Describe("the effective values of an endpoint", func() {
 
 	It("come from an entry of stella.yaml before the code, from the code before defaults, and from these before what is built in", func(ctx SpecContext) {
 		Expect(of(ctx, "POST /invoices")).To(Equal(`status=200 (default)
-unknown=reject (stella.yaml billing/stella.yaml:14:14) over ignore (code billing/billing.go:18:64) over reject (default)
-timeout=5s (stella.yaml billing/stella.yaml:12:14) over 10s (code billing/billing.go:18:42) over 30s (default)
-idle=30s (stella.yaml defaults billing/stella.yaml:5:9) over 1m (default)
-body=1MiB (stella.yaml billing/stella.yaml:13:11) over 2MiB (code billing/billing.go:18:51) over 1MiB (default)
+unknown=reject (stella.yaml billing/stella.yaml:15:14) over ignore (code billing/billing.go:18:64) over reject (default)
+timeout=5s (stella.yaml billing/stella.yaml:13:14) over 10s (code billing/billing.go:18:42) over 30s (default)
+idle=1m (default)
+body=1MiB (stella.yaml billing/stella.yaml:14:11) over 2MiB (code billing/billing.go:18:51) over 1MiB (default)
 stream=none (default)
 idempotent=false (default)
 delivery=call (default)
-slo=99.5 (stella.yaml defaults billing/stella.yaml:8:8)
-stability=stable (stella.yaml billing/stella.yaml:15:16) over beta (code billing/billing.go:18:81) over stable (default)
-tags=invoices,new, and hot (stella.yaml billing/stella.yaml:16:11) over invoices (code billing/billing.go:18:91)
-claim=scope billing:write (stella.yaml billing/stella.yaml:18:9) over scope billing:write (code billing/billing.go:19:1)
-claim=region "eu west" (stella.yaml billing/stella.yaml:19:9)
+slo=99.5 (stella.yaml defaults billing/stella.yaml:9:8)
+stability=stable (stella.yaml billing/stella.yaml:16:16) over beta (code billing/billing.go:18:81) over stable (default)
+tags=invoices,new, and hot (stella.yaml billing/stella.yaml:17:11) over invoices (code billing/billing.go:18:91)
+claim=scope billing:write (stella.yaml billing/stella.yaml:19:9) over scope billing:write (code billing/billing.go:19:1)
+claim=region "eu west" (stella.yaml billing/stella.yaml:20:9)
 `))
 		Expect(of(ctx, "GET /invoices/{any}/events")).To(Equal(`status=200 (default)
 timeout=20s (stella.yaml defaults billing/stella.yaml:4:12) over 30s (default)
@@ -75,23 +75,24 @@ body=1MiB (default)
 stream=response (default)
 idempotent=true (default)
 delivery=call (default)
-slo=99.5 (stella.yaml defaults billing/stella.yaml:8:8)
+slo=99.5 (stella.yaml defaults billing/stella.yaml:9:8)
 stability=stable (default)
-claim=scope billing (stella.yaml defaults billing/stella.yaml:9:12)
+claim=scope billing (stella.yaml defaults billing/stella.yaml:10:12)
 `))
 	})
 
 	It("tell what is said of a part's job, and of an endpoint that is public no longer", func(ctx SpecContext) {
 		Expect(of(ctx, "POST /reports/{month}")).To(And(
 			ContainSubstring("idempotent=true (code billing/reports/reports.go:10:56) over false (default)\n"),
-			ContainSubstring("unknown=ignore (stella.yaml defaults billing/stella.yaml:6:12) over reject (default)\n"),
-			ContainSubstring("attempts=7 (stella.yaml billing/stella.yaml:25:15) over 5 (default)\nlease=2m (stella.yaml billing/stella.yaml:26:12) over 1m (default)\n"),
+			ContainSubstring("unknown=ignore (stella.yaml defaults billing/stella.yaml:7:12) over reject (default)\n"),
+			ContainSubstring("attempts=7 (stella.yaml billing/stella.yaml:26:15) over 5 (default)\nlease=2m (stella.yaml billing/stella.yaml:27:12) over 1m (default)\n"),
 		))
 		Expect(of(ctx, "GET /version")).To(And(
-			ContainSubstring("claim=scope billing:read (stella.yaml billing/stella.yaml:28:14) over nothing in it (code billing/billing.go:47:1)\n"),
+			ContainSubstring("claim=scope billing:read (stella.yaml billing/stella.yaml:29:14) over nothing in it (code billing/billing.go:52:1)\n"),
 			Not(ContainSubstring("public=")), Not(ContainSubstring("unknown=")),
 		))
-		Expect(of(ctx, "GET /ping")).To(ContainSubstring("public=probes (code billing/billing.go:41:1)\n"))
+		Expect(of(ctx, "GET /events")).To(ContainSubstring("idle=30s (stella.yaml defaults billing/stella.yaml:5:9) over 1m (default)\nbody=1MiB (default)\n"))
+		Expect(of(ctx, "GET /ping")).To(ContainSubstring("public=probes (code billing/billing.go:46:1)\n"))
 	})
 
 	It("are those of the endpoint that is meant, or a guess at it", func(ctx SpecContext) {
@@ -101,7 +102,7 @@ claim=scope billing (stella.yaml defaults billing/stella.yaml:9:12)
 			names = append(names, fmt.Sprintf("%s %s %s %s", l.Service.Name, l.Method, l.Path, l.Handler()))
 		}
 		Expect(names).To(Equal([]string{
-			"billing POST /invoices CreateInvoice", "billing GET /invoices/{id} GetInvoice", "billing GET /invoices/{id}/events Watch",
+			"billing GET /events All", "billing POST /invoices CreateInvoice", "billing GET /invoices/{id} GetInvoice", "billing GET /invoices/{id}/events Watch",
 			"billing GET /ping Ping", "billing POST /reports/{month} example.com/shop/billing/reports.Month", "billing GET /version Version",
 		}))
 		_, err := generator.Find(result, "POST /invoice")

@@ -116,6 +116,28 @@ func (e *Endpoint) take(key string, layer Layer, v directive.Value, over *Origin
 	e.Origins.say(key, layer, v, over)
 }
 
+// dropDefaults takes back the defaults of stella.yaml that do not concern the endpoint, now that its handler is known.
+func (e *Endpoint) dropDefaults(said map[string]directive.Value) {
+	drop := func(key string, concerned bool) bool {
+		if concerned || e.Origins.Keys[key].Layer != InDefaults {
+			return false
+		}
+		delete(said, key)
+		delete(e.Origins.Keys, key)
+		delete(e.Places.Keys, key)
+		return true
+	}
+	if drop(keyUnknown, e.In != nil && e.HasBody()) {
+		e.Unknown = ""
+	}
+	if drop(keyBody, e.HasBody()) {
+		e.Limits.MaxBodyBytes = spec.DefaultLimits.MaxBodyBytes
+	}
+	if drop(keyIdle, e.Stream != spec.StreamNone) {
+		e.Limits.IdleMS = spec.DefaultLimits.IdleMS
+	}
+}
+
 func (b *builder) checkLoosens(e *Endpoint, k override.Key, here, code directive.Value) {
 	if !k.Loosens(here, code) {
 		return

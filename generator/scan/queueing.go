@@ -16,6 +16,7 @@ const deliveryQueue = "queue"
 const (
 	keyTimeout  = "timeout"
 	keyBody     = "body"
+	keyIdle     = "idle"
 	keyStream   = "stream"
 	keyDelivery = "delivery"
 	keyAttempts = "attempts"

@@ -175,10 +175,11 @@ func (b *builder) endpoint(h *handler) *Endpoint {
 	placed := b.place(e, h)
 	if placed && b.signature(e, h) {
 		b.status(e, h, said)
-		b.unknown(e, h, said)
 		b.errors(e, h, said)
 		b.pathFields(e, h)
 		b.streaming(e, h, said)
+		e.dropDefaults(said)
+		b.unknown(e, h, said)
 	}
 	b.queueing(e, h, said)
 	if !placed {
@@ -253,7 +254,7 @@ func (e *Endpoint) apply(key string, v directive.Value) {
 		e.Sunset = v.Text
 	case keyTimeout:
 		e.Limits.TimeoutMS = v.Duration.Milliseconds()
-	case "idle":
+	case keyIdle:
 		e.Limits.IdleMS = v.Duration.Milliseconds()
 	case keyBody:
 		e.Limits.MaxBodyBytes = v.Int

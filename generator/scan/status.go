@@ -50,14 +50,7 @@ func (b *builder) status(e *Endpoint, h *handler, said map[string]directive.Valu
 // unknown reports a word on unknown members where there is no body to have them.
 func (b *builder) unknown(e *Endpoint, h *handler, said map[string]directive.Value) {
 	v, given := said[keyUnknown]
-	if !given || e.In != nil && e.HasBody() {
-		return
-	}
-	if e.Origins.Keys[keyUnknown].Layer == InDefaults { // said of endpoints that have one
-		e.Unknown = ""
-		delete(e.Origins.Keys, keyUnknown)
-		delete(e.Places.Keys, keyUnknown)
-	} else {
+	if given && (e.In == nil || !e.HasBody()) {
 		b.l.list.Addf(diagnostic.BadValue, v.Pos, v.Width, "unknown=%s has no effect: %s binds no request body", v.Text, h.decl.Name.Name)
 	}
 }
