@@ -6,5 +6,5 @@ import "embed"
 
 // FS has the templates.
 //
-//go:embed README.md scaffold
+//go:embed README.md goclient scaffold tsclient
 var FS embed.FS

@@ -43,4 +43,6 @@ var kinds = []Kind{
 	{"openapi30", "openapi30.json", "OpenAPI 3.0.3, for tools that do not read 3.1 yet.", openAPI30},
 	{"jsonschema", "schema.json", "JSON Schema 2020-12 of all types, and of each endpoint's request and response.", jsonSchema},
 	{"overrideschema", override.SchemaName, "JSON Schema of stella.yaml, for editors: the keys, and the service's endpoints.", overrideSchema},
+	{"goclient", "client.go", "A client in Go, of the standard library only: an interface, its implementation, and a fake for tests.", goClient},
+	{"tsclient", "client.ts", "A client in TypeScript, without dependencies, for browsers and Node.js.", tsClient},
 }
