@@ -533,63 +533,6 @@ const newCall = (name: string, method: string, statuses: number[], declared: Dec
   name, method, path: "", query: new URLSearchParams(), headers: new Headers(), statuses, declared,
 });
 
-/** A path parameter. A gateway takes no segment that is empty, or that leads elsewhere. */
-function segment(call: string, name: string, value: string): string {
-  if (value === "" || value === "." || value === "..") {
-    throw new TypeError(`${call}: path parameter ${name} is ${JSON.stringify(value)}, expected text other than dots`);
-  }
-  return "/" + encodeURIComponent(value);
-}
-
-/** A path parameter that takes all that is left, slashes included. */
-function rest(call: string, name: string, value: string): string {
-  const parts = value.split("/");
-  if (parts.some((part) => part === "." || part === "..")) {
-    throw new TypeError(`${call}: path parameter ${name} is ${JSON.stringify(value)}, which leads elsewhere`);
-  }
-  return "/" + parts.map(encodeURIComponent).join("/");
-}
-
-/** A value of a parameter or a form as text. */
-const text = (value: unknown): string => (typeof value === "object" && value !== null ? JSON.stringify(value) : String(value));
-
-const missing = (value: unknown): value is null | undefined => value === undefined || value === null;
-
-/** Adds a value as text, or each item of an array, unless it is missing. */
-function add(value: unknown, to: (text: string) => void): void {
-  for (const item of Array.isArray(value) ? value : [value]) {
-    if (!missing(item)) to(text(item));
-  }
-}
-
-function addCookie(headers: Headers, name: string, value: string): void {
-  if (/[^\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]/.test(value)) {
-    throw new TypeError(`cookie ${name} is ${JSON.stringify(value)}, expected ASCII without spaces, quotes, commas, semicolons and backslashes`);
-  }
-  const before = headers.get("Cookie");
-  headers.set("Cookie", (before === null ? "" : before + "; ") + name + "=" + value);
-}
-
-function setJSON(call: Call, value: unknown): void {
-  call.headers.set("Content-Type", "application/json");
-  call.body = JSON.stringify(value);
-}
-
-/** What handlers that read requests themselves are given beside parameters. */
-export interface RawInput {
-  query?: Record<string, string | string[]>;
-  headers?: Record<string, string>;
-}
-
-function addRaw(call: Call, input: RawInput & { body?: BodyInit; contentType?: string }): void {
-  for (const [name, value] of Object.entries(input.query ?? {})) add(value, (v) => call.query.append(name, v));
-  for (const [name, value] of Object.entries(input.headers ?? {})) call.headers.append(name, value);
-  if (input.contentType !== undefined) call.headers.set("Content-Type", input.contentType);
-  if (input.body === undefined) return;
-  call.body = input.body;
-  if (input.body instanceof ReadableStream) call.repeat = false;
-}
-
 /** How long a gateway may ask to wait until another attempt, in milliseconds. Whoever is to wait longer is told the problem. */
 const MAX_WAIT = 30_000;
 
@@ -769,12 +712,6 @@ function failure(line: string): Problem | undefined {
   }
 }
 
-/** A header field of an answer, if it came. */
-function field<T>(headers: Headers, name: string, parse: (text: string) => unknown): T | undefined {
-  const value = headers.get(name);
-  return value === null ? undefined : (parse(value) as T);
-}
-
 /** What has become of a job. */
 export interface JobStatus {
   job: string;
@@ -856,6 +793,63 @@ export class Job<T> {
     return [(await decode(call, response, true)) as JobStatus, retryAfter(response.headers)];
   }
 }
+
+/** A path parameter. A gateway takes no segment that is empty, or that leads elsewhere. */
+function segment(call: string, name: string, value: string): string {
+  if (value === "" || value === "." || value === "..") {
+    throw new TypeError(`${call}: path parameter ${name} is ${JSON.stringify(value)}, expected text other than dots`);
+  }
+  return "/" + encodeURIComponent(value);
+}
+
+/** A path parameter that takes all that is left, slashes included. */
+function rest(call: string, name: string, value: string): string {
+  const parts = value.split("/");
+  if (parts.some((part) => part === "." || part === "..")) {
+    throw new TypeError(`${call}: path parameter ${name} is ${JSON.stringify(value)}, which leads elsewhere`);
+  }
+  return "/" + parts.map(encodeURIComponent).join("/");
+}
+
+/** What handlers that read requests themselves are given beside parameters. */
+export interface RawInput {
+  query?: Record<string, string | string[]>;
+  headers?: Record<string, string>;
+}
+
+function addRaw(call: Call, input: RawInput & { body?: BodyInit; contentType?: string }): void {
+  for (const [name, value] of Object.entries(input.query ?? {})) add(value, (v) => call.query.append(name, v));
+  for (const [name, value] of Object.entries(input.headers ?? {})) call.headers.append(name, value);
+  if (input.contentType !== undefined) call.headers.set("Content-Type", input.contentType);
+  if (input.body === undefined) return;
+  call.body = input.body;
+  if (input.body instanceof ReadableStream) call.repeat = false;
+}
+
+function addCookie(headers: Headers, name: string, value: string): void {
+  if (/[^\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]/.test(value)) {
+    throw new TypeError(`cookie ${name} is ${JSON.stringify(value)}, expected ASCII without spaces, quotes, commas, semicolons and backslashes`);
+  }
+  const before = headers.get("Cookie");
+  headers.set("Cookie", (before === null ? "" : before + "; ") + name + "=" + value);
+}
+
+function setJSON(call: Call, value: unknown): void {
+  call.headers.set("Content-Type", "application/json");
+  call.body = JSON.stringify(value);
+}
+
+/** Adds a value as text, or each item of an array, unless it is missing. */
+function add(value: unknown, to: (text: string) => void): void {
+  for (const item of Array.isArray(value) ? value : [value]) {
+    if (!missing(item)) to(text(item));
+  }
+}
+
+const missing = (value: unknown): value is null | undefined => value === undefined || value === null;
+
+/** A value of a parameter or a form as text. */
+const text = (value: unknown): string => (typeof value === "object" && value !== null ? JSON.stringify(value) : String(value));
 
 /**
  * there is such an order

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,6 +48,7 @@ func Render(m *spec.Manifest, url string) ([]byte, error) {
 	if err := w.writeTemplates(); err != nil {
 		return nil, err
 	}
+	w.writeErrors()
 	return w.out.Bytes(), nil
 }
 
@@ -83,13 +85,11 @@ func (w *writer) comment(indent string, lines ...string) {
 
 // writeTemplates adds what the client needs of what is the same in all of them.
 func (w *writer) writeTemplates() error {
-	needed := []string{"client"}
-	for _, c := range w.Calls {
-		if c.Queue != nil {
-			needed = []string{"client", "job"}
-		}
+	names := []string{"client"}
+	if slices.ContainsFunc(w.Calls, func(c *client.Call) bool { return c.Queue != nil }) {
+		names = append(names, "job")
 	}
-	for _, name := range needed {
+	for _, name := range names {
 		text, err := templates.FS.ReadFile("tsclient/" + name + ".ts.tmpl")
 		if err != nil {
 			return fmt.Errorf("tsclient: %w", err)
@@ -97,7 +97,27 @@ func (w *writer) writeTemplates() error {
 		w.out.WriteByte('\n')
 		w.out.Write(text)
 	}
-	w.writeErrors()
+	return w.writeHelpers()
+}
+
+var declares = regexp.MustCompile(`(?m)^(?:export )?(?:function|const|interface) (\w+)`)
+
+// writeHelpers adds those functions that what has been written uses: many projects have their compiler refuse others. In
+// the template each stands between empty lines, behind those that use it.
+func (w *writer) writeHelpers() error {
+	text, err := templates.FS.ReadFile("tsclient/helpers.ts.tmpl")
+	if err != nil {
+		return fmt.Errorf("tsclient: %w", err)
+	}
+	for helper := range strings.SplitSeq(strings.TrimSpace(string(text)), "\n\n") {
+		name := declares.FindStringSubmatch(helper)
+		if name == nil {
+			return fmt.Errorf("tsclient: the template declares nothing in %.60q", helper)
+		}
+		if regexp.MustCompile(`[^.\w]` + name[1] + `(\(| \{)`).Match(w.out.Bytes()) { // called, or extended
+			w.linef("\n%s", helper)
+		}
+	}
 	return nil
 }
 
