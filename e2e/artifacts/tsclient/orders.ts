@@ -839,6 +839,12 @@ function setJSON(call: Call, value: unknown): void {
   call.body = JSON.stringify(value);
 }
 
+/** A header field of an answer, if it came. */
+function field<T>(headers: Headers, name: string, parse: (text: string) => unknown): T | undefined {
+  const value = headers.get(name);
+  return value === null ? undefined : (parse(value) as T);
+}
+
 /** Adds a value as text, or each item of an array, unless it is missing. */
 function add(value: unknown, to: (text: string) => void): void {
   for (const item of Array.isArray(value) ? value : [value]) {

@@ -114,7 +114,7 @@ func (w *writer) writeHelpers() error {
 		if name == nil {
 			return fmt.Errorf("tsclient: the template declares nothing in %.60q", helper)
 		}
-		if regexp.MustCompile(`[^.\w]` + name[1] + `(\(| \{)`).Match(w.out.Bytes()) { // called, or extended
+		if regexp.MustCompile(`[^.\w]` + name[1] + `(<[^(\n]*>)?(\(| \{)`).Match(w.out.Bytes()) { // called, or extended
 			w.linef("\n%s", helper)
 		}
 	}
