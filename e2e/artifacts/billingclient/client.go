@@ -112,6 +112,7 @@ type Client interface {
 type Attachment struct {
 	Name string `json:"name,omitzero"`
 	// in bytes
+	// (maximum 1073741824)
 	Size int64 `json:"size,omitzero"`
 	// its media type, as it was uploaded
 	Type string `json:"type,omitzero"`
@@ -123,12 +124,13 @@ type CreatedInvoice struct {
 	Attachments []Attachment `json:"attachments,omitzero"`
 	CreatedAt   time.Time    `json:"createdAt,omitzero"`
 	// the subject of the caller
-	CreatedBy  string `json:"createdBy,omitzero"`
-	Currency   string `json:"currency,omitzero"`
-	Customer   string `json:"customer,omitzero"`
-	ID         string `json:"id,omitzero"`
-	Lines      []Line `json:"lines,omitzero"`
-	TotalCents int64  `json:"totalCents,omitzero"`
+	CreatedBy string `json:"createdBy,omitzero"`
+	Currency  string `json:"currency,omitzero"`
+	Customer  string `json:"customer,omitzero"`
+	ID        string `json:"id,omitzero"`
+	Lines     []Line `json:"lines,omitzero"`
+	// (minimum -1000000000000000, maximum 1000000000000000)
+	TotalCents int64 `json:"totalCents,omitzero"`
 }
 
 // Event is something that happened to an invoice.
@@ -146,12 +148,13 @@ type Invoice struct {
 	Attachments []Attachment `json:"attachments,omitzero"`
 	CreatedAt   time.Time    `json:"createdAt,omitzero"`
 	// the subject of the caller
-	CreatedBy  string `json:"createdBy,omitzero"`
-	Currency   string `json:"currency,omitzero"`
-	Customer   string `json:"customer,omitzero"`
-	ID         string `json:"id,omitzero"`
-	Lines      []Line `json:"lines,omitzero"`
-	TotalCents int64  `json:"totalCents,omitzero"`
+	CreatedBy string `json:"createdBy,omitzero"`
+	Currency  string `json:"currency,omitzero"`
+	Customer  string `json:"customer,omitzero"`
+	ID        string `json:"id,omitzero"`
+	Lines     []Line `json:"lines,omitzero"`
+	// (minimum -1000000000000000, maximum 1000000000000000)
+	TotalCents int64 `json:"totalCents,omitzero"`
 }
 
 // InvoicePage is a part of a list.
@@ -215,6 +218,7 @@ type CurrencyTotal struct {
 	// how many there are
 	Invoices int64 `json:"invoices,omitzero"`
 	// the total of the largest, in hundredths of the currency
+	// (minimum -1000000000000000, maximum 1000000000000000)
 	LargestCents int64 `json:"largestCents,omitzero"`
 }
 

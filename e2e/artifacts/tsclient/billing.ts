@@ -23,7 +23,7 @@ export interface Attachment {
   name?: string;
   /**
    * in bytes
-   * (format int64)
+   * (format int64, maximum 1073741824)
    */
   size?: number;
   /** its media type, as it was uploaded */
@@ -42,7 +42,7 @@ export interface CreatedInvoice {
   customer?: string;
   id?: string;
   lines?: Line[] | null;
-  /** (format int64) */
+  /** (format int64, minimum -1000000000000000, maximum 1000000000000000) */
   totalCents?: number;
 }
 
@@ -68,7 +68,7 @@ export interface Invoice {
   customer?: string;
   id?: string;
   lines?: Line[] | null;
-  /** (format int64) */
+  /** (format int64, minimum -1000000000000000, maximum 1000000000000000) */
   totalCents?: number;
 }
 
@@ -149,7 +149,7 @@ export interface CurrencyTotal {
   invoices?: number;
   /**
    * the total of the largest, in hundredths of the currency
-   * (format int64)
+   * (format int64, minimum -1000000000000000, maximum 1000000000000000)
    */
   largestCents?: number;
 }
