@@ -70,7 +70,10 @@ for tool in node npm; do
 	case "$*" in
 	*$tool*) printf '#!/bin/sh\n' >`+dir+`/$tool; /bin/chmod +x `+dir+`/$tool;;
 	esac
-done`)
+done
+case "$*" in
+*prometheus*) printf '#!/bin/sh\n' >`+dir+`/promtool; /bin/chmod +x `+dir+`/promtool;;
+esac`)
 	}
 
 	BeforeEach(func() {
@@ -86,6 +89,7 @@ done`)
 		m.has("rabbitmq-server", "")
 		m.has("node", "")
 		m.has("npm", "")
+		m.has("promtool", "")
 		code, said, calls := m.install()
 		Expect(code).To(BeZero(), said)
 		Expect(said + calls).To(BeEmpty())
@@ -93,7 +97,7 @@ done`)
 
 	// lacking is a machine that has everything but some commands.
 	lacking := func(names ...string) map[string]string {
-		all := map[string]string{"gcc": compiles, "curl": "", "redis-server": "", "rabbitmq-server": "", "node": "", "npm": ""}
+		all := map[string]string{"gcc": compiles, "curl": "", "redis-server": "", "rabbitmq-server": "", "node": "", "npm": "", "promtool": ""}
 		for _, name := range names {
 			delete(all, name)
 		}
@@ -120,13 +124,14 @@ done`)
 			Expect(code).To(BeZero())
 			Expect(again).To(Equal(calls), "it installs a second time")
 		},
-		Entry("everything", nil, "gcc libc6-dev curl redis-server rabbitmq-server nodejs npm"),
+		Entry("everything", nil, "gcc libc6-dev curl redis-server rabbitmq-server nodejs npm prometheus"),
 		Entry("gcc", lacking("gcc"), "gcc libc6-dev"),
 		Entry("curl", lacking("curl"), "curl"),
 		Entry("a Redis", lacking("redis-server"), "redis-server"),
 		Entry("a RabbitMQ", lacking("rabbitmq-server"), "rabbitmq-server"),
 		Entry("Node.js", lacking("node", "npm"), "nodejs npm"),
 		Entry("npm, which Debian has apart", lacking("npm"), "npm"),
+		Entry("promtool", lacking("promtool"), "prometheus"),
 		Entry("what gcc needs to compile", has(lacking("gcc"), "gcc", fails), "gcc libc6-dev"),
 	)
 

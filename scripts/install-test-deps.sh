@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sees that what the tests need beside Go is there: a C compiler, for the race detector, curl, for the README's
 # commands, a Valkey or Redis server and a RabbitMQ server, which the tests of the transports over brokers start
-# themselves, and Node.js with npm, for the validators in e2e/artifacts. As root, what is missing is installed with
+# themselves, and Node.js with npm and promtool, for the validators in e2e/artifacts. As root, what is missing is installed with
 # apt-get; otherwise this fails and says what to install.
 set -euo pipefail
 
@@ -17,6 +17,7 @@ rabbit() { command -v rabbitmq-server >/dev/null || [ -x "${RABBITMQ_HOME:-/usr/
 rabbit || packages+=(rabbitmq-server)
 command -v node >/dev/null || packages+=(nodejs)
 command -v npm >/dev/null || packages+=(npm)
+command -v promtool >/dev/null || packages+=(prometheus)
 [ ${#packages[@]} -eq 0 ] && exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
@@ -37,4 +38,5 @@ apt-get install -qq -y --no-install-recommends "${packages[@]}" >/dev/null
 compiles || { echo "install-test-deps: gcc is installed and still compiles nothing" >&2; exit 1; }
 broker || { echo "install-test-deps: redis-server is installed and cannot be found in $PATH" >&2; exit 1; }
 command -v node >/dev/null && command -v npm >/dev/null || { echo "install-test-deps: nodejs and npm are installed and cannot be found in $PATH" >&2; exit 1; }
+command -v promtool >/dev/null || { echo "install-test-deps: prometheus is installed and promtool cannot be found in $PATH" >&2; exit 1; }
 rabbit || { echo "install-test-deps: rabbitmq-server is installed and cannot be found in $PATH" >&2; exit 1; }

@@ -6,5 +6,5 @@ import "embed"
 
 // FS has the templates.
 //
-//go:embed README.md goclient scaffold tsclient
+//go:embed README.md goclient scaffold tsclient prometheus
 var FS embed.FS

@@ -39,7 +39,7 @@ func (s *Service) Close() error { return s.files.close() }
 
 // CreateInvoice stores a new invoice.
 //
-//stella:endpoint POST /invoices status=201 timeout=5s
+//stella:endpoint POST /invoices status=201 timeout=5s slo=99.9
 //stella:claim scope billing:write
 func (s *Service) CreateInvoice(ctx context.Context, in *NewInvoice) (*CreatedInvoice, error) {
 	inv := Invoice{
@@ -63,7 +63,7 @@ type GetInvoiceRequest struct {
 
 // GetInvoice finds one invoice.
 //
-//stella:endpoint GET /invoices/{id} errors=UnknownInvoiceError:404
+//stella:endpoint GET /invoices/{id} slo=99.95 errors=UnknownInvoiceError:404
 //stella:claim scope billing:read
 func (s *Service) GetInvoice(_ context.Context, in *GetInvoiceRequest) (*Invoice, error) {
 	inv, ok := s.invoices.get(in.ID)

@@ -45,4 +45,7 @@ var kinds = []Kind{
 	{"overrideschema", override.SchemaName, "JSON Schema of stella.yaml, for editors: the keys, and the service's endpoints.", overrideSchema},
 	{"goclient", "client.go", "A client in Go, of the standard library only: an interface, its implementation, and a fake for tests.", goClient},
 	{"tsclient", "client.ts", "A client in TypeScript, without dependencies, for browsers and Node.js.", tsClient},
+	{"prometheus", "alerts.yaml", "Recording rules and burn-rate alerts for Prometheus, of the endpoints that say slo=.", alerts},
+	{"prometheustest", "alerts_test.yaml", "Unit tests of these rules, for promtool.", alertTests},
+	{"grafana", "dashboard.json", "A Grafana dashboard of what gateways count of the service.", dashboard},
 }
