@@ -19,6 +19,7 @@ import (
 	"github.com/stella-ops/router/generator/analyzer"
 	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/lint"
+	"github.com/stella-ops/router/generator/override"
 )
 
 // today is the day of all tests.
@@ -176,7 +177,7 @@ func corpus(t *testing.T) string {
 			t.Fatal(err)
 		}
 		for _, f := range archive.Files {
-			if strings.HasSuffix(f.Name, ".go") {
+			if strings.HasSuffix(f.Name, ".go") || filepath.Base(f.Name) == override.FileName {
 				folder := strings.ToLower(strings.TrimSuffix(filepath.Base(name), ".txtar"))
 				write(t, filepath.Join(dir, folder, filepath.FromSlash(f.Name)), f.Data)
 			}

@@ -41,6 +41,9 @@ var limitRules = []rule{
 	entry("STL1212", "MANIFEST_SIZE", Bounds, warn, Standard, "manifest is too large for HELLO",
 		"HELLO carries a manifest up to 256 KiB. The gateway has to ask for a larger one, at every connection that finds it "+
 			"unknown, and the service takes calls later.").ofService(manifestSize),
+	entry("STL1213", "OVERRIDE_REPEATS", Bounds, info, Standard, "stella.yaml repeats the code",
+		"An entry that says what the directive says hides who decides, and holds up the next change of the directive. Remove it.").
+		ofEndpoint(overrideRepeats),
 }
 
 func spell(ms int64) string { return directive.Spell(time.Duration(ms) * time.Millisecond) }

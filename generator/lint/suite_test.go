@@ -16,6 +16,7 @@ import (
 
 	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/lint"
+	"github.com/stella-ops/router/generator/override"
 )
 
 func TestLint(t *testing.T) {
@@ -37,7 +38,7 @@ func module(files []txtar.File) string {
 	Expect(err).NotTo(HaveOccurred())
 	write(dir, "go.mod", []byte("module fixture\n\ngo 1.26\n\nrequire github.com/stella-ops/router v0.0.0\n"))
 	for _, f := range files {
-		if strings.HasSuffix(f.Name, ".go") {
+		if strings.HasSuffix(f.Name, ".go") || filepath.Base(f.Name) == override.FileName {
 			write(dir, f.Name, f.Data)
 		}
 	}

@@ -38,6 +38,24 @@ func (k Key) Loosens(here, code directive.Value) bool {
 	return k.isLooser != nil && k.isLooser(here, code)
 }
 
+// Same reports whether two texts are one value of the key: 60s is 1m.
+func (k Key) Same(a, b string) bool {
+	if a == b || k.Type == directive.List {
+		return a == b
+	}
+	x, wrong := k.Check(a)
+	y, alsoWrong := k.Check(b)
+	switch {
+	case wrong != "" || alsoWrong != "":
+		return false
+	case k.Type == directive.Duration:
+		return x.Duration == y.Duration
+	case k.Type == directive.Size || k.Type == directive.Integer:
+		return x.Int == y.Int
+	}
+	return x.Text == y.Text
+}
+
 // Keys returns the keys in the order of their documentation. Claims are not among them.
 func Keys() []Key { return slices.Clone(keys) }
 

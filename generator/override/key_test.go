@@ -35,6 +35,16 @@ var _ = Describe("a key", func() {
 		Entry(nil, "slo", "99", "1", false), Entry(nil, "stability", "beta", "experimental", false),
 	)
 
+	DescribeTable("tells whether two texts are one value",
+		func(key, a, b string, want bool) {
+			k, _ := override.FindKey(key)
+			Expect(k.Same(a, b)).To(Equal(want))
+		},
+		Entry(nil, "timeout", "60s", "1m", true), Entry(nil, "timeout", "60s", "61s", false), Entry(nil, "body", "1MiB", "1024KiB", true),
+		Entry(nil, "body", "1MiB", "1MB", false), Entry(nil, "slo", "99.90", "99.9", true), Entry(nil, "tags", "a,b", "a,b", true),
+		Entry(nil, "tags", "a,b", "a", false), Entry(nil, "attempts", "05", "5", true), Entry(nil, "stream", "none", "both", false),
+	)
+
 	DescribeTable("of claims covers one of the code or not",
 		func(here, code spec.ClaimRequirement, want bool) { Expect(override.Covers(here, code)).To(Equal(want)) },
 		Entry("the same", spec.ClaimRequirement{Type: "a", Value: "b"}, spec.ClaimRequirement{Type: "a", Value: "b"}, true),
