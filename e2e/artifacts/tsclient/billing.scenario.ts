@@ -1,26 +1,9 @@
-// The scenario of billing, by the client that is generated from its manifest: node scenario.js URL TOKEN. It ends with 0
-// where everything is as it should be, and prints what is not.
+// The scenario of billing, by the client that is generated from its manifest: node billing.scenario.js URL TOKEN.
 
 import { Client, JobError, ProblemError, SlowWatcherError, UnknownAttachmentError, UnknownInvoiceError, type Event } from "./billing.js";
+import { expect, run, thrown, token, url } from "./checks.js";
 
-declare const process: { argv: string[]; exitCode: number };
-
-const [, , url = "", token = ""] = process.argv;
 const client = new Client({ url, token: async () => token });
-
-function expect(ok: boolean, what: string, got?: unknown): asserts ok {
-  if (!ok) throw new Error(`expected ${what}, got ${typeof got === "string" ? got : JSON.stringify(got)}`);
-}
-
-/** What a call throws. */
-async function thrown(call: () => Promise<unknown>): Promise<unknown> {
-  try {
-    await call();
-  } catch (error) {
-    return error;
-  }
-  throw new Error("expected an error, got none");
-}
 
 async function create(customer: string): Promise<string> {
   const made = await client.createInvoice({
@@ -41,7 +24,7 @@ async function watchers(count: number): Promise<void> {
   }
 }
 
-const scenario: Record<string, () => Promise<void>> = {
+await run({
   async "creates, gets and lists invoices"() {
     const [first] = [await create("acme"), await create("acme"), await create("other")];
     const { body: found } = await client.getInvoice({ id: first });
@@ -127,14 +110,4 @@ const scenario: Record<string, () => Promise<void>> = {
     const dead = await thrown(async () => (await client.createMonthlyReport({ body: { month: "never" } })).result());
     expect(dead instanceof JobError && dead.status.state === "dead", "a dead job", String(dead));
   },
-};
-
-for (const [name, run] of Object.entries(scenario)) {
-  try {
-    await run();
-    console.log("ok:", name);
-  } catch (error) {
-    console.error("FAILED:", name, error);
-    process.exitCode = 1;
-  }
-}
+});
