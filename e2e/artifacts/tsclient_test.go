@@ -68,7 +68,7 @@ var _ = Describe("the TypeScript client", func() {
 			"GET /orders/later",
 			"GET /orders/a%20b%3Fc%23%C3%A9%2F",
 			"PUT /files/d/a/b%20c?q=1 text/plain m bytes",
-			"POST /orders/import file=a.txt:A more=b:B more=c: title=t",
+			"POST /orders/import file=blob:A more=blob:B more=blob: title=t",
 			"POST /orders/search text=a%26b%3Dc",
 			"HEAD /orders/a",
 			"DELETE /orders/a",

@@ -10,25 +10,31 @@ import (
 
 // Lines is documentation as lines without anything that ends one, or that source code cannot hold.
 func Lines(doc string) []string {
-	doc = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n' || r == '\t':
-			return r
-		case r == '\u2028' || r == '\u2029':
-			return '\n'
-		case unicode.IsControl(r) || r == '\ufeff' || r == unicode.ReplacementChar:
-			return -1
-		}
-		return r
-	}, doc)
-	if doc = strings.TrimSpace(doc); doc == "" {
+	doc = strings.TrimSpace(strings.NewReplacer("\u2028", "\n", "\u2029", "\n").Replace(doc))
+	if doc == "" {
 		return nil
 	}
 	lines := strings.Split(doc, "\n")
 	for i := range lines {
-		lines[i] = strings.TrimRight(lines[i], " \t")
+		lines[i] = Line(lines[i])
 	}
 	return lines
+}
+
+// Line is text in one line that source code can hold.
+func Line(text string) string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t':
+			return r
+		case r == '\n' || r == '\u2028' || r == '\u2029':
+			return ' '
+		case unicode.IsControl(r) || r == '\ufeff' || r == unicode.ReplacementChar:
+			return -1
+		}
+		return r
+	}, text)
+	return strings.TrimRightFunc(text, unicode.IsSpace)
 }
 
 // Constraints are what a schema asks for beside its type, by the keywords of JSON Schema; empty where it asks for nothing.

@@ -262,10 +262,10 @@ func (w *writer) writePath(c *client.Call, f inputFields) {
 // writeParam writes how one parameter becomes a part of the request.
 func (w *writer) writeParam(p spec.Param, value string) {
 	add := map[string]string{spec.InQuery: "r.query.Add", spec.InHeader: "r.header.Add", spec.InCookie: "r.cookie"}[p.In]
-	w.writeValue(p.Schema, value, p.Required, strings.HasPrefix(w.param(p), "*"), add+"("+strconv.Quote(p.Name)+", %s)")
+	w.writeValue(p.Schema, value, p.Required, strings.HasPrefix(w.param(p), "*"), add+"("+strconv.Quote(p.Name)+", ")
 }
 
-// writeValue writes what adds a value as text, or each item of an array, unless it is missing.
+// writeValue writes what adds a value as text, or each item of an array, unless it is missing. add is the call up to the text.
 func (w *writer) writeValue(s *spec.Schema, value string, required, pointer bool, add string) {
 	target, _ := w.Resolve(s)
 	switch {
@@ -277,13 +277,13 @@ func (w *writer) writeValue(s *spec.Schema, value string, required, pointer bool
 		} else {
 			w.linef("for _, v := range %s {", value)
 		}
-		w.linef(add+"\n}", w.text(target.Items, item))
+		w.linef("%s%s)\n}", add, w.text(target.Items, item))
 	case pointer:
-		w.linef("if %s != nil {\n"+add+"\n}", value, w.text(s, "*"+value))
+		w.linef("if %s != nil {\n%s%s)\n}", value, add, w.text(s, "*"+value))
 	case required:
-		w.linef(add, w.text(s, value))
+		w.linef("%s%s)", add, w.text(s, value))
 	default:
-		w.linef("if %s {\n"+add+"\n}", w.notZero(s, value), w.text(s, value))
+		w.linef("if %s {\n%s%s)\n}", w.notZero(s, value), add, w.text(s, value))
 	}
 }
 
@@ -396,7 +396,7 @@ func (w *writer) writePart(name string, s *spec.Schema, value string, required, 
 	case isFile:
 		w.linef("body.file(%s, %s)", quoted, value)
 	default:
-		w.writeValue(s, value, required, pointer, "body.fields.Add("+quoted+", %s)")
+		w.writeValue(s, value, required, pointer, "body.fields.Add("+quoted+", ")
 	}
 }
 

@@ -94,6 +94,7 @@ func (w *writer) fail(format string, args ...any) {
 // comment writes documentation.
 func (w *writer) comment(lines ...string) {
 	for _, line := range lines {
+		line = client.Line(line)
 		if strings.HasPrefix(strings.TrimSpace(line), "+build") { // a build constraint of old
 			line = "\\" + strings.TrimSpace(line)
 		}

@@ -70,7 +70,7 @@ func (w *writer) comment(indent string, lines ...string) {
 		return
 	}
 	for i := range lines {
-		lines[i] = strings.ReplaceAll(lines[i], "*/", "*\\/")
+		lines[i] = strings.ReplaceAll(client.Line(lines[i]), "*/", "*\\/")
 	}
 	if len(lines) == 1 {
 		w.linef("%s/** %s */", indent, lines[0])
