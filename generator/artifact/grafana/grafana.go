@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/stella-ops/router/generator/artifact/prometheus"
 	"github.com/stella-ops/router/spec"
@@ -156,29 +157,23 @@ func selection(name, label, service string, source datasource) variable {
 func charts(m *spec.Manifest) []chart {
 	of := fmt.Sprintf(`service=%q, version=~"$version", endpoint=~"$endpoint"`, m.Service)
 	whole := fmt.Sprintf("service=%q", m.Service)
-	rate := func(metric, more, by string) string {
-		return fmt.Sprintf("sum by (%s) (rate(%s{%s%s}[$__rate_interval]))", by, metric, of, more)
+	requests := func(more, by string) string {
+		return fmt.Sprintf("sum by (%s) (rate(stella_gateway_requests_total{%s%s}[$__rate_interval]))", by, of, more)
 	}
 	const each = "{{method}} {{endpoint}}"
-	failed := ""
-	for i, o := range prometheus.Failed {
-		if i > 0 {
-			failed += "|"
-		}
-		failed += o
-	}
-	quantile := func(q, more string) string {
-		return fmt.Sprintf("histogram_quantile(%s, sum by (le) (rate(stella_gateway_request_duration_seconds_bucket{%s%s}[$__rate_interval])))", q, of, more)
+	failed := strings.Join(prometheus.Failed, "|")
+	quantile := func(q string) string {
+		return fmt.Sprintf("histogram_quantile(%s, sum by (le) (rate(stella_gateway_request_duration_seconds_bucket{%s}[$__rate_interval])))", q, of)
 	}
 	list := []chart{
-		{"Requests", "By endpoint.", perSecond, [][2]string{{rate("stella_gateway_requests_total", "", "method, endpoint"), each}}},
-		{"Outcomes", "What became of requests.", perSecond, [][2]string{{rate("stella_gateway_requests_total", "", "outcome"), "{{outcome}}"}}},
+		{"Requests", "By endpoint.", perSecond, [][2]string{{requests("", "method, endpoint"), each}}},
+		{"Outcomes", "What became of requests.", perSecond, [][2]string{{requests("", "outcome"), "{{outcome}}"}}},
 		{"Share that failed", "Requests that the gateway had no good answer for. What callers get wrong is not among them.", share, [][2]string{{
-			rate("stella_gateway_requests_total", `, outcome=~"`+failed+`"`, "method, endpoint") + " / " +
-				rate("stella_gateway_requests_total", "", "method, endpoint"), each,
+			requests(`, outcome=~"`+failed+`"`, "method, endpoint") + " / " +
+				requests("", "method, endpoint"), each,
 		}}},
 		{"Duration", "From a request's header to the end of its answer; streams are in it.", seconds, [][2]string{
-			{quantile("0.5", ""), "p50"}, {quantile("0.9", ""), "p90"}, {quantile("0.99", ""), "p99"},
+			{quantile("0.5"), "p50"}, {quantile("0.9"), "p90"}, {quantile("0.99"), "p99"},
 		}},
 		{"In flight", "Requests that are being served.", number, [][2]string{
 			{"sum by (method, endpoint) (stella_gateway_requests_in_flight{" + of + "})", each},

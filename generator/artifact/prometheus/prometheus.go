@@ -130,7 +130,8 @@ func sampleOf(d *data) *sample {
 		return &sample{
 			objective: o, Alert: fast.Alert, Good: requests - int(n), Bad: int(n),
 			Summary:     quoted(fmt.Sprintf("%s %s of %s fails too often", o.method, o.path, d.Service)),
-			Description: quoted("Over " + fast.Long + " and over " + fast.Short + " its error budget burns at " + fast.Factor + " times the rate that would last for 30 days."),
+			Description: quoted(fmt.Sprintf("Over %s and over %s its error budget burns at %s times the rate that would last for 30 days.",
+				fast.Long, fast.Short, fast.Factor)),
 		}
 	}
 	return nil
