@@ -58,16 +58,18 @@ var _ = Describe("Prometheus", func() {
 })
 
 // query is one of a dashboard.
-type query struct{ Expr string }
+type query struct {
+	Expr string `json:"expr"`
+}
 
 func queries(name string) []string {
 	GinkgoHelper()
 	var dashboard struct {
-		ID     *int
-		UID    string
+		ID     *int   `json:"id"`
+		UID    string `json:"uid"`
 		Panels []struct {
-			Targets []query
-		}
+			Targets []query `json:"targets"`
+		} `json:"panels"`
 	}
 	text := export("grafana", manifest(name))
 	Expect(json.Unmarshal(text, &dashboard)).To(Succeed())

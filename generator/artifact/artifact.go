@@ -48,4 +48,5 @@ var kinds = []Kind{
 	{"prometheus", "alerts.yaml", "Recording rules and burn-rate alerts for Prometheus, of the endpoints that say slo=.", alerts},
 	{"prometheustest", "alerts_test.yaml", "Unit tests of these rules, for promtool.", alertTests},
 	{"grafana", "dashboard.json", "A Grafana dashboard of what gateways count of the service.", dashboard},
+	{"http", "api.http", "Requests that editors send, one for each endpoint.", httpFile},
 }

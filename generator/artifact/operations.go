@@ -1,7 +1,10 @@
 package artifact
 
 import (
+	"cmp"
+
 	"github.com/stella-ops/router/generator/artifact/grafana"
+	"github.com/stella-ops/router/generator/artifact/httpfile"
 	"github.com/stella-ops/router/generator/artifact/prometheus"
 	"github.com/stella-ops/router/spec"
 )
@@ -11,3 +14,7 @@ func alerts(m *spec.Manifest, _ Options) ([]byte, error) { return prometheus.Rul
 func alertTests(m *spec.Manifest, _ Options) ([]byte, error) { return prometheus.Tests(m) }
 
 func dashboard(m *spec.Manifest, _ Options) ([]byte, error) { return grafana.Dashboard(m) }
+
+func httpFile(m *spec.Manifest, o Options) ([]byte, error) {
+	return httpfile.Requests(m, cmp.Or(o.URL, DefaultURL))
+}

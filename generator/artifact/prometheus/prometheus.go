@@ -129,7 +129,7 @@ func sampleOf(d *data) *sample {
 		fast := d.Burns[0]
 		return &sample{
 			objective: o, Alert: fast.Alert, Good: requests - int(n), Bad: int(n),
-			Summary:     quoted(fmt.Sprintf("%s %s of %s fails too often", o.method, o.path, d.Service)),
+			Summary: quoted(fmt.Sprintf("%s %s of %s fails too often", o.method, o.path, d.Service)),
 			Description: quoted(fmt.Sprintf("Over %s and over %s its error budget burns at %s times the rate that would last for 30 days.",
 				fast.Long, fast.Short, fast.Factor)),
 		}
