@@ -126,6 +126,7 @@ var _ = Describe("the Go client of billing, through a gateway", Ordered, func() 
 	It("ends a stream whose context is cancelled", func(ctx SpecContext) {
 		id := create(ctx, "cancelled").Body.ID
 		left, cancel := context.WithCancel(ctx)
+		defer cancel()
 		var last error
 		for _, err := range c.Watch(left, billing.WatchInput{ID: id}) {
 			last = err

@@ -39,18 +39,22 @@ var _ = Describe("the Go client of orders", func() {
 		return p
 	}
 
+	list := func(ctx context.Context, in client.ListOrdersInput) (*client.ListOrdersResult, error) {
+		return c.ListOrders(ctx, in) //nolint:staticcheck // that it is deprecated is no matter here
+	}
+
 	It("sends query, header and cookie parameters, each item of an array, and nothing for what is left out", func(ctx SpecContext) {
 		limit := int32(0)
-		list, err := c.ListOrders(ctx, client.ListOrdersInput{Sid: "s", XTrace: "t", Limit: &limit, Tag: []string{"a b", "&"}})
+		orders, err := list(ctx, client.ListOrdersInput{Sid: "s", XTrace: "t", Limit: &limit, Tag: []string{"a b", "&"}})
 		Expect(err).NotTo(HaveOccurred())
-		Expect(list.Body).To(HaveExactElements(client.Order{ID: "a", Key: []byte{0, 1}}))
-		_, err = c.ListOrders(ctx, client.ListOrdersInput{Sid: "s"})
+		Expect(orders.Body).To(HaveExactElements(client.Order{ID: "a", Key: []byte{0, 1}}))
+		_, err = list(ctx, client.ListOrdersInput{Sid: "s"})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(o.seen()).To(Equal([]string{"GET /orders?limit=0&tag=a+b&tag=%26 sid=s t", "GET /orders sid=s"}))
 	})
 
 	It("refuses a cookie that would be two", func(ctx SpecContext) {
-		_, err := c.ListOrders(ctx, client.ListOrdersInput{Sid: "s; admin=1"})
+		_, err := list(ctx, client.ListOrdersInput{Sid: "s; admin=1"})
 		Expect(err).To(MatchError(ContainSubstring("cookie sid")))
 		Expect(o.seen()).To(BeEmpty())
 	})

@@ -29,7 +29,7 @@ func startOrders() *orders {
 	mux.HandleFunc("POST /orders/search", o.search)
 	mux.HandleFunc("GET /orders/{id}", o.order)
 	mux.HandleFunc("PATCH /orders/{id}", o.fail)
-	mux.HandleFunc("HEAD /orders/{id}", func(w http.ResponseWriter, r *http.Request) { o.note(r, "") })
+	mux.HandleFunc("HEAD /orders/{id}", func(_ http.ResponseWriter, r *http.Request) { o.note(r, "") })
 	mux.HandleFunc("DELETE /orders/{id}", o.forget)
 	mux.HandleFunc("GET /orders/{id}/events", o.events)
 	mux.HandleFunc("/files/{path...}", o.files)

@@ -1546,30 +1546,32 @@ func (f *form) write(dst io.Writer, boundary string) error {
 
 // Optional is a member of which it matters whether it is absent, null, or there with a value. The zero value is absent.
 type Optional[T any] struct {
-	value T
-	state int8 // 0 absent, 1 null, 2 a value
+	value *T // a pointer, so that a type may hold an Optional of itself
+	null  bool
 }
 
 // Some is an Optional with a value.
-func Some[T any](value T) Optional[T] { return Optional[T]{value, 2} }
+func Some[T any](value T) Optional[T] { return Optional[T]{value: &value} }
 
 // Null is an Optional that is null.
-func Null[T any]() Optional[T] { return Optional[T]{state: 1} }
+func Null[T any]() Optional[T] { return Optional[T]{null: true} }
 
 // Get is the value, and whether there is one.
-func (o Optional[T]) Get() (T, bool) { return o.value, o.state == 2 }
+func (o Optional[T]) Get() (value T, ok bool) {
+	if o.value == nil {
+		return value, false
+	}
+	return *o.value, true
+}
 
 // IsZero reports whether it is absent.
-func (o Optional[T]) IsZero() bool { return o.state == 0 }
+func (o Optional[T]) IsZero() bool { return o.value == nil && !o.null }
 
 // IsNull reports whether it is null.
-func (o Optional[T]) IsNull() bool { return o.state == 1 }
+func (o Optional[T]) IsNull() bool { return o.null }
 
 // MarshalJSON writes the value, or null.
 func (o Optional[T]) MarshalJSON() ([]byte, error) {
-	if o.state != 2 {
-		return []byte("null"), nil
-	}
 	return json.Marshal(o.value)
 }
 

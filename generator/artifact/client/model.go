@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,12 +41,39 @@ type Error struct {
 type Call struct {
 	*spec.Endpoint
 
-	Name     string // begins with a capital, as the names of all types do
-	Input    string // the type of what the call takes; empty: it takes nothing
-	Result   string // the type of what it gives; empty: another than a decoded answer
-	Segments []spec.Segment
-	Params   []spec.Param // those of the path first, also where the manifest does not declare them
-	Answers  []*Error     // that the handler declares
+	Name    string       // begins with a capital, as the names of all types do
+	Input   string       // the type of what the call takes; empty: it takes nothing
+	Result  string       // the type of what it gives; empty: another than a decoded answer
+	Parts   []Part       // of the path
+	Params  []spec.Param // those of the path first, also where the manifest does not declare them
+	Answers []*Error     // that the handler declares
+}
+
+// Part is a piece of a path: text, or one of the call's parameters behind a slash.
+type Part struct {
+	Text  string // empty: it is a parameter
+	Param int    // index into the call's
+	Rest  bool   // the parameter takes all that is left, slashes included
+}
+
+func parts(p spec.Pattern) []Part {
+	if len(p.Segments) == 0 {
+		return []Part{{Text: "/"}}
+	}
+	var out []Part
+	n := 0
+	for _, s := range p.Segments {
+		switch {
+		case s.Param != "":
+			out = append(out, Part{Param: n, Rest: s.Rest})
+			n++
+		case len(out) > 0 && out[len(out)-1].Text != "":
+			out[len(out)-1].Text += "/" + s.Literal
+		default:
+			out = append(out, Part{Text: "/" + s.Literal})
+		}
+	}
+	return out
 }
 
 // Sends reports whether the call has a body that is not made from a schema: a raw one.
@@ -62,7 +90,7 @@ func (c *Call) Statuses() []int { return append([]int{c.Status}, c.Endpoint.Stat
 // New reads a manifest. reserved are names that the language, or the client itself, needs.
 func New(m *spec.Manifest, reserved ...string) (*Model, error) {
 	if err := m.Check(); err != nil {
-		return nil, err //nolint:wrapcheck // it names the manifest
+		return nil, err
 	}
 	m, err := clone(m)
 	if err != nil {
@@ -101,7 +129,8 @@ func clone(m *spec.Manifest) (*spec.Manifest, error) {
 	return out, nil
 }
 
-// readCalls reads the endpoints. A call is named as its handler; handlers of one name also by what they belong to.
+// readCalls reads the endpoints. A call is named as its handler; handlers of one name also by their type, and by their
+// package if need be.
 func (m *Model) readCalls() error {
 	symbols := map[string]int{}
 	for i := range m.Manifest.Endpoints {
@@ -112,15 +141,14 @@ func (m *Model) readCalls() error {
 		e := &m.Manifest.Endpoints[i]
 		p, err := spec.ParsePattern(e.Path)
 		if err != nil {
-			return err //nolint:wrapcheck // it says which path
+			return err
 		}
-		name := Exported(lastWord(e.Handler))
-		if symbols[name] > 1 {
-			rest := strings.TrimSuffix(e.Handler, "."+lastWord(e.Handler))
-			name = Exported(lastWord(rest)) + name
+		names := []string{Exported(lastWord(e.Handler))}
+		if symbols[names[0]] > 1 {
+			receiver := lastWord(strings.TrimSuffix(e.Handler, "."+lastWord(e.Handler)))
+			names = []string{Exported(receiver) + names[0], Exported(path.Base(e.Handler))}
 		}
-		call := &Call{Endpoint: e, Name: taken.TakeWith([]string{"Func"}, name), Segments: p.Segments} // a fake's field is called so
-		call.Params = params(e, p)
+		call := &Call{Endpoint: e, Name: taken.TakeWith([]string{"Func"}, names...), Parts: parts(p), Params: params(e, p)} // a fake's field is called so
 		m.Calls = append(m.Calls, call)
 	}
 	return nil
@@ -155,7 +183,7 @@ func (m *Model) nameErrors() {
 	}
 	byCode := map[string][]variant{}
 	for _, call := range m.Calls {
-		for _, a := range call.Endpoint.Errors {
+		for _, a := range call.Errors {
 			i := slices.IndexFunc(byCode[a.Code], func(v variant) bool { return sameError(v.err.ErrorAnswer, a) })
 			if i < 0 {
 				i = len(byCode[a.Code])

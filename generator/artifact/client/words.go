@@ -11,6 +11,9 @@ var initialisms = map[string]bool{
 	"ttl": true, "uri": true, "url": true, "uuid": true, "xml": true,
 }
 
+// verticalTilde is a letter that is no part of identifiers in TypeScript (UAX #31).
+const verticalTilde = '\u2e2f'
+
 // words splits text where its letters turn to capitals, and at whatever is neither a letter nor a digit.
 func words(text string) []string {
 	var out []string
@@ -23,7 +26,7 @@ func words(text string) []string {
 	runes := []rune(text)
 	for i, r := range runes {
 		switch {
-		case !unicode.IsLetter(r) && !unicode.IsDigit(r):
+		case !unicode.IsLetter(r) && !unicode.IsDigit(r) || r == verticalTilde:
 			end()
 			continue
 		case unicode.IsUpper(r) && i > 0:

@@ -156,10 +156,14 @@ func (w *writer) writeInput(c *client.Call) inputFields {
 // param is the type of a parameter. One that may be missing is so where it is nil, or zero where that means the same.
 func (w *writer) param(p spec.Param) string {
 	target, nullable := w.Resolve(p.Schema)
-	if w.hasNil(p.Schema) || p.Required || target.Default == nil && !nullable && !(target.Type == spec.TypeObject) && w.base(p.Schema) != goFile {
-		return w.base(p.Schema)
+	base := w.base(p.Schema)
+	switch {
+	case w.hasNil(p.Schema), p.Required:
+		return base
+	case target.Default != nil, nullable, target.Type == spec.TypeObject, base == goFile:
+		return "*" + base
 	}
-	return "*" + w.base(p.Schema)
+	return base
 }
 
 func (w *writer) writeResult(c *client.Call) {
@@ -232,172 +236,24 @@ func list(numbers []int) string {
 }
 
 func (w *writer) writePath(c *client.Call, f inputFields) {
-	literal := ""
-	end := func() {
-		if literal != "" {
-			w.linef("r.path.WriteString(%s)", strconv.Quote(literal))
-		}
-		literal = ""
-	}
-	if len(c.Segments) == 0 {
-		literal = "/"
-	}
-	n := 0 // path parameters are the first ones
-	for _, s := range c.Segments {
-		if s.Param == "" {
-			literal += "/" + s.Literal
+	for _, part := range c.Parts {
+		if part.Text != "" {
+			w.linef("r.path.WriteString(%s)", strconv.Quote(part.Text))
 			continue
 		}
-		end()
 		write := "segment"
-		if s.Rest {
+		if part.Rest {
 			write = "rest"
 		}
-		w.linef("r.%s(%s, %s)", write, strconv.Quote(s.Param), w.text(c.Params[n].Schema, "in."+f.params[n]))
-		n++
+		p := c.Params[part.Param]
+		w.linef("r.%s(%s, %s)", write, strconv.Quote(p.Name), w.text(p.Schema, "in."+f.params[part.Param]))
 	}
-	end()
 }
 
 // writeParam writes how one parameter becomes a part of the request.
 func (w *writer) writeParam(p spec.Param, value string) {
 	add := map[string]string{spec.InQuery: "r.query.Add", spec.InHeader: "r.header.Add", spec.InCookie: "r.cookie"}[p.In]
 	w.writeValue(p.Schema, value, p.Required, strings.HasPrefix(w.param(p), "*"), add+"("+strconv.Quote(p.Name)+", ")
-}
-
-// writeValue writes what adds a value as text, or each item of an array, unless it is missing. add is the call up to the text.
-func (w *writer) writeValue(s *spec.Schema, value string, required, pointer bool, add string) {
-	target, _ := w.Resolve(s)
-	switch {
-	case target.Type == spec.TypeArray && target.Items != nil:
-		item := "v"
-		if strings.HasPrefix(w.nilable(target.Items), "*") {
-			item = "*v"
-			w.linef("for _, v := range %s {\nif v == nil {\ncontinue\n}", value)
-		} else {
-			w.linef("for _, v := range %s {", value)
-		}
-		w.linef("%s%s)\n}", add, w.text(target.Items, item))
-	case pointer:
-		w.linef("if %s != nil {\n%s%s)\n}", value, add, w.text(s, "*"+value))
-	case required:
-		w.linef("%s%s)", add, w.text(s, value))
-	default:
-		w.linef("if %s {\n%s%s)\n}", w.notZero(s, value), add, w.text(s, value))
-	}
-}
-
-// notZero is the condition under which a value is there.
-func (w *writer) notZero(s *spec.Schema, value string) string {
-	target, _ := w.Resolve(s)
-	switch {
-	case w.hasNil(s):
-		return value + " != nil"
-	case target.Type == spec.TypeBoolean:
-		return "bool(" + value + ")"
-	case target.Type == spec.TypeString && w.resolved(s) == goTime:
-		return "!" + value + ".IsZero()"
-	case target.Type == spec.TypeString:
-		return value + ` != ""`
-	}
-	return value + " != 0"
-}
-
-// resolved is the type that s has behind its names.
-func (w *writer) resolved(s *spec.Schema) string {
-	target, _ := w.Resolve(s)
-	return w.shape(target)
-}
-
-// text is a value as text.
-func (w *writer) text(s *spec.Schema, value string) string {
-	target, _ := w.Resolve(s)
-	switch target.Type {
-	case spec.TypeString:
-		switch w.shape(target) {
-		case goTime:
-			return "formatTime(" + value + ")"
-		case goBytes:
-			return "formatBytes(" + value + ")"
-		case goFile:
-			return `""`
-		}
-		return "formatText(" + value + ")"
-	case spec.TypeInteger:
-		return "formatInt(" + value + ")"
-	case spec.TypeNumber:
-		return "formatFloat(" + value + ")"
-	case spec.TypeBoolean:
-		return "formatBool(" + value + ")"
-	}
-	return "formatJSON(" + value + ")"
-}
-
-// writeForm writes how a body becomes a form.
-func (w *writer) writeForm(c *client.Call) {
-	target, _ := w.Resolve(c.Request)
-	w.linef("body := &form{fields: url.Values{}}")
-	body := "in.Body"
-	if strings.HasPrefix(w.nilable(c.Request), "*") {
-		w.linef("if in.Body == nil {\nin.Body = new(%s)\n}", w.base(c.Request))
-	}
-	fields := w.fields(target)
-	outer := w.typeOf(target)
-	for _, name := range client.Members(target) {
-		w.writeField(name, target, outer, body+"."+fields[name])
-	}
-	if c.Consumes == spec.MediaMultipart {
-		w.linef("r.multipart(body)")
-		return
-	}
-	w.linef("r.form(body)")
-}
-
-// typeOf is the type whose schema s is.
-func (w *writer) typeOf(s *spec.Schema) *client.Type {
-	for _, t := range w.Types {
-		if t.Schema == s {
-			return t
-		}
-	}
-	return &client.Type{Schema: s}
-}
-
-// writeField writes how one member of a body becomes fields or files of a form.
-func (w *writer) writeField(name string, of *spec.Schema, outer *client.Type, value string) {
-	s := of.Properties[name]
-	required := false
-	for _, r := range of.Required {
-		required = required || r == name
-	}
-	expr, _ := w.member(outer, s, required)
-	if strings.HasPrefix(expr, "Optional[") {
-		w.linef("if v, ok := %s.Get(); ok {", value)
-		w.writePart(name, s, "v", true, false)
-		w.linef("}")
-		return
-	}
-	w.writePart(name, s, value, required, strings.HasPrefix(expr, "*"))
-}
-
-func (w *writer) writePart(name string, s *spec.Schema, value string, required, pointer bool) {
-	target, _ := w.Resolve(s)
-	file := target
-	if target.Type == spec.TypeArray && target.Items != nil {
-		file, _ = w.Resolve(target.Items)
-	}
-	quoted := strconv.Quote(name)
-	isFile := file.Type == spec.TypeString && w.shape(file) == goFile
-	switch {
-	case isFile && file != target:
-		w.linef("for _, v := range %s {\nbody.file(%s, v)\n}", value, quoted)
-	case isFile && pointer:
-		w.linef("if %s != nil {\nbody.file(%s, *%s)\n}", value, quoted, value)
-	case isFile:
-		w.linef("body.file(%s, %s)", quoted, value)
-	default:
-		w.writeValue(s, value, required, pointer, "body.fields.Add("+quoted+", ")
-	}
 }
 
 // writeAnswer writes how a call is made, and what it returns.
@@ -423,27 +279,4 @@ func (w *writer) writeAnswer(c *client.Call) {
 		w.linef("if err := r.read(resp, &out.Body); err != nil {\nreturn nil, err\n}")
 	}
 	w.linef("return out, nil")
-}
-
-// parse is the function that reads a header field.
-func (w *writer) parse(s *spec.Schema) string {
-	target, _ := w.Resolve(s)
-	name := w.base(s)
-	switch target.Type {
-	case spec.TypeString:
-		switch w.shape(target) {
-		case goTime:
-			return "parseTime"
-		case goBytes, goFile:
-			return "parseJSON[" + name + "]"
-		}
-		return "parseText[" + name + "]"
-	case spec.TypeInteger:
-		return "parseInt[" + name + "]"
-	case spec.TypeNumber:
-		return "parseFloat[" + name + "]"
-	case spec.TypeBoolean:
-		return "parseBool[" + name + "]"
-	}
-	return "parseJSON[" + name + "]"
 }

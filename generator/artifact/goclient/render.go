@@ -33,7 +33,7 @@ var imports = []string{
 func Render(m *spec.Manifest, pkg, url string) ([]byte, error) {
 	model, err := client.New(m, reserved...)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it names the manifest
+		return nil, err
 	}
 	if pkg == "" {
 		pkg = packageName(m.Service)
@@ -85,7 +85,7 @@ func (w *writer) linef(text string, args ...any) {
 	w.out.WriteByte('\n')
 }
 
-func (w *writer) fail(format string, args ...any) {
+func (w *writer) failf(format string, args ...any) {
 	if w.err == nil {
 		w.err = fmt.Errorf("goclient: "+format, args...)
 	}

@@ -18,8 +18,15 @@ const (
 	goTime  = "time.Time"
 )
 
-// formatBinary is the format of a file in a form.
-const formatBinary = "binary"
+// Formats of text that is no string in Go.
+const (
+	formatBinary = "binary" // a file in a form
+	formatBytes  = "byte"
+	formatTime   = "date-time"
+)
+
+// omitZero is the option of a tag that leaves a member out.
+const omitZero = ",omitzero"
 
 var integers = []string{"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"}
 
@@ -36,9 +43,9 @@ func (w *writer) shape(s *spec.Schema) string {
 	switch s.Type {
 	case spec.TypeString:
 		switch s.Format {
-		case "date-time":
+		case formatTime:
 			return goTime
-		case "byte":
+		case formatBytes:
 			return goBytes
 		case formatBinary:
 			return goFile
@@ -81,11 +88,11 @@ func (w *writer) nilable(s *spec.Schema) string {
 // hasNil reports whether the type of s has a nil of its own.
 func (w *writer) hasNil(s *spec.Schema) bool {
 	target, _ := w.Resolve(s)
-	switch {
-	case target.Type == spec.TypeObject:
+	switch target.Type {
+	case spec.TypeObject:
 		return len(target.Properties) == 0
-	case target.Type == spec.TypeString:
-		return target.Format == "byte" && len(target.Enum) == 0
+	case spec.TypeString:
+		return target.Format == formatBytes
 	}
 	return target.Type == "" || target.Type == spec.TypeArray
 }
@@ -101,15 +108,15 @@ func (w *writer) member(outer *client.Type, s *spec.Schema, required bool) (expr
 	case required:
 		return w.nilable(s), ""
 	case nullable && outer.Sent:
-		return "Optional[" + base + "]", ",omitzero"
+		return "Optional[" + base + "]", omitZero
 	case nullable:
-		return w.nilable(s), ",omitzero"
+		return w.nilable(s), omitZero
 	case w.hasNil(s):
-		return base, ",omitzero"
+		return base, omitZero
 	case target.Default != nil, isStruct, base == goFile:
-		return "*" + base, ",omitzero"
+		return "*" + base, omitZero
 	}
-	return base, ",omitzero"
+	return base, omitZero
 }
 
 func (w *writer) writeTypes() {
@@ -167,7 +174,7 @@ func (w *writer) writeMembers(t *client.Type) {
 	for _, name := range client.Members(t.Schema) {
 		s := t.Schema.Properties[name]
 		if !taggable(name) {
-			w.fail("%s has a member %q: encoding/json takes letters, digits and most punctuation in names, but no quotes, commas and backslashes", t.Name, name)
+			w.failf("%s has a member %q: encoding/json takes letters, digits and most punctuation in names, but no quotes, commas and backslashes", t.Name, name)
 			return
 		}
 		expr, options := w.member(t, s, slices.Contains(t.Schema.Required, name))
@@ -200,7 +207,7 @@ func memberDoc(s *spec.Schema) []string {
 // constraints are what a schema asks for and its type in Go does not.
 func constraints(s *spec.Schema) string {
 	c := *s
-	if c.Type != spec.TypeString || c.Format == "date-time" || c.Format == "byte" || c.Format == formatBinary {
+	if c.Type != spec.TypeString || slices.Contains([]string{formatBinary, formatBytes, formatTime}, c.Format) {
 		c.Format = ""
 	}
 	return client.Constraints(&c)

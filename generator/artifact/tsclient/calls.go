@@ -218,7 +218,7 @@ func (w *writer) writeRequest(c *client.Call, name string) {
 		w.linef("    call.raw = true;")
 	}
 	in := inputs(c)
-	w.linef("    call.path = %s;", w.path(c, name, in))
+	w.linef("    call.path = %s;", path(c, name, in))
 	for i, p := range c.Params {
 		if p.In != spec.InPath {
 			add := map[string]string{spec.InQuery: "call.query.append(", spec.InHeader: "call.headers.append(", spec.InCookie: "addCookie(call.headers, "}[p.In]
@@ -231,34 +231,20 @@ func (w *writer) writeRequest(c *client.Call, name string) {
 	w.writeBody(c)
 }
 
-func (w *writer) path(c *client.Call, name string, in []string) string {
-	var parts []string
-	literal := ""
-	if len(c.Segments) == 0 {
-		literal = "/"
-	}
-	end := func() {
-		if literal != "" {
-			parts = append(parts, quote(literal))
-		}
-		literal = ""
-	}
-	n := 0 // path parameters are the first ones
-	for _, s := range c.Segments {
-		if s.Param == "" {
-			literal += "/" + s.Literal
+func path(c *client.Call, name string, in []string) string {
+	out := make([]string, len(c.Parts))
+	for i, part := range c.Parts {
+		if part.Text != "" {
+			out[i] = quote(part.Text)
 			continue
 		}
-		end()
 		write := "segment"
-		if s.Rest {
+		if part.Rest {
 			write = "rest"
 		}
-		parts = append(parts, write+"("+quote(name)+", "+quote(s.Param)+", text("+access("input", in[n])+"))")
-		n++
+		out[i] = write + "(" + quote(name) + ", " + quote(c.Params[part.Param].Name) + ", text(" + access("input", in[part.Param]) + "))"
 	}
-	end()
-	return strings.Join(parts, " + ")
+	return strings.Join(out, " + ")
 }
 
 func (w *writer) writeBody(c *client.Call) {
@@ -282,7 +268,7 @@ func (w *writer) writeForm(c *client.Call) {
 	w.linef("    const form = new %s();", kind)
 	target, nullable := w.Resolve(c.Request)
 	body := "input.body"
-	if nullable {
+	if nullable && len(target.Properties) > 0 {
 		w.linef("    const body = input.body ?? ({} as %s);", w.base(c.Request))
 		body = "body"
 	}
