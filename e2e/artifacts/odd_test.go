@@ -19,8 +19,8 @@ var oddNames = []string{
 	"body", "query", "headers", "options", "input", "call",
 }
 
-// odd is a manifest in which everything has an odd name, types refer to themselves, and comments try to end.
-func odd() *spec.Manifest {
+// oddlyNamed is a manifest in which everything has an odd name, types refer to themselves, and comments try to end.
+func oddlyNamed() *spec.Manifest {
 	GinkgoHelper()
 	text := &spec.Schema{Type: spec.TypeString, Doc: "*/ alert(1); /*\n+build ignore\n//go:embed x\n`"}
 	object := &spec.Schema{Type: spec.TypeObject, Properties: map[string]*spec.Schema{}}
@@ -66,7 +66,7 @@ var _ = Describe("clients of odd names", func() {
 	It("compile in Go", func() {
 		dir := GinkgoT().TempDir()
 		Expect(os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module odd\n\ngo 1.26\n"), 0o600)).To(Succeed())
-		Expect(os.WriteFile(filepath.Join(dir, "client.go"), export("goclient", odd()), 0o600)).To(Succeed())
+		Expect(os.WriteFile(filepath.Join(dir, "client.go"), export("goclient", oddlyNamed()), 0o600)).To(Succeed())
 		cmd := exec.Command("go", "vet", ".")
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
@@ -75,7 +75,7 @@ var _ = Describe("clients of odd names", func() {
 	})
 
 	It("pass tsc --strict", func() {
-		said, ok := node(tsc, "--strict", "--noEmit", "--noUnusedLocals", "--target", "es2022", "--lib", "es2022,dom", file("client.ts", export("tsclient", odd())))
+		said, ok := node(tsc, "--strict", "--noEmit", "--noUnusedLocals", "--target", "es2022", "--lib", "es2022,dom", file("client.ts", export("tsclient", oddlyNamed())))
 		Expect(ok).To(BeTrue(), said)
 	})
 })
