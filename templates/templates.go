@@ -6,5 +6,5 @@ import "embed"
 
 // FS has the templates.
 //
-//go:embed README.md goclient scaffold tsclient prometheus
+//go:embed README.md goclient httpfile monitoring reference scaffold tsclient
 var FS embed.FS

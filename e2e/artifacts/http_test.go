@@ -28,7 +28,9 @@ var _ = Describe("an example", func() {
 			m := manifest(name)
 			compiler := schemas(export("jsonschema", m))
 			for _, schema := range slices.Sorted(maps.Keys(m.Schemas)) {
-				text, err := json.Marshal(example.Value(m, m.Schemas[schema]))
+				of, err := example.Of(m, m.Schemas[schema])
+				Expect(err).NotTo(HaveOccurred(), schema)
+				text, err := json.Marshal(of)
 				Expect(err).NotTo(HaveOccurred())
 				compiled, err := compiler.Compile("schema.json#/$defs/" + odd.ReplaceAllString(schema, "_"))
 				Expect(err).NotTo(HaveOccurred())
@@ -58,7 +60,7 @@ func send(ctx context.Context, file []byte, variables map[string]string) map[str
 	for request := range strings.SplitSeq(requests, "\n### ") {
 		_, request, _ = strings.Cut(request, "\n")
 		head, body, _ := strings.Cut(request, "\n\n")
-		lines := strings.Split(strings.TrimSpace(head), "\n")
+		lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(head), "\n"), func(line string) bool { return strings.HasPrefix(line, "#") })
 		method, target, _ := strings.Cut(lines[0], " ")
 		one, cancel := context.WithTimeout(ctx, 2*time.Second)
 		req, err := http.NewRequestWithContext(one, method, target, strings.NewReader(body))
@@ -81,8 +83,8 @@ var _ = Describe("the .http file", func() {
 	It("of billing is sent, and answered as it should be", func(ctx SpecContext) {
 		s := startStack(false)
 		Expect(send(ctx, export("http", manifest("billing")), map[string]string{"host": s.url, "token": s.token})).To(Equal(map[string]int{
-			"GET /billing/status": 200, "GET /invoices": 200, "POST /invoices": 201, "GET /invoices/text": 404,
-			"GET /invoices/text/attachments/text": 404, "PUT /invoices/text/attachments/text": 404, "GET /invoices/text/events": 404,
+			"GET /billing/status": 200, "GET /invoices": 200, "POST /invoices": 201, "GET /invoices/example": 404,
+			"GET /invoices/example/attachments/example": 404, "PUT /invoices/example/attachments/example": 404, "GET /invoices/example/events": 404,
 			"GET /legacy/report": 200, "POST /reports": 503, "GET /reports/currencies": 200, // 503: this gateway has no queue
 		}))
 		http.DefaultClient.CloseIdleConnections()

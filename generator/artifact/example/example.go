@@ -1,169 +1,219 @@
-// Package example makes a value of a schema: one that its constraints take, the same in every run.
+// Package example makes a value of a schema: the same one each time, and one that keeps to what the schema asks for.
 package example
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"iter"
 	"maps"
-	"math/big"
 	"slices"
-	"strings"
 
 	"github.com/stella-ops/router/spec"
 )
 
-// deepest is how far types within types are followed.
-const deepest = 8
+// Bounds of a value, so that no schema makes one that nobody would read.
+const (
+	maxNodes = 5000 // values in it, itself included
+	maxDepth = 4    // below which members are left out that are not required
+	maxText  = 4096 // code points of a text
+	maxItems = 100  // of an array
+	maxTries = 2000 // candidates that are looked at for one value
+)
 
-// Value is an example of a schema of m, for encoding/json: members that are required, and those of them that have
-// some themselves. Where nothing that satisfies the constraints is found, it is the nearest try.
-func Value(m *spec.Manifest, s *spec.Schema) any { return value(m, s, 0) }
+var errSize = fmt.Errorf("example: the smallest value has more than %d parts", maxNodes)
 
-// Text is an example of a parameter, as it stands in a path, a query or a header.
-func Text(m *spec.Manifest, s *spec.Schema) string {
-	switch v := Value(m, s).(type) {
-	case string:
-		return v
-	case []any:
-		if len(v) == 0 {
-			return ""
-		}
-		return Text(m, s.Items)
-	default:
-		return fmt.Sprint(v) // a number or a boolean
-	}
+// Of makes a value of a schema of m: nil, bool, string, [encoding/json.Number], []any or map[string]any. Defaults and
+// listed values come first, and members that are not required are there, too, as far as a value stays small. The error
+// names what no value was found for: a pattern, say, that nothing simple matches.
+func Of(m *spec.Manifest, s *spec.Schema) (any, error) {
+	w := &maker{schemas: m.Schemas}
+	return w.value(s, 0)
 }
 
-func value(m *spec.Manifest, s *spec.Schema, depth int) any {
-	if s == nil || depth > deepest {
-		return nil
+type maker struct {
+	schemas map[string]*spec.Schema
+	within  []string // references that lead to where we are
+	nodes   int
+}
+
+func (w *maker) value(s *spec.Schema, depth int) (any, error) {
+	if w.nodes++; w.nodes > maxNodes {
+		return nil, errSize
+	}
+	if s == nil {
+		return nil, nil //nolint:nilnil // null is a value
 	}
 	if s.Ref != "" {
-		return value(m, m.Schemas[s.Ref], depth+1)
+		return w.named(s, depth)
 	}
-	listed := ""
-	if len(s.Enum) > 0 {
-		listed = s.Enum[0]
+	v, err := w.typed(s, depth)
+	if err != nil && s.Nullable && !errors.Is(err, errSize) {
+		return nil, nil //nolint:nilnil // null is a value
 	}
-	if s.Default != nil {
-		listed = *s.Default
-	}
-	switch s.Type {
-	case spec.TypeString:
-		if listed != "" {
-			return listed
-		}
-		return text(s)
-	case spec.TypeInteger, spec.TypeNumber:
-		if listed != "" {
-			return json.Number(listed)
-		}
-		return json.Number(number(s))
-	case spec.TypeBoolean:
-		return listed != "false"
-	case spec.TypeArray:
-		return array(m, s, depth)
-	case spec.TypeObject:
-		return object(m, s, depth)
-	}
-	return map[string]any{} // anything will do
+	return v, err
 }
 
-func array(m *spec.Manifest, s *spec.Schema, depth int) any {
-	items := []any{}
-	n := max(s.MinItems, 1)
+// named follows a reference. One that leads back into itself has no value but null.
+func (w *maker) named(s *spec.Schema, depth int) (any, error) {
+	if slices.Contains(w.within, s.Ref) {
+		if s.Nullable {
+			return nil, nil //nolint:nilnil // null is a value
+		}
+		return nil, fmt.Errorf("example: a %s holds another one, without end", s.Ref)
+	}
+	w.within = append(w.within, s.Ref)
+	defer func() { w.within = w.within[:len(w.within)-1] }()
+	return w.value(w.schemas[s.Ref], depth)
+}
+
+func (w *maker) typed(s *spec.Schema, depth int) (any, error) {
+	switch s.Type {
+	case spec.TypeObject:
+		return w.object(s, depth)
+	case spec.TypeArray:
+		return w.array(s, depth)
+	}
+	for v := range scalars(s) {
+		return v, nil
+	}
+	return nil, fmt.Errorf("example: found no %s for %s", s.Type, describe(s))
+}
+
+func (w *maker) object(s *spec.Schema, depth int) (any, error) {
+	object := map[string]any{}
+	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
+		required := slices.Contains(s.Required, name)
+		if !required && depth >= maxDepth {
+			continue
+		}
+		v, err := w.value(s.Properties[name], depth+1)
+		switch {
+		case err == nil:
+			object[name] = v
+		case required || errors.Is(err, errSize):
+			return nil, err
+		}
+	}
+	if s.Values == nil || depth >= maxDepth {
+		return object, nil
+	}
+	v, err := w.value(s.Values, depth+1)
+	if errors.Is(err, errSize) {
+		return nil, err
+	}
+	if err == nil {
+		object["key"] = v
+	}
+	return object, nil
+}
+
+func (w *maker) array(s *spec.Schema, depth int) (any, error) {
+	n := max(1, s.MinItems)
 	if s.MaxItems != nil {
 		n = min(n, *s.MaxItems)
 	}
+	if n > maxItems {
+		return nil, fmt.Errorf("example: an array needs %d items, which is too long to read", n)
+	}
+	items := make([]any, 0, n)
+	if s.Unique && n > 1 {
+		return w.unique(s, n)
+	}
 	for range n {
-		if item := value(m, s.Items, depth+1); item != nil {
-			items = append(items, item)
+		v, err := w.value(s.Items, depth+1)
+		if err != nil {
+			if s.MinItems == 0 && !errors.Is(err, errSize) {
+				return items, nil
+			}
+			return nil, err
+		}
+		items = append(items, v)
+	}
+	return items, nil
+}
+
+// unique is an array of n different items. Objects and arrays are not varied.
+func (w *maker) unique(s *spec.Schema, n int) (any, error) {
+	var items []any
+	of := s.Items
+	for range len(w.schemas) {
+		if of != nil && of.Ref != "" {
+			of = w.schemas[of.Ref]
 		}
 	}
-	return items
-}
-
-func object(m *spec.Manifest, s *spec.Schema, depth int) any {
-	members := map[string]any{}
-	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
-		if slices.Contains(s.Required, name) {
-			members[name] = value(m, s.Properties[name], depth+1)
+	if of == nil {
+		of = &spec.Schema{}
+	}
+	for v := range scalars(of) {
+		if !slices.Contains(items, v) {
+			items = append(items, v)
+		}
+		if len(items) == n {
+			return items, nil
 		}
 	}
-	if s.Values != nil {
-		members["key"] = value(m, s.Values, depth+1)
-	}
-	return members
+	return nil, fmt.Errorf("example: found no %d different items of type %q", n, of.Type)
 }
 
-// formats are examples of the formats of text.
-var formats = map[string]string{
-	"date": "2026-01-31", "date-time": "2026-01-31T15:04:05Z", "time": "15:04:05Z", "email": "ada@example.org", "hostname": "example.org",
-	"ipv4": "192.0.2.1", "ipv6": "2001:db8::1", "uri": "https://example.org/", "uuid": "3b241101-e2bb-4255-8caf-4136c566a962",
-	"byte": "YQ==", "go-duration": "1m30s", "binary": "bytes",
+// scalars yields values of a schema that is no object and no array, the best first.
+func scalars(s *spec.Schema) iter.Seq[any] {
+	return func(yield func(any) bool) {
+		tries := 0
+		for v := range candidates(s) {
+			if tries++; tries > maxTries {
+				return
+			}
+			if fits(s, v) && !yield(v) {
+				return
+			}
+		}
+	}
 }
 
-func text(s *spec.Schema) string {
-	if v, ok := formats[s.Format]; ok {
-		return v
+// candidates yields values that may be of s.
+func candidates(s *spec.Schema) iter.Seq[any] {
+	return func(yield func(any) bool) {
+		if s.Default != nil && !yield(parse(s, *s.Default)) {
+			return
+		}
+		for _, v := range s.Enum {
+			if !yield(parse(s, v)) {
+				return
+			}
+		}
+		if len(s.Enum) > 0 {
+			return
+		}
+		switch s.Type {
+		case spec.TypeBoolean:
+			_ = yield(true) && yield(false)
+		case spec.TypeInteger, spec.TypeNumber:
+			numbers(s, func(v json.Number) bool { return yield(v) })
+		case spec.TypeString, "":
+			texts(s, func(v string) bool { return yield(v) })
+		}
 	}
-	v := "text"
-	if s.Pattern != "" {
-		v = matching(s.Pattern)
-	}
-	for len(v) > 0 && len(v) < s.MinLength {
-		v += v[len(v)-1:]
-	}
-	if s.MaxLength != nil && len(v) > *s.MaxLength {
-		v = v[:*s.MaxLength]
+}
+
+// parse reads a value as [spec.Schema] writes it in Enum and Default.
+func parse(s *spec.Schema, v string) any {
+	switch s.Type {
+	case spec.TypeInteger, spec.TypeNumber:
+		return json.Number(v)
+	case spec.TypeBoolean:
+		return v == "true"
 	}
 	return v
 }
 
-// number is the first of some candidates that the bounds take: 1, then whatever is at a bound, or beside it.
-func number(s *spec.Schema) string {
-	candidates := []*big.Rat{big.NewRat(1, 1), new(big.Rat)}
-	for _, bound := range []string{s.Minimum, s.Maximum, s.Above, s.Below, s.MultipleOf} {
-		if r, ok := new(big.Rat).SetString(bound); ok && bound != "" {
-			for _, beside := range []*big.Rat{new(big.Rat), big.NewRat(1, 1), big.NewRat(-1, 1), big.NewRat(1, 100), big.NewRat(-1, 100)} {
-				candidates = append(candidates, new(big.Rat).Add(r, beside))
-			}
-		}
+// fits reports whether a candidate keeps to the constraints.
+func fits(s *spec.Schema, v any) bool {
+	switch v := v.(type) {
+	case json.Number:
+		return fitsNumber(s, string(v))
+	case string:
+		return s.Type != spec.TypeString || fitsText(s, v)
 	}
-	if step, ok := new(big.Rat).SetString(s.MultipleOf); ok && s.MultipleOf != "" { // the next step above each
-		for _, c := range slices.Clone(candidates) {
-			steps := new(big.Rat).Quo(c, step)
-			whole := new(big.Int).Quo(steps.Num(), steps.Denom())
-			for _, n := range []int64{0, 1} {
-				candidates = append(candidates, new(big.Rat).Mul(step, new(big.Rat).SetInt(new(big.Int).Add(whole, big.NewInt(n)))))
-			}
-		}
-	}
-	for _, c := range candidates {
-		if takes(s, c) {
-			return decimal(c)
-		}
-	}
-	return decimal(candidates[0])
-}
-
-func takes(s *spec.Schema, v *big.Rat) bool {
-	if s.Type == spec.TypeInteger && !v.IsInt() {
-		return false
-	}
-	compare := func(bound string, ok func(int) bool) bool {
-		r, is := new(big.Rat).SetString(bound)
-		return bound == "" || !is || ok(v.Cmp(r))
-	}
-	step, stepped := new(big.Rat).SetString(s.MultipleOf)
-	return compare(s.Minimum, func(c int) bool { return c >= 0 }) && compare(s.Maximum, func(c int) bool { return c <= 0 }) &&
-		compare(s.Above, func(c int) bool { return c > 0 }) && compare(s.Below, func(c int) bool { return c < 0 }) &&
-		(s.MultipleOf == "" || !stepped || new(big.Rat).Quo(v, step).IsInt())
-}
-
-func decimal(r *big.Rat) string {
-	if r.IsInt() {
-		return r.Num().String()
-	}
-	return strings.TrimRight(r.FloatString(20), "0") //nolint:mnd // more digits than an example needs
+	return true
 }
