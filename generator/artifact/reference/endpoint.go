@@ -34,7 +34,7 @@ func (r *reader) endpoint(c *client.Call) *endpoint {
 		e.Request = &body{Media: mediaAny, Type: typeText{{Text: "bytes"}}}
 	}
 	e.Responses = r.answers(c)
-	for _, a := range c.Endpoint.Errors {
+	for _, a := range c.Errors {
 		e.Errors = append(e.Errors, failure{Code: a.Code, Status: a.Status, Doc: a.Doc, Details: r.typeOf(a.Details)})
 	}
 	return e

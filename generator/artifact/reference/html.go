@@ -32,10 +32,7 @@ func HTML(m *spec.Manifest, url string) ([]byte, error) {
 
 // Words are what the search looks at.
 func (e *endpoint) Words() string {
-	words := []string{e.Method, e.Path, e.Name, e.Summary}
-	for _, m := range e.Marks {
-		words = append(words, m)
-	}
+	words := append([]string{e.Method, e.Path, e.Name, e.Summary}, e.Marks...)
 	for _, f := range e.Facts {
 		words = append(words, f.Text)
 	}
