@@ -3,6 +3,7 @@ package generator_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"go/format"
 	"os"
 	"path/filepath"
@@ -17,6 +18,8 @@ import (
 	"github.com/stella-ops/router/generator/diagnostic"
 )
 
+var rewrite = flag.Bool("update", false, "write what is made of the archives into them")
+
 // wantPrefix marks the files of an archive that a run is expected to make.
 const wantPrefix = "want/"
 
@@ -27,7 +30,7 @@ const removed = "removed\n"
 const wantErrors = wantPrefix + "errors"
 
 // Each archive in testdata is a module, and what the generator makes of it: files below want/, or the findings.
-// UPDATE_GOLDEN=1 writes what it makes into the archives, for review.
+// -update writes what it makes into the archives, for review.
 var _ = Describe("a module and what is made of it", func() {
 	archives, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {
@@ -38,7 +41,7 @@ var _ = Describe("a module and what is made of it", func() {
 			archive, err := txtar.ParseFile(name)
 			Expect(err).NotTo(HaveOccurred())
 			got := run(ctx, unpack(archive))
-			if os.Getenv("UPDATE_GOLDEN") != "" {
+			if *rewrite {
 				update(name, archive, got)
 			}
 			Expect(got).To(Equal(wanted(archive)))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"flag"
 	"fmt"
 	"go/token"
 	"io"
@@ -89,6 +90,8 @@ func many(n int) diagnostic.Report {
 	return diagnostic.Report{Findings: list, Base: "/src"}
 }
 
+var update = flag.Bool("update", false, "write what the formats make into testdata")
+
 var _ = Describe("the formats", func() {
 	It("write one report as the archive has it", func() {
 		const file = "testdata/formats.txtar"
@@ -100,7 +103,7 @@ var _ = Describe("the formats", func() {
 			files = append(files, txtar.File{Name: f.Name, Data: []byte(written(f.Name, everything(), diagnostic.Style{}))})
 			files = append(files, txtar.File{Name: f.Name + "-of-nothing", Data: []byte(written(f.Name, diagnostic.Report{}, diagnostic.Style{}))})
 		}
-		if os.Getenv("UPDATE_GOLDEN") != "" {
+		if *update {
 			Expect(os.WriteFile(file, txtar.Format(&txtar.Archive{Comment: archive.Comment, Files: files}), 0o600)).To(Succeed())
 			return
 		}

@@ -16,7 +16,7 @@ const referenceFile = "../../docs/reference/lint.md"
 // reference is the documentation of all rules, made from the table.
 func reference() string {
 	var b strings.Builder
-	b.WriteString("# Rules of stellagen lint\n\nMade from the table of rules: `UPDATE_GOLDEN=1 go test ./generator/lint` writes it. What lint is, and how to " +
+	b.WriteString("# Rules of stellagen lint\n\nMade from the table of rules: `go test ./generator/lint -update` writes it. What lint is, and how to " +
 		"ignore a\nfinding: [lint](../lint.md).\n")
 	category := ""
 	for _, r := range lint.Rules() {
@@ -31,7 +31,7 @@ func reference() string {
 
 var _ = Describe("the reference", func() {
 	It("is that of the table", func() {
-		if os.Getenv("UPDATE_GOLDEN") != "" {
+		if *update {
 			Expect(os.WriteFile(referenceFile, []byte(reference()), 0o600)).To(Succeed())
 		}
 		got, err := os.ReadFile(referenceFile)

@@ -22,7 +22,7 @@ var lower = map[string]lint.Limits{"ENDPOINT_COUNT": {Endpoints: 1}, "MANIFEST_S
 const wantFile = "want"
 
 // Each rule has an archive of its name: a package bad that it finds something in, a package good that is like it and
-// that it finds nothing in, and what is printed. UPDATE_GOLDEN=1 writes that into the archives, for review.
+// that it finds nothing in, and what is printed. -update writes that into the archives, for review.
 var _ = Describe("a rule", func() {
 	for _, r := range lint.Rules() {
 		if r.Category == lint.Code {
@@ -49,7 +49,7 @@ var _ = Describe("a rule", func() {
 				}
 			}
 			got := printed(dir, found)
-			if os.Getenv("UPDATE_GOLDEN") != "" {
+			if *update {
 				archive.Files = slices.DeleteFunc(archive.Files, func(f txtar.File) bool { return f.Name == wantFile })
 				archive.Files = append(archive.Files, txtar.File{Name: wantFile, Data: []byte(got)})
 				Expect(os.WriteFile(name, txtar.Format(archive), 0o600)).To(Succeed())

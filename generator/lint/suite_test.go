@@ -3,6 +3,7 @@ package lint_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,8 @@ import (
 	"github.com/stella-ops/router/generator/lint"
 	"github.com/stella-ops/router/generator/override"
 )
+
+var update = flag.Bool("update", false, "write the files of testdata, and the reference made from the tables")
 
 func TestLint(t *testing.T) {
 	RegisterFailHandler(Fail)

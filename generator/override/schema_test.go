@@ -23,10 +23,10 @@ var _ = Describe("the JSON Schema of a service's overrides", func() {
 		return got
 	}
 
-	// UPDATE_GOLDEN=1 writes it, for review.
+	// -update writes it, for review.
 	It("is that of its golden", func() {
 		const golden = "testdata/billing.schema.json"
-		if os.Getenv("UPDATE_GOLDEN") != "" {
+		if *update {
 			Expect(os.WriteFile(golden, schema(), 0o600)).To(Succeed())
 		}
 		want, err := os.ReadFile(golden)
