@@ -82,7 +82,7 @@ esac`)
 		apt(compiles)
 	})
 
-	It("that has gcc, curl, brokers and Node.js installs nothing", func() {
+	It("that has gcc, curl, brokers, Node.js and promtool installs nothing", func() {
 		m.has("gcc", compiles)
 		m.has("curl", "")
 		m.has("valkey-server", "")
@@ -131,7 +131,7 @@ esac`)
 		Entry("a RabbitMQ", lacking("rabbitmq-server"), "rabbitmq-server"),
 		Entry("Node.js", lacking("node", "npm"), "nodejs npm"),
 		Entry("npm, which Debian has apart", lacking("npm"), "npm"),
-		Entry("promtool", lacking("promtool"), "prometheus"),
+		Entry("promtool, which Debian has with Prometheus", lacking("promtool"), "prometheus"),
 		Entry("what gcc needs to compile", has(lacking("gcc"), "gcc", fails), "gcc libc6-dev"),
 	)
 

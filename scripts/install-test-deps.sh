@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Sees that what the tests need beside Go is there: a C compiler, for the race detector, curl, for the README's
 # commands, a Valkey or Redis server and a RabbitMQ server, which the tests of the transports over brokers start
-# themselves, and Node.js with npm and promtool, for the validators in e2e/artifacts. As root, what is missing is installed with
-# apt-get; otherwise this fails and says what to install.
+# themselves, and Node.js with npm and Prometheus' promtool, for the validators in e2e/artifacts. As root, what is missing
+# is installed with apt-get; otherwise this fails and says what to install.
 set -euo pipefail
 
 compiles() { command -v gcc >/dev/null && echo 'int main(void) { return 0; }' | gcc -x c -o /dev/null - 2>/dev/null; }

@@ -22,6 +22,7 @@ const patience = 15 * time.Second
 // stack is a gateway with the billing service behind it.
 type stack struct {
 	url    string // of the gateway
+	admin  string // URL of its admin address
 	token  string // with every claim that billing asks for
 	broker string // of the queue; empty: there is none
 }
@@ -33,13 +34,13 @@ func startStack(queued bool) *stack {
 	bin := binaries(dir)
 	key, tokenFile := filepath.Join(dir, "key"), filepath.Join(dir, "token")
 	s := &stack{}
-	front, links := address(), "tcp://"+address()
-	s.url = "http://" + front
+	front, admin, links := address(), address(), "tcp://"+address()
+	s.url, s.admin = "http://"+front, "http://"+admin
 	if queued {
 		s.broker = startBroker(dir)
 	}
 	queue := "STELLA_QUEUE=" + s.broker
-	start([]string{queue}, filepath.Join(bin, "stella-gateway"), "run", "--http", front, "--listen", links, "--admin", address(),
+	start([]string{queue}, filepath.Join(bin, "stella-gateway"), "run", "--http", front, "--listen", links, "--admin", admin,
 		"--dev", "--dev-token-file", tokenFile, "--dev-key", key)
 	Eventually(key).WithTimeout(patience).Should(BeARegularFile())
 	start([]string{queue, "STELLA_GATEWAYS=" + links}, filepath.Join(bin, "billing"), "--data", filepath.Join(dir, "data"))

@@ -1,0 +1,24 @@
+package e2e
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/stella-ops/router/gateway/edge"
+	"github.com/stella-ops/router/generator/artifact/monitoring"
+)
+
+// TestEveryOutcomeIsJudged holds that alerts know every outcome that a gateway counts: as an error, as a good answer, or as
+// nothing that the service answers for.
+func TestEveryOutcomeIsJudged(t *testing.T) {
+	judged := slices.Concat(monitoring.Errors(), monitoring.Good(), monitoring.Uncounted())
+	var counted []string
+	for _, o := range edge.Outcomes() {
+		counted = append(counted, o.Name)
+	}
+	slices.Sort(judged)
+	slices.Sort(counted)
+	if !slices.Equal(judged, counted) {
+		t.Errorf("alerts judge\n%v\ngateways count\n%v\nchange Errors, Good or Uncounted in generator/artifact/monitoring", judged, counted)
+	}
+}
