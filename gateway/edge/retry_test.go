@@ -2,6 +2,7 @@ package edge_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -124,6 +125,7 @@ var _ = Describe("a request whose instance is superseded before it gets there", 
 		stop := make(chan struct{})
 		failed := make(chan answer, 1)
 		done := make(chan struct{})
+		var answered atomic.Int64
 		go func() {
 			defer GinkgoRecover()
 			defer close(done)
@@ -137,16 +139,22 @@ var _ = Describe("a request whose instance is superseded before it gets there", 
 					failed <- got
 					return
 				}
+				answered.Add(1)
 			}
 		}()
-		for range 50 {
+		for i := range 50 {
+			Eventually(answered.Load).WithTimeout(patience).WithPolling(time.Millisecond).Should(BeNumerically(">=", 10*i), "ten requests pay for a retry")
 			successor := r.join(identity{id: "one", supersedes: old.Welcome().Secret}, echo, endpoint("POST", "/a"))
+			Eventually(func() []spec.Header { return old.tap.received(spec.TypeGoAway) }).WithTimeout(patience).ShouldNot(BeEmpty())
 			Expect(old.Drain(context.Background())).To(Succeed(), "as the gateway has asked it to")
 			old = successor
 		}
 		close(stop)
 		Eventually(done).WithTimeout(patience).Should(BeClosed())
-		Expect(failed).NotTo(Receive())
+		close(failed)
+		for got := range failed {
+			Fail(fmt.Sprintf("%d %s", got.StatusCode, got.body))
+		}
 	})
 })
 
