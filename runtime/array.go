@@ -5,7 +5,7 @@ import "fmt"
 // Array walks the elements of one JSON array, for generated code, in this form:
 //
 //	if a := b.Array(); a.Begun() {
-//		out.Lines = []Line{}
+//		out.Lines = make([]Line, 0, a.Room())
 //		for a.Next() {
 //			var v Line
 //			decodeLine(b, &v)
@@ -22,13 +22,36 @@ type Array struct {
 	begun bool
 }
 
-// Array begins the value that comes next, which must be an array, or null.
-func (b *Binder) Array() Array {
-	return Array{b: b, rule: b.rule, begun: !b.null() && b.open('[', "array")}
+// Array begins the value that comes next, which must be an array, or null. It is the Binder's: generated code has to walk
+// it to its end if it has begun, and any array within it before it goes on.
+func (b *Binder) Array() *Array {
+	a := b.nextArray()
+	*a = Array{b: b, rule: b.rule, begun: !b.null() && b.open('[', "array")}
+	if !a.begun {
+		b.arrays--
+	}
+	return a
+}
+
+// nextArray has room for one more array within those that are being walked.
+func (b *Binder) nextArray() *Array {
+	b.arrays++
+	if b.arrays <= len(b.someArrays) {
+		return &b.someArrays[b.arrays-1]
+	}
+	return new(Array)
 }
 
 // Begun reports whether there is an array, which may have no elements.
 func (a *Array) Begun() bool { return a.begun }
+
+// Room is how many elements there should be room for at first: a few, unless there are none.
+func (a *Array) Room() int {
+	if a.b.text.at(a.b.at) == ']' {
+		return 0
+	}
+	return fewElements
+}
 
 // Next goes to the next element, and reports whether there is one.
 func (a *Array) Next() bool {
@@ -36,6 +59,7 @@ func (a *Array) Next() bool {
 		a.b.leave()
 	}
 	if !a.b.more(']') {
+		a.b.arrays--
 		a.b.faultAll(a.rule.items(a.n))
 		return false
 	}

@@ -1,15 +1,18 @@
 package stella
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"mime"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stella-ops/router/spec"
 )
@@ -38,10 +41,17 @@ type Binder struct {
 	form          *form    // once it has been read
 	unknownFields []string // of the form
 
-	lax   bool // unknown members are passed over
-	clean bool // the object that was walked last had no fault
+	lax   bool   // unknown members are passed over
+	last  []byte // the number that was taken last
+	clean bool   // the object that was walked last had no fault
 
-	queried bool // the query as a whole has been looked at
+	objects, arrays int // being walked
+	someObjects     [3]Object
+	someArrays      [2]Array
+
+	query   url.Values // once it has been read, which not every query is
+	param   Param      // the one at hand
+	element Param      // of a parameter that comes several times
 }
 
 // step is one level of a JSON pointer: a member's name, or an element's index.
@@ -50,7 +60,9 @@ type step struct {
 	index int // -1 for a member
 }
 
-// Bind begins with one request. For generated code.
+// Bind begins with one request. For generated code, which should not hold a copy of it.
+//
+//go:noinline
 func Bind(r *Request) *Binder {
 	b := &Binder{request: r}
 	b.path = b.some[:0]
@@ -299,66 +311,129 @@ type (
 
 // DecodeString takes a JSON string. It must be UTF-8. For generated code, as are the other Decode functions.
 func DecodeString[T ~string](b *Binder, dst *T) {
-	raw := b.raw()
-	if raw[0] != '"' {
-		b.mismatch("string", raw)
-		return
+	if s, ok := b.string(); ok {
+		*dst = T(s)
 	}
-	s, detail := unquote(raw)
-	if detail != "" {
-		b.fault(detail)
-		return
+}
+
+// string takes text, and reports whether there was any that is right but for its rule.
+func (b *Binder) string() (string, bool) {
+	s, ok := b.plainText()
+	if !ok {
+		raw := b.raw()
+		if raw[0] != '"' {
+			b.mismatch("string", raw)
+			return "", false
+		}
+		var detail string
+		if s, detail = unquote(raw); detail != "" {
+			b.fault(detail)
+			return "", false
+		}
 	}
-	*dst = T(s)
 	b.faultAll(b.rule.text(s))
+	return s, true
+}
+
+// plainText takes text without escapes that is UTF-8, as most is, and nothing else.
+func (b *Binder) plainText() (string, bool) {
+	if b.text.at(b.at) != '"' {
+		return "", false
+	}
+	inner := b.text[b.at+1:]
+	end := bytes.IndexByte(inner, '"')
+	if end < 0 {
+		return "", false
+	}
+	if inner = inner[:end]; bytes.IndexByte(inner, '\\') >= 0 || !utf8.Valid(inner) {
+		return "", false
+	}
+	b.at = b.text.space(b.at + 1 + end + 1)
+	return string(inner), true
 }
 
 // DecodeInt takes a JSON number without fraction and exponent that fits T.
 func DecodeInt[T signed](b *Binder, dst *T) {
-	raw := b.raw()
-	if kindOf(raw) != kindNumber {
-		b.mismatch("integer", raw)
-		return
+	if n, ok := b.int(); ok && b.fits(int64(T(n)) == n, "integer") {
+		*dst = T(n)
+		b.faultAll(b.rule.int(n))
 	}
-	n, detail := parseInt[T](string(raw))
-	if detail != "" {
-		b.fault(detail)
-		return
-	}
-	*dst = n
-	b.faultAll(b.rule.int(int64(n)))
 }
 
 // DecodeUint takes a JSON number without sign, fraction and exponent that fits T.
 func DecodeUint[T unsigned](b *Binder, dst *T) {
-	raw := b.raw()
-	if kindOf(raw) != kindNumber {
-		b.mismatch("integer", raw)
-		return
+	if n, ok := b.uint(); ok && b.fits(uint64(T(n)) == n, "integer") {
+		*dst = T(n)
+		b.faultAll(b.rule.uint(n))
 	}
-	n, detail := parseUint[T](string(raw))
-	if detail != "" {
-		b.fault(detail)
-		return
-	}
-	*dst = n
-	b.faultAll(b.rule.uint(uint64(n)))
 }
 
 // DecodeFloat takes a JSON number within T's range.
 func DecodeFloat[T float](b *Binder, dst *T) {
-	raw := b.raw()
-	if kindOf(raw) != kindNumber {
-		b.mismatch(kindNumber, raw)
-		return
+	if n, ok := b.float(); ok && b.fits(!math.IsInf(float64(T(n)), 0), kindNumber) {
+		*dst = T(n)
+		b.faultAll(b.rule.float(float64(*dst), bitsOf[T]()))
 	}
-	n, detail := parseFloat[T](string(raw))
+}
+
+// number takes a number, or reports that something else has come.
+func (b *Binder) number(want string) (raw []byte, ok bool) {
+	raw = b.raw()
+	if kindOf(raw) != kindNumber {
+		b.mismatch(want, raw)
+		return nil, false
+	}
+	b.last = raw
+	return raw, true
+}
+
+// fits reports a number that its Go type has no room for, unless it has.
+func (b *Binder) fits(does bool, kind string) bool {
+	if !does {
+		b.fault(outOfRange(kind, string(b.last)))
+	}
+	return does
+}
+
+// numberBy takes a number by a function that tells what is wrong with it, or an empty string.
+func numberBy[N int64 | uint64 | float64](b *Binder, want string, parse func(string) (N, string)) (n N, ok bool) {
+	raw, ok := b.number(want)
+	if !ok {
+		return 0, false
+	}
+	n, detail := parse(string(raw))
 	if detail != "" {
 		b.fault(detail)
-		return
 	}
-	*dst = n
-	b.faultAll(b.rule.float(float64(n), bitsOf[T]()))
+	return n, detail == ""
+}
+
+func (b *Binder) int() (n int64, ok bool) {
+	if n, end := smallInt(b.text, b.at); end > 0 {
+		b.last = b.text[b.at:end]
+		b.at = b.text.space(end)
+		return n, true
+	}
+	return numberBy(b, "integer", parseInt)
+}
+
+func (b *Binder) uint() (n uint64, ok bool) { return numberBy(b, "integer", parseUint) }
+
+func (b *Binder) float() (n float64, ok bool) { return numberBy(b, kindNumber, parseFloat) }
+
+// smallInt reads up to 18 digits, which any int64 has room for, and nothing else: end is 0 then.
+func smallInt(t jsonText, at int) (n int64, end int) {
+	for i := at; i < len(t) && i < at+19; i++ {
+		switch c := t[i]; {
+		case c >= '0' && c <= '9':
+			n = n*10 + int64(c-'0')
+		case i == at || c == '.' || c == 'e' || c == 'E':
+			return 0, 0
+		default:
+			return n, i
+		}
+	}
+	return 0, 0
 }
 
 // bitsOf is the size of T: 32 or 64.

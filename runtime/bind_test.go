@@ -286,11 +286,11 @@ var _ = Describe("binding", func() {
 			var f float64
 			var i int
 			var u uint
-			for _, bind := range []func(Param){
-				func(p Param) { BindFloat(p, &f) }, func(p Param) { BindInt(p, &i) }, func(p Param) { BindUint(p, &u) },
+			for _, bind := range []func(*Param){
+				func(p *Param) { BindFloat(p, &f) }, func(p *Param) { BindInt(p, &i) }, func(p *Param) { BindUint(p, &u) },
 			} {
 				b := Bind(incoming("", ""))
-				bind(Param{b: b, name: "x", in: spec.InHeader, values: []string{text}})
+				bind(&Param{b: b, name: "x", in: spec.InHeader, values: []string{text}})
 				Expect(faultsOf(b.Err())).To(HaveLen(1))
 			}
 			Expect([]any{f, i, u}).To(Equal([]any{0.0, 0, uint(0)}))

@@ -133,7 +133,10 @@ func newCall(in *session.Incoming, meta *spec.Request, rt *route, log *slog.Logg
 func (d *dispatcher) run(c *call, dispatch Dispatch) (ok bool) {
 	defer c.response.release()
 	defer func() {
-		if err := c.request.spool.discard(); err != nil {
+		if c.request.spool == nil {
+			return
+		}
+		if err := c.request.spool.Close(); err != nil {
 			d.log.LogAttrs(c, slog.LevelWarn, "stella: a temporary file is left", c.attrs(err)...)
 		}
 	}()

@@ -15,8 +15,15 @@ type File struct {
 	ContentType string // as the caller says; application/octet-stream if it does not
 	Size        int64  // in bytes
 
-	data []byte   // of a small one
-	temp *os.File // of another
+	data []byte // of a small one
+	temp kept   // of another
+}
+
+// kept is a temporary file. It is an interface for the sake of packages with endpoints, which would be compiled with all
+// that an *os.File is made of.
+type kept interface {
+	io.ReaderAt
+	Stat() (os.FileInfo, error)
 }
 
 // Open begins to read the file. It may be opened several times, and by several goroutines.
@@ -67,11 +74,8 @@ func (s *spool) read(f *File, src io.Reader) error {
 	return nil
 }
 
-// discard removes the temporary files.
-func (s *spool) discard() error {
-	if s == nil {
-		return nil
-	}
+// Close removes the temporary files.
+func (s *spool) Close() error {
 	var errs []error
 	for _, f := range s.temps {
 		errs = append(errs, f.Close())

@@ -17,9 +17,13 @@ import (
 // into. What encoding/json would let pass is refused before: members given twice at any depth, text that is not UTF-8,
 // members that a struct does not have in exactly this case, arrays of another length, and null or text in place of
 // what has neither. How a type with UnmarshalJSON reads its own text is its own business.
-func DecodeJSON[T any](b *Binder, dst *T) {
+func DecodeJSON[T any](b *Binder, dst *T) { decodeJSON(b, dst, reflect.TypeFor[T]()) }
+
+// decodeJSON decodes to dst, which points to a t. No method of Binder mentions package reflect, as every package with
+// endpoints would be compiled with it.
+func decodeJSON(b *Binder, dst any, t reflect.Type) {
 	from, before := b.at, len(b.faults)+b.dropped
-	b.inspect(reflect.TypeFor[T]())
+	inspector{b}.inspect(t)
 	if len(b.faults)+b.dropped != before {
 		return
 	}
@@ -58,9 +62,12 @@ var (
 	timeType    = reflect.TypeFor[time.Time]()
 )
 
+// inspector looks at what encoding/json is to decode.
+type inspector struct{ *Binder }
+
 // inspect takes the value that comes next and reports what encoding/json would pass over in silence when it decodes
 // the value to t. A nil t stands for a type that takes anything.
-func (b *Binder) inspect(t reflect.Type) {
+func (b inspector) inspect(t reflect.Type) {
 	for t != nil && t.Kind() == reflect.Pointer {
 		if b.null() {
 			return
@@ -83,13 +90,13 @@ func (b *Binder) inspect(t reflect.Type) {
 	}
 }
 
-func (b *Binder) inspectKind(t reflect.Type) {
+func (b inspector) inspectKind(t reflect.Type) {
 	switch t.Kind() {
 	case reflect.String:
 		b.inspectText()
 	case reflect.Bool:
 		var v bool
-		DecodeBool(b, &v)
+		DecodeBool(b.Binder, &v)
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr,
 		reflect.Float32, reflect.Float64:
@@ -114,7 +121,7 @@ func (b *Binder) inspectKind(t reflect.Type) {
 }
 
 // inspectAny takes a value of any type.
-func (b *Binder) inspectAny() {
+func (b inspector) inspectAny() {
 	switch b.text.at(b.at) {
 	case '{':
 		b.inspectMembers(func(string) (reflect.Type, bool) { return nil, true })
@@ -127,54 +134,33 @@ func (b *Binder) inspectAny() {
 	}
 }
 
-func (b *Binder) inspectText() {
+func (b inspector) inspectText() {
 	var s string
-	DecodeString(b, &s)
+	DecodeString(b.Binder, &s)
 }
 
 // inspectNumber takes a number that fits t.
-func (b *Binder) inspectNumber(t reflect.Type) {
-	raw := b.raw()
-	want := "integer"
-	parse := func(s string) string {
-		n, detail := parseInt[int64](s)
-		if detail == "" && t.OverflowInt(n) {
-			detail = outOfRange(want, s)
-		}
-		return detail
-	}
+func (b inspector) inspectNumber(t reflect.Type) {
 	switch t.Kind() { //nolint:exhaustive // the others are signed integers
 	case reflect.String:
-		want, parse = kindNumber, func(string) string { return "" } // json.Number keeps every number
+		b.number(kindNumber) // json.Number keeps every number
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		parse = func(s string) string {
-			n, detail := parseUint[uint64](s)
-			if detail == "" && t.OverflowUint(n) {
-				detail = outOfRange(want, s)
-			}
-			return detail
+		if n, ok := b.uint(); ok {
+			b.fits(!t.OverflowUint(n), "integer")
 		}
 	case reflect.Float32, reflect.Float64:
-		want = kindNumber
-		parse = func(s string) string {
-			n, detail := parseFloat[float64](s)
-			if detail == "" && t.OverflowFloat(n) {
-				detail = outOfRange(want, s)
-			}
-			return detail
+		if n, ok := b.float(); ok {
+			b.fits(!t.OverflowFloat(n), kindNumber)
 		}
-	}
-	if kindOf(raw) != kindNumber {
-		b.mismatch(want, raw)
-		return
-	}
-	if detail := parse(string(raw)); detail != "" {
-		b.fault(detail)
+	default:
+		if n, ok := b.int(); ok {
+			b.fits(!t.OverflowInt(n), "integer")
+		}
 	}
 }
 
 // inspectArray takes an array for an array or slice type.
-func (b *Binder) inspectArray(t reflect.Type) {
+func (b inspector) inspectArray(t reflect.Type) {
 	if b.text.at(b.at) != '[' {
 		b.mismatch("array", b.raw())
 		return
@@ -186,7 +172,7 @@ func (b *Binder) inspectArray(t reflect.Type) {
 }
 
 // inspectElements takes an array and counts its elements.
-func (b *Binder) inspectElements(elem reflect.Type) int {
+func (b inspector) inspectElements(elem reflect.Type) int {
 	b.open('[', "array")
 	n := 0
 	for ; b.more(']'); n++ {
@@ -197,7 +183,7 @@ func (b *Binder) inspectElements(elem reflect.Type) int {
 	return n
 }
 
-func (b *Binder) inspectMap(t reflect.Type) {
+func (b inspector) inspectMap(t reflect.Type) {
 	key := t.Key()
 	check := func(name string) string { return integerKey(key, name) }
 	if reflect.PointerTo(key).Implements(textDecoder) {
@@ -250,7 +236,7 @@ func integerKey(key reflect.Type, name string) string {
 	return ""
 }
 
-func (b *Binder) inspectStruct(t reflect.Type) {
+func (b inspector) inspectStruct(t reflect.Type) {
 	fields := membersOf(t)
 	b.inspectMembers(func(name string) (reflect.Type, bool) {
 		member, known := fields[name]
@@ -266,7 +252,7 @@ func (b *Binder) inspectStruct(t reflect.Type) {
 
 // inspectMembers takes an object; find says of what type the member at hand is, and whether there may be one of this
 // name.
-func (b *Binder) inspectMembers(find func(name string) (reflect.Type, bool)) {
+func (b inspector) inspectMembers(find func(name string) (reflect.Type, bool)) {
 	if !b.open('{', "object") {
 		return
 	}

@@ -42,8 +42,12 @@ func (b *Binder) Form(fields []FormField) {
 }
 
 // Field is the field of this name.
-func (b *Binder) Field(name string) Param {
-	return Param{b: b, name: name, in: spec.InBody, values: b.form.values[name]}
+//
+//go:noinline
+func (b *Binder) Field(name string) *Param {
+	p := b.begin(spec.InBody, name)
+	p.values = b.form.values[name]
+	return p
 }
 
 func (b *Binder) readURLEncoded(fields []FormField) {
@@ -142,7 +146,7 @@ func (b *Binder) readMultipart(fields []FormField) {
 			b.brokenForm(fmt.Sprintf("expected at most %d parts", maxParts))
 			return
 		case err == nil:
-			err = b.readPart(fields, part, spool)
+			err = readPart(b, fields, part, spool)
 		}
 		if err != nil {
 			b.multipartFailure(body, err)
@@ -162,7 +166,7 @@ func (b *Binder) reportUnknown() {
 }
 
 // readPart takes one part: a file, or the text of another field.
-func (b *Binder) readPart(fields []FormField, part *multipart.Part, spool *spool) error {
+func readPart(b *Binder, fields []FormField, part *multipart.Part, spool *spool) error {
 	name := part.FormName()
 	switch f := fieldOf(fields, name); {
 	case f == nil:

@@ -33,7 +33,10 @@ func (h Header) lookup(name string) (string, bool) {
 
 // Values returns all values of a name, in order; nil if there is none.
 func (h Header) Values(name string) []string {
-	var values []string
+	return h.appendValues(nil, name)
+}
+
+func (h Header) appendValues(values []string, name string) []string {
 	for i := range h {
 		if sameName(h[i].Name, name) {
 			values = append(values, h[i].Value)

@@ -227,15 +227,28 @@ type Object struct {
 	at      int
 }
 
-// Object begins the value that comes next, which must be an object.
-func (b *Binder) Object(members []Member) Object {
-	o := Object{b: b, members: members, current: -1, faults: len(b.faults) + b.dropped}
+// Object begins the value that comes next, which must be an object. It is the Binder's: generated code has to walk it to
+// its end, and any object within it before it goes on.
+func (b *Binder) Object(members []Member) *Object {
+	o := b.nextObject()
+	*o = Object{b: b, members: members, current: -1, faults: len(b.faults) + b.dropped}
 	b.clean = false
 	if len(members) > wordBits {
 		o.more = make([]uint64, (len(members)-1)/wordBits)
 	}
-	o.over = !b.open('{', "object")
+	if o.over = !b.open('{', "object"); o.over {
+		b.objects--
+	}
 	return o
+}
+
+// nextObject has room for one more object within those that are being walked.
+func (b *Binder) nextObject() *Object {
+	b.objects++
+	if b.objects <= len(b.someObjects) {
+		return &b.someObjects[b.objects-1]
+	}
+	return new(Object)
 }
 
 // NoMembers takes an object that may have no members, for inputs whose fields all come from elsewhere.
@@ -288,6 +301,9 @@ func (o *Object) Next() bool {
 		o.b.leave()
 	}
 	for !o.ended {
+		if o.inOrder() {
+			return true
+		}
 		quoted, more := o.b.member()
 		if !more {
 			o.ended = true
@@ -298,6 +314,33 @@ func (o *Object) Next() bool {
 		}
 	}
 	return o.missing()
+}
+
+// inOrder goes to the member behind the one at hand if it is what comes, which it is in most bodies: nothing has to be
+// looked for. It reports whether it has.
+func (o *Object) inOrder() bool {
+	i := o.current + 1
+	if i >= len(o.members) || o.has(i) {
+		return false
+	}
+	t, at := o.b.text, o.b.at
+	if t.at(at) == ',' {
+		at = t.space(at + 1)
+	}
+	m := &o.members[i]
+	end := at + 1 + len(m.Name)
+	if t.at(at) != '"' || t.at(end) != '"' || string(t[at+1:end]) != m.Name {
+		return false
+	}
+	at = t.space(t.space(end+1) + 1) // over the colon
+	if m.Required && t.at(at) == 'n' {
+		return false
+	}
+	o.b.at = at
+	o.b.enter(m.Name)
+	*o.word(i) |= 1 << (i % wordBits)
+	o.current, o.b.rule = i, m.Rule
+	return true
 }
 
 // meet goes to a member that has come, and reports whether it is to be decoded. If not, it says why, and passes over it.
@@ -356,6 +399,7 @@ func (o *Object) missing() bool {
 		o.b.leave()
 	}
 	o.over = true
+	o.b.objects--
 	o.b.clean = len(o.b.faults)+o.b.dropped == o.faults
 	return false
 }

@@ -78,7 +78,7 @@ func DecodeOptional[T any](b *Binder, dst *Optional[T], elem func(*Binder, *T)) 
 }
 
 // BindOptional takes the parameter's value, by elem, if it came. For generated code.
-func BindOptional[T any](p Param, dst *Optional[T], elem func(Param, *T)) {
+func BindOptional[T any](p *Param, dst *Optional[T], elem func(*Param, *T)) {
 	if len(p.values) == 0 {
 		return
 	}

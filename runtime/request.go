@@ -37,7 +37,7 @@ type Request struct {
 	queryErr error      // what was wrong with RawQuery
 	body     []byte     // once ReadBody has been called
 	whole    bool       // whether body is set
-	spool    *spool     // files of its form
+	spool    io.Closer  // files of its form; nil: none
 }
 
 // Pattern returns the method and path of the endpoint as its manifest has them, such as GET /invoices/{id}; the empty

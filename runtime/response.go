@@ -1,6 +1,7 @@
 package stella
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,7 +9,6 @@ import (
 	"strconv"
 
 	"github.com/stella-ops/router/spec"
-	"github.com/stella-ops/router/transports/session"
 )
 
 const (
@@ -24,7 +24,7 @@ const (
 //
 // A Response is for one goroutine at a time, and ends when the handler returns.
 type Response struct {
-	to     *session.Incoming
+	to     outlet
 	header Header
 	status int
 	length int64   // declared by Content-Length; -1: none
@@ -40,6 +40,17 @@ type Response struct {
 	bodiless bool // HEAD: the body is counted, and left out
 
 	declared func(error) *Error // finds the errors that the endpoint declares; nil: it declares none
+}
+
+// outlet takes an answer: the service's end of a call, a [session.Incoming]. It is an interface for the sake of packages
+// with endpoints, which would be compiled with all that a session is made of.
+type outlet interface {
+	io.Writer
+	io.ReaderFrom
+	Context() context.Context
+	Head(meta *spec.Response) error
+	Respond(meta *spec.Response, body []byte) error
+	End() error
 }
 
 var (
@@ -95,6 +106,8 @@ func (w *Response) JSON(status int, v any) error {
 }
 
 // Empty answers without a body.
+//
+//go:noinline
 func (w *Response) Empty(status int) error {
 	if err := w.untouched(); err != nil {
 		return err

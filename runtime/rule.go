@@ -30,7 +30,9 @@ type Rule struct {
 	Unique           bool  // no two items of an array are equal
 	Each             *Rule // of an array's items, or a map's values
 
-	ready atomic.Pointer[readyRule]
+	// A *readyRule. Neither a field nor a method says so: the methods of generic types would be compiled again in each
+	// package that has rules.
+	ready atomic.Value
 }
 
 // readyRule is a rule's text, read.
@@ -108,8 +110,8 @@ func isMultiple(text, of string) bool {
 
 // prepared is what reading the rule's text gives. It is read when it is first needed, once or, by goroutines that come
 // at the same time, a few times.
-func (r *Rule) prepared(bits int) *readyRule {
-	if p := r.ready.Load(); p != nil {
+func prepared(r *Rule, bits int) *readyRule {
+	if p, ok := r.ready.Load().(*readyRule); ok {
 		return p
 	}
 	p := &readyRule{
@@ -132,11 +134,11 @@ func (r *Rule) text(s string) (wrong []string) {
 	if len(r.Enum) > 0 && !slices.Contains(r.Enum, s) {
 		return []string{notListed(r.Enum, s)}
 	}
-	if r.MinLength > 0 || r.MaxLength > 0 {
+	if !r.certainly(len(s)) {
 		wrong = between(utf8.RuneCountInString(s), r.MinLength, r.MaxLength, "character")
 	}
 	if r.Pattern != "" {
-		if p := r.prepared(wordBits).pattern; p != nil && !p.MatchString(s) {
+		if p := prepared(r, wordBits).pattern; p != nil && !p.MatchString(s) {
 			wrong = append(wrong, fmt.Sprintf("expected text that matches %s, got %q", r.Pattern, cut(s)))
 		}
 	}
@@ -146,26 +148,37 @@ func (r *Rule) text(s string) (wrong []string) {
 	return wrong
 }
 
+// certainly reports whether a text of n bytes has neither too few nor too many code points, whatever they are.
+func (r *Rule) certainly(n int) bool {
+	return (n+utf8.UTFMax-1)/utf8.UTFMax >= r.MinLength && (r.MaxLength == 0 || n <= r.MaxLength)
+}
+
+// int tells what is wrong with a number. It is not inlined, as its like are not, into packages that have rules.
+//
+//go:noinline
 func (r *Rule) int(n int64) []string {
 	if r == nil {
 		return nil
 	}
-	return r.prepared(wordBits).ints.check(r, n, func(n int64) string { return strconv.FormatInt(n, 10) })
+	return prepared(r, wordBits).ints.check(r, n, func(n int64) string { return strconv.FormatInt(n, 10) })
 }
 
+//go:noinline
 func (r *Rule) uint(n uint64) []string {
 	if r == nil {
 		return nil
 	}
-	return r.prepared(wordBits).uints.check(r, n, func(n uint64) string { return strconv.FormatUint(n, 10) })
+	return prepared(r, wordBits).uints.check(r, n, func(n uint64) string { return strconv.FormatUint(n, 10) })
 }
 
 // float checks a number of 32 or 64 bits. A bound is taken as the nearest such number, as the number itself was.
+//
+//go:noinline
 func (r *Rule) float(n float64, bits int) []string {
 	if r == nil {
 		return nil
 	}
-	return r.prepared(bits).floats.check(r, n, func(n float64) string { return strconv.FormatFloat(n, 'g', -1, bits) })
+	return prepared(r, bits).floats.check(r, n, func(n float64) string { return strconv.FormatFloat(n, 'g', -1, bits) })
 }
 
 // items tells what is wrong with an array of n items.

@@ -115,7 +115,7 @@ func stellaDecodePlace(b *stella.Binder, out *Place) {
 		case 3:
 			// lines
 			if a := b.Array(); a.Begun() {
-				out.Lines = []Line{}
+				out.Lines = make([]Line, 0, a.Room())
 				for a.Next() {
 					var v Line
 					stellaDecodeLine(b, &v)

@@ -281,7 +281,7 @@ func stellaDecodeNewInvoice(b *stella.Binder, out *NewInvoice) {
 		case 2:
 			// lines
 			if a := b.Array(); a.Begun() {
-				out.Lines = []Line{}
+				out.Lines = make([]Line, 0, a.Room())
 				for a.Next() {
 					var v Line
 					stellaDecodeLine(b, &v)

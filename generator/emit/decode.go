@@ -103,7 +103,7 @@ func (s *source) decodeMember(t *scan.Type, dst *jen.Statement) *jen.Statement {
 		return s.decodeInto(t, jen.Op("&").Add(dst))
 	}
 	return jen.If(jen.Id("a").Op(":=").Id("b").Dot("Array").Call(), jen.Id("a").Dot("Begun").Call()).Block(
-		dst.Clone().Op("=").Add(typeExpr(t.Go)).Values(),
+		dst.Clone().Op("=").Make(typeExpr(t.Go), jen.Lit(0), jen.Id("a").Dot("Room").Call()),
 		jen.For(jen.Id("a").Dot("Next").Call()).Block(
 			jen.Var().Id("v").Add(typeExpr(t.Elem.Go)),
 			jen.Id(s.decoders[t.Elem.Struct.Key]).Call(jen.Id("b"), jen.Op("&").Id("v")),
