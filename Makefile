@@ -24,6 +24,9 @@ NPMTOOLS := $(ARTIFACTS)/node_modules/.package-lock.json
 # Test output is read in logs.
 export GINKGO_NO_COLOR := TRUE
 export NO_COLOR        := 1
+# A program with the race detector sleeps for a second before it exits, in case something else still runs: suites check
+# that nothing does.
+export GORACE          := atexit_sleep_ms=50
 
 .PHONY: help
 help: ## explain the targets

@@ -214,8 +214,8 @@ func (p *parser) args(text string) {
 		p.addf(diagnostic.Syntax, len(text), len(text)+len(comment), "a directive is its whole line: put the comment on a line of its own")
 	}
 	found, faults := scanArgs(text)
-	if n := len(found) + len(faults); n > maxArgs {
-		p.addf(diagnostic.Syntax, 0, len(text), "%d arguments, expected at most %d", n, maxArgs)
+	if len(found)+len(faults) > maxArgs {
+		p.addf(diagnostic.Syntax, 0, len(text), "more than %d arguments", maxArgs)
 		return
 	}
 	for _, f := range faults {

@@ -28,7 +28,8 @@ type fault struct {
 	message string
 }
 
-// scanArgs splits the text behind a directive's name. It goes on behind a fault, so that all are found at once.
+// scanArgs splits the text behind a directive's name. It goes on behind a fault, so that all are found at once, but not
+// behind more of both than a directive may have.
 //
 // go/ast.Directive.ParseArgs would split key="a b" in two, and loses positions.
 func scanArgs(s string) (args []arg, faults []fault) {
@@ -36,7 +37,7 @@ func scanArgs(s string) (args []arg, faults []fault) {
 		for i < len(s) && isSpace(s[i]) {
 			i++
 		}
-		if i == len(s) {
+		if i == len(s) || len(args)+len(faults) > maxArgs {
 			return args, faults
 		}
 		a, f := scanArg(s, i)

@@ -33,6 +33,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("GOFLAGS", "-toolexec="+filepath.Join(env.WorkDir, "no-compiler"))
 			env.Setenv("GOPROXY", "off")
 			env.Setenv("GOWORK", "off")
+			env.Setenv("GORACE", "atexit_sleep_ms=10") // with the race detector each command would sleep for a second
 			env.Setenv("GOTOOLCHAIN", "local")
 			env.Setenv("SOON", time.Now().AddDate(0, 0, 30).Format(time.DateOnly)) // for waivers
 			return nil
