@@ -25,7 +25,9 @@ const (
 
 // Config is what a [Gateway] needs. Zero fields mean the defaults.
 type Config struct {
-	HTTP   string   // host:port for clients; [DefaultHTTP]
+	HTTP      string     // host:port for clients, without TLS; [DefaultHTTP] if there are no Listeners
+	Listeners []Listener // further addresses for clients
+
 	Listen []string // transport URLs for services; beyond loopback only with Tokens; [DefaultListen]
 	Admin  string   // host:port for operators, loopback only; [DefaultAdmin]
 	Region string   // where this gateway stands; the only source of that (invariant 3)
@@ -63,7 +65,7 @@ var ErrConfig = errors.New("gateway: configuration")
 
 // withDefaults fills in the defaults and checks the rest.
 func withDefaults(c Config) (Config, error) {
-	if c.HTTP == "" {
+	if c.HTTP == "" && len(c.Listeners) == 0 {
 		c.HTTP = DefaultHTTP
 	}
 	if len(c.Listen) == 0 {
@@ -113,8 +115,11 @@ func (c *Config) check() error {
 	if err := welcome.Check(); err != nil { // every service would refuse it
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	if _, err := resolve("http", c.HTTP); err != nil {
-		return err
+	listeners := c.listeners()
+	for i := range listeners {
+		if err := listeners[i].check(); err != nil {
+			return err
+		}
 	}
 	if err := loopback("admin", c.Admin, "it has no authentication"); err != nil {
 		return err
@@ -123,8 +128,10 @@ func (c *Config) check() error {
 		if c.Dev.TokenFile == "" {
 			return fmt.Errorf("%w: development mode needs a file for the token", ErrConfig)
 		}
-		if err := loopback("http", c.HTTP, "development tokens are for this machine only"); err != nil {
-			return err
+		for i := range listeners {
+			if err := loopback("http", listeners[i].Address, "development tokens are for this machine only"); err != nil {
+				return err
+			}
 		}
 	}
 	for _, raw := range c.Listen {
@@ -185,4 +192,20 @@ func loopback(what, address, because string) error {
 		return fmt.Errorf("%w: %s address %q is not a loopback address such as 127.0.0.1: %s", ErrConfig, what, address, because)
 	}
 	return nil
+}
+
+// Check says what is wrong with a configuration, as [New] would, without taking an address or starting anything.
+func Check(cfg Config) error {
+	cfg, err := withDefaults(cfg)
+	if err != nil {
+		return err
+	}
+	_, err = newTokens(cfg.Tokens, cfg.Logger)
+	for _, l := range cfg.listeners() {
+		if l.TLS != nil {
+			_, wrong := l.TLS.config(func(error) {})
+			err = errors.Join(err, wrong)
+		}
+	}
+	return err
 }

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,14 +43,15 @@ type Gateway struct {
 	telemetry *telemetry.Telemetry
 	registry  *routing.Registry
 
-	http, admin         *http.Server
-	httpAddr, adminAddr net.Listener
-	listeners           []transports.Listener
-	token               *tokenFile       // nil outside development mode
-	tokens              *tokens          // nil where services need none
-	queue               transports.Queue // or nil
-	door                *door
-	memory              *session.Memory
+	http, admin *http.Server
+	clients     []net.Listener // at least one
+	adminAddr   net.Listener
+	listeners   []transports.Listener
+	token       *tokenFile       // nil outside development mode
+	tokens      *tokens          // nil where services need none
+	queue       transports.Queue // or nil
+	door        *door
+	memory      *session.Memory
 
 	ready    atomic.Bool
 	draining atomic.Bool   // connections of clients are closed after their next answer
@@ -128,10 +130,14 @@ func (g *Gateway) desk() (*queue.Desk, error) {
 }
 
 func (g *Gateway) listen() error {
-	var err error
-	if g.httpAddr, err = net.Listen("tcp", g.cfg.HTTP); err != nil { //nolint:noctx // the address is resolved, and nothing else waits
-		return fmt.Errorf("gateway: http: %w", err)
+	for _, l := range g.cfg.listeners() {
+		taken, err := l.listen(func(err error) { g.log.Warn("a listener's file", "address", l.Address, "error", err) })
+		if err != nil {
+			return err
+		}
+		g.clients = append(g.clients, taken)
 	}
+	var err error
 	if g.adminAddr, err = net.Listen("tcp", g.cfg.Admin); err != nil { //nolint:noctx // as above
 		return fmt.Errorf("gateway: admin: %w", err)
 	}
@@ -169,7 +175,7 @@ func (g *Gateway) dropped() map[string]map[transports.Drop]uint64 {
 // release gives back the addresses.
 func (g *Gateway) release() error {
 	var errs []error
-	for _, l := range []net.Listener{g.httpAddr, g.adminAddr} {
+	for _, l := range slices.Concat(g.clients, []net.Listener{g.adminAddr}) {
 		if l != nil {
 			errs = append(errs, ignoreClosed(l.Close()))
 		}
@@ -190,8 +196,17 @@ func ignoreClosed(err error) error {
 	return err
 }
 
-// HTTPAddr is the address for clients, host:port, with the port that was really taken.
-func (g *Gateway) HTTPAddr() string { return g.httpAddr.Addr().String() }
+// HTTPAddr is the first address for clients, host:port, with the port that was really taken.
+func (g *Gateway) HTTPAddr() string { return g.clients[0].Addr().String() }
+
+// HTTPAddrs are all addresses for clients.
+func (g *Gateway) HTTPAddrs() []string {
+	addrs := make([]string, len(g.clients))
+	for i, l := range g.clients {
+		addrs[i] = l.Addr().String()
+	}
+	return addrs
+}
 
 // AdminAddr is the address for operators.
 func (g *Gateway) AdminAddr() string { return g.adminAddr.Addr().String() }
@@ -212,7 +227,7 @@ func (g *Gateway) Registry() *routing.Registry { return g.registry }
 // have the grace to end, and services are told. It returns nil after that. Any other end is an error.
 func (g *Gateway) Serve(ctx context.Context) error {
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
-	failed := make(chan error, 2+len(g.listeners))
+	failed := make(chan error, 1+len(g.clients)+len(g.listeners))
 	g.wg.Go(func() { g.registry.Watch(inner) })
 	if g.token != nil {
 		if err := g.token.write(time.Now(), nil); err != nil {
@@ -225,9 +240,11 @@ func (g *Gateway) Serve(ctx context.Context) error {
 		g.wg.Go(func() { failed <- g.accept(inner, l) })
 	}
 	g.wg.Go(func() { failed <- serve("admin", g.admin, g.adminAddr) })
-	g.wg.Go(func() { failed <- serve("http", g.http, g.httpAddr) })
+	for _, l := range g.clients {
+		g.wg.Go(func() { failed <- serve("http", g.http, l) })
+	}
 	g.ready.Store(true)
-	g.log.Info("serving", "http", g.HTTPAddr(), "listen", g.ListenAddrs(), "admin", g.AdminAddr(), "region", g.cfg.Region, "node", g.cfg.Node)
+	g.log.Info("serving", "http", g.HTTPAddrs(), "listen", g.ListenAddrs(), "admin", g.AdminAddr(), "region", g.cfg.Region, "node", g.cfg.Node)
 	var err error
 	select {
 	case <-ctx.Done():

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/directive"
 	"github.com/stella-ops/router/generator/scan"
+	"github.com/stella-ops/router/internal/spelling"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -192,7 +192,7 @@ func Find(result *scan.Result, name string) ([]Listed, error) {
 		return found, nil
 	}
 	guess := ""
-	if s := diagnostic.Suggest(name, names); s != "" {
+	if s := spelling.Suggest(name, names); s != "" {
 		guess = ": did you mean " + s + "?"
 	}
 	return nil, fmt.Errorf("generator: there is no endpoint %s%s", name, guess)

@@ -18,7 +18,21 @@ type connKey struct{}
 
 // withConn is for [net/http.Server.ConnContext].
 func withConn(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, conn)
+	return context.WithValue(ctx, connKey{}, bare(conn))
+}
+
+// bare is the connection within one that encrypts, or that has begun with a PROXY protocol header.
+func bare(conn net.Conn) net.Conn {
+	for {
+		switch outer := conn.(type) {
+		case interface{ NetConn() net.Conn }:
+			conn = outer.NetConn()
+		case interface{ Raw() net.Conn }:
+			conn = outer.Raw()
+		default:
+			return conn
+		}
+	}
 }
 
 // watch looks, while the pump waits for credit and so does not read, whether the client has left: nobody else can see it

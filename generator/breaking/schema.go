@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/internal/spelling"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -218,7 +219,7 @@ func renamed(from string, gone, added map[string]*spec.Schema, was, is *spec.Sch
 func similar(a, b string) bool {
 	plain := strings.NewReplacer("_", "", "-", "")
 	a, b = strings.ToLower(plain.Replace(a)), strings.ToLower(plain.Replace(b))
-	return a == b || diagnostic.Suggest(a, []string{b}) != "" || len(min(a, b)) > 2 && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a))
+	return a == b || spelling.Suggest(a, []string{b}) != "" || len(min(a, b)) > 2 && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a))
 }
 
 // sameShape reports whether two schemas describe the same values, as far as they themselves say.

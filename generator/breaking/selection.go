@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/internal/spelling"
 )
 
 // The presets: rules that are selected together.
@@ -52,7 +53,7 @@ func unknown(word string) error {
 		candidates = append(candidates, r.Name)
 	}
 	meant := ""
-	if near := diagnostic.Suggest(word, candidates); near != "" {
+	if near := spelling.Suggest(word, candidates); near != "" {
 		meant = ": did you mean " + near + "?"
 	}
 	return fmt.Errorf("breaking: no preset, category or rule is called %.80q%s; there are %s, %s, and the rules by name or id",

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/internal/spelling"
 	"github.com/stella-ops/router/internal/strictyaml"
 )
 
@@ -75,7 +75,7 @@ func (f waiverFile) members(node *strictyaml.Node, keys []string, take func(key 
 	for _, m := range node.Members {
 		if !slices.Contains(keys, m.Key.Text) {
 			hint := ""
-			if near := diagnostic.Suggest(m.Key.Text, keys); near != "" {
+			if near := spelling.Suggest(m.Key.Text, keys); near != "" {
 				hint = ": did you mean " + near + "?"
 			}
 			return f.errorf(m.Key.Place, "unknown key %.80q, expected %s%s", m.Key.Text, strings.Join(keys, ", "), hint)

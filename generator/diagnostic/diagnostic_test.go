@@ -95,21 +95,3 @@ var _ = Describe("the table of rules", func() {
 		Expect(known).To(BeFalse())
 	})
 })
-
-var _ = Describe("suggesting", func() {
-	DescribeTable("the nearest of the candidates, if one is near",
-		func(word, want string) {
-			Expect(diagnostic.Suggest(word, []string{"path", "query", "header", "json", "required"})).To(Equal(want))
-		},
-		Entry(nil, "qurey", "query"), Entry(nil, "Path", "path"), Entry(nil, "pth", "path"), Entry(nil, "heaader", "header"),
-		Entry(nil, "require", "required"), Entry(nil, "yaml", ""), Entry(nil, "", ""), Entry(nil, "x", ""),
-	)
-
-	DescribeTable("counts letters inserted, dropped, changed and swapped",
-		func(a, b string, want int) {
-			Expect(diagnostic.Distance(a, b)).To(Equal(want))
-			Expect(diagnostic.Distance(b, a)).To(Equal(want))
-		},
-		Entry(nil, "", "abc", 3), Entry(nil, "abc", "ABC", 0), Entry(nil, "ab", "ba", 1), Entry(nil, "kitten", "sitting", 3),
-	)
-})

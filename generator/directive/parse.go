@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/internal/spelling"
 )
 
 // prefix is what directives and their look-alikes have in common, but for letter case.
@@ -135,7 +136,7 @@ func lookAlike(fset *token.FileSet, c *ast.Comment, list *diagnostic.List) {
 	}
 	name := strings.ToLower(word)
 	if _, known := Lookup(name); !known {
-		guess := diagnostic.Suggest(name, directiveNames())
+		guess := spelling.Suggest(name, directiveNames())
 		if guess == "" && (rest == "" || rest[0] == ' ' || rest[0] == '\t') {
 			return // prose: "Stella: the router"
 		}
@@ -170,7 +171,7 @@ func misspelt(text string) (name string, near bool) {
 	tool, _ := strings.CutSuffix(prefix, ":")
 	switch text[i] {
 	case ':':
-		d := diagnostic.Distance(text[:i], tool)
+		d := spelling.Distance(text[:i], tool)
 		near = d > 0 && d <= maxMisspelt && keyLength(text[:i]) == i // not "// //stella:", which cites one
 	case '.', '-':
 		near = text[:i] == tool
@@ -334,7 +335,7 @@ func (p *parser) keyList() string {
 // extra reports an argument behind the last positional one.
 func (p *parser) extra(a arg) {
 	keys := names(p.def.Keys)
-	switch guess := diagnostic.Suggest(a.value, keys); {
+	switch guess := spelling.Suggest(a.value, keys); {
 	case slices.Contains(keys, a.value):
 		p.addf(diagnostic.BadValue, a.at, a.end, "%s needs a value: %s=...", a.value, a.value)
 	case guess != "" && !a.quoted:

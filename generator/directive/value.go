@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/internal/spelling"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -278,7 +279,7 @@ func checkSize(v Value) (Value, string) {
 	}
 	if digits == 0 || !known {
 		guess := ""
-		if s := diagnostic.Suggest(strings.TrimSpace(unit), units); s != "" && digits > 0 {
+		if s := spelling.Suggest(strings.TrimSpace(unit), units); s != "" && digits > 0 {
 			guess = ": did you mean " + v.Text[:digits] + s + "?"
 		}
 		return v, fmt.Sprintf("is %q, expected a whole number and one of %s%s", v.Text, strings.Join(units, ", "), guess)
@@ -303,7 +304,7 @@ func SpellSize(n int64) string {
 }
 
 func didYouMean(word string, candidates []string) string {
-	if s := diagnostic.Suggest(word, candidates); s != "" {
+	if s := spelling.Suggest(word, candidates); s != "" {
 		return ": did you mean " + s + "?"
 	}
 	return ""

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/internal/spelling"
 )
 
 // Preset is a set of rules. Each has the rules of those before it.
@@ -90,7 +91,7 @@ func (s Selection) set(word string, on bool) error {
 }
 
 func unknown(word, what string, names []string) error {
-	if guess := diagnostic.Suggest(word, names); guess != "" {
+	if guess := spelling.Suggest(word, names); guess != "" {
 		return fmt.Errorf("lint: there is no %s %q: did you mean %s?", what, word, guess)
 	}
 	if len(names) > 12 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/directive"
+	"github.com/stella-ops/router/internal/spelling"
 	"github.com/stella-ops/router/internal/strictyaml"
 	"github.com/stella-ops/router/spec"
 )
@@ -80,7 +81,7 @@ func (p *parser) document(doc *strictyaml.Node, service string) {
 // unknown reports a key that has no place where it stands.
 func (p *parser) unknown(key *strictyaml.Node, in string, known []string) {
 	guess := ""
-	if s := diagnostic.Suggest(key.Text, known); s != "" {
+	if s := spelling.Suggest(key.Text, known); s != "" {
 		guess = ": did you mean " + s + "?"
 	}
 	f := p.addf(diagnostic.OverrideKey, key.Place, "%sunknown key %.100q%s (there are %s)", in, key.Text, guess, strings.Join(known, ", "))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/directive"
+	"github.com/stella-ops/router/internal/spelling"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -61,7 +62,7 @@ func (b *builder) errorAnswer(name string) (answer *ErrorAnswer, wrong string) {
 	obj := b.src.types.Scope().Lookup(name)
 	if obj == nil {
 		guess := ""
-		if s := diagnostic.Suggest(name, b.src.types.Scope().Names()); s != "" {
+		if s := spelling.Suggest(name, b.src.types.Scope().Names()); s != "" {
 			guess = ": did you mean " + s + "?"
 		}
 		return nil, "there is no such type in package " + b.src.Name + guess

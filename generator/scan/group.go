@@ -6,6 +6,7 @@ import (
 
 	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/directive"
+	"github.com/stella-ops/router/internal/spelling"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -135,7 +136,7 @@ func (l *loader) checkKnown(g *group, groups []*group) {
 	for _, ps := range g.parts {
 		of := ps.part.Keys["of"]
 		f := l.list.Addf(diagnostic.UnknownService, of.Pos, of.Width, "no package of module %s is service %s", g.member.module, g.member.service)
-		if guess := diagnostic.Suggest(g.member.service, names); guess != "" {
+		if guess := spelling.Suggest(g.member.service, names); guess != "" {
 			f.Message += ": did you mean " + guess + "?"
 		}
 		f.Hint = "add to the package that is to hold the service's manifest: //stella:service " + g.member.service + " version=1.0.0"

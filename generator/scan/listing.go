@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/internal/spelling"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -23,7 +23,7 @@ func (c *constraining) form(g tag) bool {
 	if g.key == keyFormat {
 		if !slices.Contains(spec.Formats(), g.value) {
 			guess := ""
-			if s := diagnostic.Suggest(g.value, spec.Formats()); s != "" {
+			if s := spelling.Suggest(g.value, spec.Formats()); s != "" {
 				guess = ": did you mean " + s + "?"
 			}
 			return c.badf(g, "format is %q, expected one of %s%s", g.value, strings.Join(spec.Formats(), ", "), guess)

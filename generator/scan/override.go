@@ -12,6 +12,7 @@ import (
 	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/directive"
 	"github.com/stella-ops/router/generator/override"
+	"github.com/stella-ops/router/internal/spelling"
 	"github.com/stella-ops/router/internal/strictyaml"
 	"github.com/stella-ops/router/spec"
 )
@@ -227,7 +228,7 @@ func (l *loader) checkEntries(g *group, over *override.File) {
 		text := entry.Method + " " + entry.Path
 		f := l.list.Addf(diagnostic.OverrideUnknown, entry.Pos, entry.Width, "service %s has no endpoint %s", g.member.service, text)
 		f.Endpoint = text
-		if guess := diagnostic.Suggest(text, names); guess != "" {
+		if guess := spelling.Suggest(text, names); guess != "" {
 			f.Message += ": did you mean " + guess + "?"
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/internal/spelling"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -201,7 +202,7 @@ func (b *builder) otherTag(t *fieldTags, g tag) {
 		return
 	}
 	ours := slices.Concat(bindingKeys, constraintKeys, laterKeys)
-	guess := diagnostic.Suggest(g.key, ours)
+	guess := spelling.Suggest(g.key, ours)
 	if guess == "" {
 		return
 	}

@@ -184,22 +184,53 @@ func Server(u *url.URL, broken func(error)) (*tls.Config, error) {
 		return nil, err
 	}
 	if q.Has("clients") {
-		pool := &watched[*x509.CertPool]{files: []string{q.Get("clients")}, broken: broken, read: func() (*x509.CertPool, error) {
-			return readPool(u.Scheme, q.Get("clients"))
-		}}
-		if _, err := pool.get(); err != nil {
-			return nil, err
-		}
 		cfg.ClientAuth = tls.RequireAndVerifyClientCert
-		plain := cfg.Clone()
-		cfg.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			now := plain.Clone()
-			var err error
-			now.ClientCAs, err = pool.get()
-			return now, err
+		if err := clientCAs(cfg, u.Scheme, q.Get("clients"), broken); err != nil {
+			return nil, err
 		}
 	}
 	return cfg, nil
+}
+
+// Files are what a server that speaks another protocol, such as HTTP, shows and asks for.
+type Files struct {
+	Cert, Key string
+	ClientCAs string             // roots of clients' certificates; empty: none is asked for
+	Clients   tls.ClientAuthType // what is asked for, where there are roots
+	Protocols []string           // for ALPN
+}
+
+// ServerOf returns the settings of a server that is no transport's. Files are looked at as [Server] does.
+func ServerOf(f Files, broken func(error)) (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: f.Protocols}
+	if err := certificate(cfg, "tls", f.Cert, f.Key, broken); err != nil {
+		return nil, err
+	}
+	if f.ClientCAs != "" {
+		cfg.ClientAuth = f.Clients
+		if err := clientCAs(cfg, "tls", f.ClientCAs, broken); err != nil {
+			return nil, err
+		}
+	}
+	return cfg, nil
+}
+
+// clientCAs has clients' certificates held against the roots in a file.
+func clientCAs(cfg *tls.Config, scheme, file string, broken func(error)) error {
+	pool := &watched[*x509.CertPool]{files: []string{file}, broken: broken, read: func() (*x509.CertPool, error) {
+		return readPool(scheme, file)
+	}}
+	if _, err := pool.get(); err != nil {
+		return err
+	}
+	plain := cfg.Clone()
+	cfg.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		now := plain.Clone()
+		var err error
+		now.ClientCAs, err = pool.get()
+		return now, err
+	}
+	return nil
 }
 
 func serverCertificate(cfg *tls.Config, u *url.URL, broken func(error)) error {
@@ -215,10 +246,15 @@ func serverCertificate(cfg *tls.Config, u *url.URL, broken func(error)) error {
 		cfg.Certificates = []tls.Certificate{*cert}
 		return nil
 	}
-	pair := &watched[*tls.Certificate]{files: []string{q.Get("cert"), q.Get("key")}, broken: broken, read: func() (*tls.Certificate, error) {
-		cert, err := tls.LoadX509KeyPair(q.Get("cert"), q.Get("key"))
+	return certificate(cfg, u.Scheme, q.Get("cert"), q.Get("key"), broken)
+}
+
+// certificate has the certificate of two files shown.
+func certificate(cfg *tls.Config, scheme, certFile, keyFile string, broken func(error)) error {
+	pair := &watched[*tls.Certificate]{files: []string{certFile, keyFile}, broken: broken, read: func() (*tls.Certificate, error) {
+		cert, err := tls.LoadX509KeyPair(certFile, keyFile)
 		if err != nil {
-			return nil, fmt.Errorf("%s: certificate: %w", u.Scheme, err)
+			return nil, fmt.Errorf("%s: certificate: %w", scheme, err)
 		}
 		return &cert, nil
 	}}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/internal/spelling"
 )
 
 // output is where the program prints to: data to stdout, everything else to stderr. A reader that has gone away changes
@@ -87,7 +88,7 @@ func formatNames() []string {
 }
 
 func didYouMean(word string, candidates []string) string {
-	if s := diagnostic.Suggest(word, candidates); s != "" {
+	if s := spelling.Suggest(word, candidates); s != "" {
 		return ": did you mean " + s + "?"
 	}
 	return ""

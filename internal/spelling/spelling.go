@@ -1,4 +1,5 @@
-package diagnostic
+// Package spelling finds what somebody probably meant who has misspelt a name. It knows no names itself.
+package spelling
 
 // Suggest returns the candidate that word most probably meant, or the empty string if none is near: at most a third
 // of its letters away, counting swapped neighbours as one.

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/stella-ops/router/gateway"
+	"github.com/stella-ops/router/gateway/config"
+)
+
+// settings are the flags that stand above the configuration file and the variables.
+type settings struct {
+	Config string `env:"STELLA_CONFIG" help:"The configuration file; stella-gateway config reference lists what it may hold." placeholder:"FILE"`
+
+	HTTP string `help:"${http}" name:"http" placeholder:"ADDR"`
+
+	Listen []string `help:"${listen}" placeholder:"URL[,URL]"`
+
+	TokenFile string `help:"${token_file}" placeholder:"FILE"`
+
+	Token []string `help:"${token}" placeholder:"TOKEN[,TOKEN]"`
+
+	Owner []string `help:"${owner}" placeholder:"PATH=SERVICE"`
+
+	Peer []string `help:"${peer}" placeholder:"URL[,URL]"`
+
+	AcceptRate string `help:"${accept_rate}" placeholder:"N"`
+
+	Queue string `help:"${queue}" placeholder:"URL"`
+
+	Memory string `help:"${memory}" placeholder:"SIZE"`
+
+	DrainDelay string `help:"${drain_delay}" placeholder:"DURATION"`
+
+	Admin string `help:"${admin}" placeholder:"ADDR"`
+
+	Region string `help:"${region}" placeholder:"NAME"`
+
+	Node string `help:"${node}" placeholder:"NAME"`
+
+	Grace string `help:"${grace}" placeholder:"DURATION"`
+
+	Retain string `help:"${retain}" placeholder:"DURATION"`
+
+	LogLevel string `help:"${log_level}" placeholder:"LEVEL"`
+
+	Dev bool `help:"${dev}"`
+
+	DevTokenFile string `help:"${dev_token_file}" placeholder:"FILE"`
+
+	DevKey string `help:"${dev_key}" placeholder:"FILE"`
+}
+
+// flagPaths are the settings that flags give, by the flags' names.
+var flagPaths = map[string]string{
+	"http": "http", "listen": "transports.listen", "token-file": "transports.tokenFile", "token": "transports.token",
+	"owner": "transports.owners", "peer": "transports.peers", "accept-rate": "transports.acceptRate", "queue": "transports.queue",
+	"memory": "transports.memory", "drain-delay": "shutdown.drainDelay", "admin": "admin.address", "region": "node.region", "node": "node.id",
+	"grace": "shutdown.grace", "retain": "transports.retain", "log-level": "log.level", "dev": "dev.enabled",
+	"dev-token-file": "dev.tokenFile", "dev-key": "dev.key",
+}
+
+// flagHelp are the texts of the flags: what the settings' own say.
+func flagHelp() map[string]string {
+	texts := map[string]string{}
+	for name, path := range flagPaths {
+		texts[strings.ReplaceAll(name, "-", "_")] = config.Help(path)
+	}
+	return texts
+}
+
+func (c *settings) flags() []config.Flag {
+	var list []config.Flag
+	add := func(name, text string) {
+		if text != "" {
+			list = append(list, config.Flag{Name: "--" + name, Path: flagPaths[name], Text: text})
+		}
+	}
+	add("http", c.HTTP)
+	add("listen", strings.Join(c.Listen, ","))
+	add("token-file", c.TokenFile)
+	add("token", strings.Join(c.Token, ","))
+	add("owner", strings.Join(c.Owner, ","))
+	add("peer", strings.Join(c.Peer, ","))
+	add("accept-rate", c.AcceptRate)
+	add("queue", c.Queue)
+	add("memory", c.Memory)
+	add("drain-delay", c.DrainDelay)
+	add("admin", c.Admin)
+	add("region", c.Region)
+	add("node", c.Node)
+	add("grace", c.Grace)
+	add("retain", c.Retain)
+	add("log-level", c.LogLevel)
+	if c.Dev {
+		add("dev", "true")
+	}
+	add("dev-token-file", c.DevTokenFile)
+	add("dev-key", c.DevKey)
+	return list
+}
+
+// load reads the configuration: flags above variables above the file.
+func (c *settings) load() (*config.Loaded, error) {
+	text, err := readConfig(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	return loadConfig(config.Source{Name: c.Config, Text: text, Variable: os.LookupEnv, Flags: c.flags()})
+}
+
+func readConfig(name string) ([]byte, error) {
+	if name == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(name) //nolint:gosec // the file that the operator names
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", gateway.ErrConfig, err)
+	}
+	if text == nil {
+		text = []byte{}
+	}
+	return text, nil
+}
+
+func loadConfig(s config.Source) (*config.Loaded, error) {
+	l, err := config.Load(s)
+	if err != nil {
+		return nil, fmt.Errorf("%w:\n%w", gateway.ErrConfig, err)
+	}
+	return l, nil
+}
+
+type runCmd struct {
+	settings
+}
+
+// Run serves.
+func (c *runCmd) Run(s streams) error {
+	loaded, err := c.load()
+	if err != nil {
+		return err
+	}
+	cfg := loaded.Gateway(s.err)
+	g, err := gateway.New(cfg)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(ctx) }()
+	if err := s.printf("stella-gateway serves http://%s, services dial %s, operators http://%s\n",
+		strings.Join(g.HTTPAddrs(), ","), strings.Join(g.ListenAddrs(), ","), g.AdminAddr()); err != nil {
+		cfg.Logger.Warn("nobody reads the standard output", "error", err)
+	}
+	forced := false
+	for {
+		select {
+		case err := <-served:
+			if err == nil && forced {
+				return errForced
+			}
+			return err
+		case <-s.signals:
+			if ctx.Err() != nil {
+				forced = true
+				if err := g.Close(); err != nil {
+					cfg.Logger.Warn("closing", "error", err)
+				}
+			}
+			cancel()
+		}
+	}
+}
+
+var errForced = errors.New("ended by a second signal, before open requests had ended")

@@ -1,0 +1,150 @@
+package config_test
+
+import (
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"github.com/stella-ops/router/gateway/config"
+)
+
+// load reads a file with some variables and flags, each as a pair of name and text.
+func load(text string, variables map[string]string, flags ...config.Flag) (*config.Loaded, error) {
+	return config.Load(config.Source{
+		Name: "gateway.yaml", Text: []byte(text), Flags: flags,
+		Variable: func(name string) (string, bool) { v, ok := variables[name]; return v, ok },
+	})
+}
+
+const whole = `node: {id: gw-1, region: eu}
+http: 127.0.0.1:9000
+listeners:
+  - address: 127.0.0.1:9443
+    tls: {cert: a.pem, key: a.key, clientCAs: roots.pem, clients: required}
+    proxyProtocol: [10.0.0.0/8, "fd00::/8"]
+transports:
+  listen: [tcp://127.0.0.1:5100, tls://127.0.0.1:5101]
+  owners: {/invoices: billing}
+  memory: 1GiB
+  acceptRate: 7
+shutdown: {grace: 1m30s}
+log: {level: debug, format: json}
+`
+
+var _ = Describe("a configuration", func() {
+	It("is what the file says, and defaults where it says nothing", func() {
+		l, err := load(whole, nil)
+		Expect(err).NotTo(HaveOccurred())
+		f := l.File
+		Expect(f.Node).To(Equal(config.Node{ID: "gw-1", Region: "eu"}))
+		Expect(f.Listeners).To(HaveLen(1))
+		Expect(f.Listeners[0].TLS).To(Equal(&config.ListenerTLS{Cert: "a.pem", Key: "a.key", ClientCAs: "roots.pem", Clients: "required"}))
+		Expect(f.Listeners[0].ProxyFrom).To(Equal([]string{"10.0.0.0/8", "fd00::/8"}))
+		Expect(f.Transports.Owners).To(Equal(map[string]string{"/invoices": "billing"}))
+		Expect(f.Transports.Memory).To(BeEquivalentTo(1 << 30))
+		Expect(f.Transports.AcceptRate).To(Equal(7))
+		Expect(f.Transports.Retain).To(Equal(10 * time.Minute))
+		Expect(f.Shutdown.Grace).To(Equal(90 * time.Second))
+		Expect(f.Log).To(Equal(config.Log{Level: "debug", Form: "json"}))
+		Expect(f.Admin.Address).To(Equal("127.0.0.1:5190"))
+	})
+
+	It("needs no file", func() {
+		l, err := config.Load(config.Source{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(l.File.Transports.Listen).To(Equal([]string{"tcp://127.0.0.1:5100"}))
+	})
+
+	It("is what variables say, above the file, and what flags say, above both", func() {
+		l, err := load(whole, map[string]string{
+			"STELLA_REGION": "us", "STELLA_LISTEN": "tcp://127.0.0.1:1, tcp://127.0.0.1:2", "STELLA_OWNERS": "/a=one,/b=two",
+			"STELLA_TRANSPORTS_HEARTBEAT": "2s", "STELLA_NODE": "",
+		}, config.Flag{Name: "--region", Path: "node.region", Text: "ap"})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(l.File.Node).To(Equal(config.Node{ID: "gw-1", Region: "ap"}))
+		Expect(l.File.Transports.Listen).To(Equal([]string{"tcp://127.0.0.1:1", "tcp://127.0.0.1:2"}))
+		Expect(l.File.Transports.Owners).To(Equal(map[string]string{"/a": "one", "/b": "two"}))
+		for path, want := range map[string]string{
+			"node.region": "--region", "node.id": "gateway.yaml:1:8", "transports.listen": "STELLA_LISTEN",
+			"transports.heartbeat": "STELLA_TRANSPORTS_HEARTBEAT", "admin.address": "default", "transports.acceptRate": "gateway.yaml:11:3",
+			"listeners[0].tls.key": "gateway.yaml:5:24",
+		} {
+			Expect(l.Origin(path).String()).To(Equal(want), path)
+		}
+	})
+
+	It("lists every value with its origin, and shows no secrets", func() {
+		l, err := load("transports: {token: [abcdefghijklmnop]}\n", nil)
+		Expect(err).NotTo(HaveOccurred())
+		values := map[string]config.Value{}
+		for _, v := range l.Values() {
+			values[v.Path] = v
+		}
+		Expect(values).To(HaveKeyWithValue("transports.token", And(HaveField("Text", "(not shown)"), HaveField("Origin", "gateway.yaml:1:14"))))
+		Expect(values["shutdown.grace"].Text).To(Equal("25s"))
+		Expect(values["transports.memory"].Text).To(Equal("256MiB"))
+		Expect(values["transports.retain"].Text).To(Equal("10m"))
+	})
+
+	DescribeTable("is refused with the place of each fault",
+		func(text string, want ...string) {
+			_, err := load(text, nil)
+			Expect(err).To(HaveOccurred())
+			lines := strings.Split(err.Error(), "\n")
+			Expect(lines).To(HaveLen(len(want)), err.Error())
+			for i := range want {
+				Expect(lines[i]).To(HavePrefix("gateway.yaml:" + want[i]))
+			}
+		},
+		Entry("all at once", "nod: {}\nadmin: {address: nowhere}\ntransports: {acceptRate: 0, memory: lots, heartbeat: 1ms}\n",
+			`1:1: there is no key "nod" (is it node?)`, `2:18: admin.address: expected host:port`,
+			`3:26: transports.acceptRate: expected at least 1, got 0`, `3:37: transports.memory: expected a size`, `3:54: transports.heartbeat: expected at least 10ms, got 1ms`),
+		Entry("a key twice", "http: 127.0.0.1:1\nhttp: 127.0.0.1:2\n", `2:1: key http given twice`),
+		Entry("no YAML", "a: b: c\n", `1:5: mapping values`),
+		Entry("empty", "", `1:1: the file is empty`),
+		Entry("an empty key", "http:\n", `1:6: http: is empty`),
+		Entry("text where a list is expected", "transports: {listen: tcp://127.0.0.1:1}\n", `1:22: transports.listen: expected a list, got text`),
+		Entry("a list where text is expected", "http: [a]\n", `1:7: http: expected one value, got a list`),
+		Entry("text where keys are expected", "node: gw\n", `1:7: node: expected keys and values, got text`),
+		Entry("a number in quotes", "transports: {acceptRate: '5'}\n", `1:26: transports.acceptRate: expected int, got text in quotes`),
+		Entry("another word", "log: {level: loud}\n", `1:14: log.level: expected debug or info or warn or error, got "loud"`),
+		Entry("a listener without an address", "listeners:\n  - tls: {cert: a, key: b}\n", `2:5: listeners[0].address: is not said`),
+		Entry("a certificate without a key", "listeners: [{address: 127.0.0.1:1, tls: {cert: a}}]\n", `1:41: listeners[0].tls.key: is not said`),
+		Entry("a network that is none", "listeners: [{address: 127.0.0.1:1, proxyProtocol: [10.0.0.1]}]\n", `1:52: listeners[0].proxyProtocol[0]: expected a network`),
+		Entry("an owner that is no service", "transports: {owners: {/a: Not Me}}\n", `1:27: transports.owners[/a]: expected the name of a service`),
+		Entry("an owner of a pattern", "transports: {owners: {'/a/{b}': me}}\n", `1:23: transports.owners: expected a path without parameters`),
+		Entry("development without a file", "dev: {enabled: true}\n", `1:7: dev.enabled: development mode needs a file`),
+	)
+
+	DescribeTable("is refused by what a variable says",
+		func(name, text, want string) {
+			_, err := load(whole, map[string]string{name: text})
+			Expect(err).To(MatchError(ContainSubstring(name + ": " + want)))
+		},
+		Entry(nil, "STELLA_GRACE", "soon", "shutdown.grace: expected a time"),
+		Entry(nil, "STELLA_OWNERS", "/a", "transports.owners: expected KEY=VALUE"),
+		Entry(nil, "STELLA_OWNERS", "/a=one,/a=two", "transports.owners: /a is given twice: one and two"),
+		Entry(nil, "STELLA_QUEUE", "user:secret", `transports.queue: expected a URL`),
+	)
+
+	It("does not repeat a secret that is wrong", func() {
+		_, err := load("transports: {queue: 'secret'}\n", nil)
+		Expect(err).To(MatchError(And(ContainSubstring("expected a URL"), Not(ContainSubstring(`"secret"`)))))
+	})
+
+	It("is compared with another: what was added, removed and changed, and what needs a restart", func() {
+		before, err := load("log: {level: info}\nlisteners: [{address: 127.0.0.1:1}]\ntransports: {token: [abcdefghijklmnop]}\n", nil)
+		Expect(err).NotTo(HaveOccurred())
+		after, err := load("log: {level: warn}\ntransports: {token: [abcdefghijklmnoq]}\n", nil)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(before.Diff(before)).To(BeEmpty())
+		Expect(before.Diff(after)).To(Equal([]config.Change{
+			{Path: "transports.token", Old: "(not shown)", New: "(not shown)", Kind: "changed", Origin: "gateway.yaml:2:14", Restart: true},
+			{Path: "log.level", Old: "info", New: "warn", Kind: "changed", Origin: "gateway.yaml:1:7"},
+			{Path: "listeners[0].address", Old: "127.0.0.1:1", Kind: "removed", Origin: "gateway.yaml:2:14", Restart: true},
+			{Path: "listeners[0].proxyProtocol", Kind: "removed", Origin: "gateway.yaml:2:13", Restart: true},
+		}))
+	})
+})

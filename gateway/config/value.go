@@ -1,0 +1,97 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// Value is one value of a configuration, as operators see it.
+type Value struct {
+	Path    string `json:"path"`
+	Text    string `json:"value"`
+	Origin  string `json:"origin"`
+	Restart bool   `json:"restart,omitempty"` // it cannot change while the gateway runs
+
+	compare string // what Text may not show
+}
+
+// Values lists all values, in the order of the reference. Secrets are not shown.
+func (l *Loaded) Values() []Value {
+	var all []Value
+	l.walk(reflect.ValueOf(&l.File).Elem(), "", false, &all)
+	return all
+}
+
+func (l *Loaded) walk(v reflect.Value, path string, restart bool, all *[]Value) {
+	settings := settingsOf(v.Type())
+	for i := range settings {
+		s := &settings[i]
+		at, field, fixed := join(path, s.key), v.Field(s.index), restart || s.restart
+		switch shapeOf(s.typ) {
+		case section:
+			if field.Kind() == reflect.Pointer {
+				if field.IsNil() {
+					continue
+				}
+				field = field.Elem()
+			}
+			l.walk(field, at, fixed, all)
+		case entries:
+			for i := range field.Len() {
+				l.walk(field.Index(i), fmt.Sprintf("%s[%d]", at, i), fixed, all)
+			}
+		case named:
+			for _, key := range sortedKeys(field) {
+				l.walk(field.MapIndex(reflect.ValueOf(key)), fmt.Sprintf("%s[%s]", at, key), fixed, all)
+			}
+		case scalar, list, table:
+			text := format(field)
+			*all = append(*all, Value{Path: at, Text: shown(s, text), Origin: l.Origin(at).String(), Restart: fixed, compare: text})
+		}
+	}
+}
+
+func sortedKeys(m reflect.Value) []string {
+	keys := make([]string, 0, m.Len())
+	for _, k := range m.MapKeys() {
+		keys = append(keys, k.String())
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Change is one value that another configuration has otherwise.
+type Change struct {
+	Path    string `json:"path"`
+	Old     string `json:"old,omitempty"`
+	New     string `json:"new,omitempty"`
+	Kind    string `json:"kind"` // added, removed, changed
+	Origin  string `json:"origin"`
+	Restart bool   `json:"restart,omitempty"`
+}
+
+// Diff lists what another configuration, the newer, has otherwise.
+func (l *Loaded) Diff(newer *Loaded) []Change {
+	changes := []Change{}
+	before := map[string]Value{}
+	for _, v := range l.Values() {
+		before[v.Path] = v
+	}
+	for _, v := range newer.Values() {
+		old, was := before[v.Path]
+		delete(before, v.Path)
+		switch {
+		case !was:
+			changes = append(changes, Change{Path: v.Path, New: v.Text, Kind: "added", Origin: v.Origin, Restart: v.Restart})
+		case old.compare != v.compare:
+			changes = append(changes, Change{Path: v.Path, Old: old.Text, New: v.Text, Kind: "changed", Origin: v.Origin, Restart: v.Restart})
+		}
+	}
+	for _, v := range l.Values() { // in their order
+		if _, gone := before[v.Path]; gone {
+			changes = append(changes, Change{Path: v.Path, Old: v.Text, Kind: "removed", Origin: v.Origin, Restart: v.Restart})
+		}
+	}
+	return changes
+}
