@@ -49,6 +49,10 @@ type Config struct {
 	Retain    time.Duration // how long endpoints without instances stay known; [routing.DefaultRetain]
 	Stall     time.Duration // how long a body may make no progress; [edge.DefaultStall]
 
+	// Configuration is what operators see of the configuration, and Reload has it read anew. Both may be nil.
+	Configuration func() any
+	Reload        func() error
+
 	Dev    *Dev         // development tokens; nil: no authentication, so endpoints with claims answer 401
 	Logger *slog.Logger // [slog.Default]
 }
@@ -115,24 +119,8 @@ func (c *Config) check() error {
 	if err := welcome.Check(); err != nil { // every service would refuse it
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	listeners := c.listeners()
-	for i := range listeners {
-		if err := listeners[i].check(); err != nil {
-			return err
-		}
-	}
-	if err := loopback("admin", c.Admin, "it has no authentication"); err != nil {
+	if err := c.checkClients(); err != nil {
 		return err
-	}
-	if c.Dev != nil {
-		if c.Dev.TokenFile == "" {
-			return fmt.Errorf("%w: development mode needs a file for the token", ErrConfig)
-		}
-		for i := range listeners {
-			if err := loopback("http", listeners[i].Address, "development tokens are for this machine only"); err != nil {
-				return err
-			}
-		}
 	}
 	for _, raw := range c.Listen {
 		u, t, err := transports.Parse(raw)
@@ -157,6 +145,30 @@ func (c *Config) check() error {
 		}
 		if u.RawQuery != "" || u.User != nil { // every service is told of it
 			return fmt.Errorf("%w: peer: %s: expected neither parameters nor a login: services have their own", ErrConfig, u.Redacted())
+		}
+	}
+	return nil
+}
+
+// checkClients checks the addresses of clients and operators.
+func (c *Config) checkClients() error {
+	listeners := c.listeners()
+	for i := range listeners {
+		if err := listeners[i].check(); err != nil {
+			return err
+		}
+	}
+	if err := loopback("admin", c.Admin, "it has no authentication"); err != nil {
+		return err
+	}
+	if c.Dev != nil {
+		if c.Dev.TokenFile == "" {
+			return fmt.Errorf("%w: development mode needs a file for the token", ErrConfig)
+		}
+		for i := range listeners {
+			if err := loopback("http", listeners[i].Address, "development tokens are for this machine only"); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -106,7 +106,9 @@ func New(cfg Config) (*Gateway, error) {
 		Registry: g.registry, Verifier: verifier, Logger: cfg.Logger, Stall: cfg.Stall, Telemetry: g.telemetry, Draining: g.draining.Load,
 		Queue: desk,
 	}).Server()
-	g.admin = admin.Server(admin.Handler(admin.Config{Registry: g.registry, Ready: g.ready.Load, Metrics: g.telemetry.Handler()}))
+	g.admin = admin.Server(admin.Handler(admin.Config{
+		Registry: g.registry, Ready: g.ready.Load, Metrics: g.telemetry.Handler(), Configuration: cfg.Configuration, Reload: cfg.Reload,
+	}))
 	if err := g.listen(); err != nil {
 		return nil, errors.Join(err, g.release())
 	}
@@ -219,6 +221,12 @@ func (g *Gateway) ListenAddrs() []string {
 	}
 	return addrs
 }
+
+// Apply puts what can change of a configuration in force, whole or not at all. The rest of it is not looked at.
+func (g *Gateway) Apply(cfg Config) error { return Check(cfg) }
+
+// Reloaded counts that the configuration was read anew; err says why it was refused.
+func (g *Gateway) Reloaded(err error) { g.telemetry.Reload(err) }
 
 // Registry is who is connected and what they offer.
 func (g *Gateway) Registry() *routing.Registry { return g.registry }

@@ -1,5 +1,5 @@
 // Package admin serves what operators ask a gateway: whether it is alive and ready, who is connected, what is routed,
-// metrics and profiles. It changes nothing. It has no authentication, so its address is loopback only, which package
+// metrics and profiles. It changes nothing but that it has the configuration read anew. It has no authentication, so its address is loopback only, which package
 // gateway sees to. Start reading at [Handler].
 package admin
 
@@ -22,6 +22,10 @@ type Config struct {
 	Registry *routing.Registry
 	// Ready reports whether the gateway takes on requests.
 	Ready func() bool
+	// Configuration is what is in force, where it came from, and why the file is not. Nil: there is none.
+	Configuration func() any
+	// Reload reads the configuration anew; its error is why it was refused. Nil: it cannot be.
+	Reload func() error
 	// Metrics serves /metrics. Nil: there are none.
 	Metrics http.Handler
 }
@@ -43,6 +47,18 @@ func Handler(cfg Config) http.Handler {
 	mux.HandleFunc("GET /v1/endpoints", func(w http.ResponseWriter, _ *http.Request) {
 		show(w, map[string]any{"endpoints": cfg.Registry.Endpoints(), "manifests": cfg.Registry.Manifests()})
 	})
+	if cfg.Configuration != nil {
+		mux.HandleFunc("GET /v1/config", func(w http.ResponseWriter, _ *http.Request) { show(w, cfg.Configuration()) })
+	}
+	if cfg.Reload != nil {
+		mux.HandleFunc("POST /v1/config/reload", func(w http.ResponseWriter, _ *http.Request) {
+			if err := cfg.Reload(); err != nil {
+				say(w, http.StatusUnprocessableEntity, err.Error())
+				return
+			}
+			say(w, http.StatusOK, "in force")
+		})
+	}
 	if cfg.Metrics != nil {
 		mux.Handle("GET /metrics", cfg.Metrics)
 	}

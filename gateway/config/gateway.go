@@ -9,15 +9,15 @@ import (
 	"github.com/stella-ops/router/gateway/routing"
 )
 
-// Gateway is what the configuration asks of a gateway, which logs to w.
-func (l *Loaded) Gateway(w io.Writer) gateway.Config {
+// Gateway is what the configuration asks of a gateway, which logs to w. Whoever sets level later changes what is logged.
+func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 	f := &l.File
 	cfg := gateway.Config{
 		HTTP: f.HTTP, Listen: f.Transports.Listen, Admin: f.Admin.Address, Region: f.Node.Region, Node: f.Node.ID,
 		Tokens: gateway.Tokens{File: f.Transports.TokenFile, Any: f.Transports.Token}, Owners: routing.Owners(f.Transports.Owners),
 		Peers: f.Transports.Peers, Queue: f.Transports.Queue, AcceptRate: f.Transports.AcceptRate, Memory: int64(f.Transports.Memory),
 		DrainDelay: f.Shutdown.DrainDelay, Grace: f.Shutdown.Grace, Heartbeat: f.Transports.Heartbeat, Retain: f.Transports.Retain,
-		Stall: f.Transports.Stall, Logger: f.Log.logger(w),
+		Stall: f.Transports.Stall, Logger: f.Log.logger(w, level),
 	}
 	for i := range f.Listeners {
 		cfg.Listeners = append(cfg.Listeners, f.Listeners[i].gateway())
@@ -28,23 +28,27 @@ func (l *Loaded) Gateway(w io.Writer) gateway.Config {
 	return cfg
 }
 
+const clientsRequired = "required"
+
 func (l *Listener) gateway() gateway.Listener {
 	out := gateway.Listener{Address: l.Address}
 	for _, text := range l.ProxyFrom {
 		out.ProxyFrom = append(out.ProxyFrom, netip.MustParsePrefix(text)) // Load has checked it
 	}
 	if t := l.TLS; t != nil {
-		out.TLS = &gateway.ListenerTLS{Cert: t.Cert, Key: t.Key, ClientCAs: t.ClientCAs, Required: t.Clients == "required"}
+		out.TLS = &gateway.ListenerTLS{Cert: t.Cert, Key: t.Key, ClientCAs: t.ClientCAs, Required: t.Clients == clientsRequired}
 	}
 	return out
 }
 
-func (l *Log) logger(w io.Writer) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(l.Level)) // Load has checked it
+func (l *Log) logger(w io.Writer, level *slog.LevelVar) *slog.Logger {
+	l.Set(level)
 	options := &slog.HandlerOptions{Level: level}
 	if l.Form == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
 }
+
+// Set has what is logged from now on be what the configuration says.
+func (l *Log) Set(level *slog.LevelVar) { _ = level.UnmarshalText([]byte(l.Level)) } // Load has checked it

@@ -13,7 +13,7 @@ import (
 
 // Source is what a configuration is made of. What is further down stands above what is before it.
 type Source struct {
-	Name string // of the file, for faults and origins
+	Name string // of the file, as it is opened, for faults and origins
 	Text []byte // of the file; nil: there is none
 	// Variable looks up a variable. Nil: there are none.
 	Variable func(name string) (value string, ok bool)
@@ -90,7 +90,7 @@ func (f *Fault) String() string {
 
 // Faults is an error: everything that is wrong with a configuration, in the order of the file, behind what is wrong with
 // variables and flags.
-type Faults []Fault
+type Faults []Fault //nolint:errname // named for what it lists
 
 func (f Faults) Error() string {
 	lines := make([]string, len(f))
@@ -152,7 +152,7 @@ func (r *reader) faultf(n *strictyaml.Node, path, text string, args ...any) *Fau
 
 // section reads a struct; a nil node is a section that is not there: its settings have their defaults.
 func (r *reader) section(n *strictyaml.Node, v reflect.Value, path string) {
-	settings := settingsOf(v.Type())
+	settings := settingsOf(v.Type(), path)
 	given := map[string]*strictyaml.Node{}
 	if n != nil {
 		if n.Kind != strictyaml.Mapping {
@@ -293,7 +293,7 @@ func (r *reader) variables(v reflect.Value, path string, lookup func(string) (st
 	if lookup == nil {
 		return
 	}
-	settings := settingsOf(v.Type())
+	settings := settingsOf(v.Type(), path)
 	for i := range settings {
 		s := &settings[i]
 		at := join(path, s.key)
@@ -314,7 +314,7 @@ func (r *reader) flag(v reflect.Value, f Flag) bool {
 	rest, at := f.Path, ""
 	for {
 		key, below, more := strings.Cut(rest, ".")
-		settings := settingsOf(v.Type())
+		settings := settingsOf(v.Type(), at)
 		i := slices.IndexFunc(settings, func(s setting) bool { return s.key == key })
 		if i < 0 {
 			return false

@@ -100,7 +100,8 @@ var _ = Describe("a configuration", func() {
 		},
 		Entry("all at once", "nod: {}\nadmin: {address: nowhere}\ntransports: {acceptRate: 0, memory: lots, heartbeat: 1ms}\n",
 			`1:1: there is no key "nod" (is it node?)`, `2:18: admin.address: expected host:port`,
-			`3:26: transports.acceptRate: expected at least 1, got 0`, `3:37: transports.memory: expected a size`, `3:54: transports.heartbeat: expected at least 10ms, got 1ms`),
+			`3:26: transports.acceptRate: expected at least 1, got 0`, `3:37: transports.memory: expected a size`,
+			`3:54: transports.heartbeat: expected at least 10ms, got 1ms`),
 		Entry("a key twice", "http: 127.0.0.1:1\nhttp: 127.0.0.1:2\n", `2:1: key http given twice`),
 		Entry("no YAML", "a: b: c\n", `1:5: mapping values`),
 		Entry("empty", "", `1:1: the file is empty`),
@@ -146,5 +147,11 @@ var _ = Describe("a configuration", func() {
 			{Path: "listeners[0].address", Old: "127.0.0.1:1", Kind: "removed", Origin: "gateway.yaml:2:14", Restart: true},
 			{Path: "listeners[0].proxyProtocol", Kind: "removed", Origin: "gateway.yaml:2:13", Restart: true},
 		}))
+	})
+})
+
+var _ = Describe("the table of settings", func() {
+	It("has every key of the file, and no others, with defaults and bounds that can be read", func() {
+		Expect(config.Unknown()).To(BeEmpty())
 	})
 })

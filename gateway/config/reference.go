@@ -15,7 +15,7 @@ func Reference() string {
 
 // referSection writes one section, and those below it behind it.
 func referSection(b *strings.Builder, t reflect.Type, path, doc string, restart bool) {
-	settings := settingsOf(t)
+	settings := settingsOf(t, path)
 	if path != "" {
 		fmt.Fprintf(b, "\n## %s\n\n%s\n", path, doc)
 	}

@@ -32,7 +32,7 @@ type schema struct {
 // Schema is the JSON Schema of gateway.yaml, for editors to complete and check. What Load refuses beyond it needs more
 // than one value to be seen, or is a bound that a pattern does not tell.
 func Schema() ([]byte, error) {
-	s := sectionSchema(reflect.TypeFor[File]())
+	s := sectionSchema(reflect.TypeFor[File](), "")
 	s.Version, s.Title = "http://json-schema.org/draft-07/schema#", "Configuration of a Stella gateway"
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
@@ -44,12 +44,12 @@ func Schema() ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-func sectionSchema(t reflect.Type) *schema {
+func sectionSchema(t reflect.Type, path string) *schema {
 	out := &schema{Type: "object", Properties: map[string]*schema{}, Additional: false}
-	settings := settingsOf(t)
+	settings := settingsOf(t, path)
 	for i := range settings {
 		s := &settings[i]
-		out.Properties[s.key] = s.schema()
+		out.Properties[s.key] = s.schema(join(path, s.key))
 		if s.required {
 			out.Required = append(out.Required, s.key)
 		}
@@ -57,15 +57,15 @@ func sectionSchema(t reflect.Type) *schema {
 	return out
 }
 
-func (s *setting) schema() *schema {
+func (s *setting) schema(path string) *schema {
 	var out *schema
 	switch shapeOf(s.typ) {
 	case section:
-		out = sectionSchema(structOf(s.typ))
+		out = sectionSchema(structOf(s.typ), path)
 	case entries:
-		out = &schema{Type: "array", Items: sectionSchema(structOf(s.typ))}
+		out = &schema{Type: "array", Items: sectionSchema(structOf(s.typ), path+"[]")}
 	case named:
-		out = &schema{Type: "object", Additional: sectionSchema(structOf(s.typ)), Names: s.names()}
+		out = &schema{Type: "object", Additional: sectionSchema(structOf(s.typ), path+"[]"), Names: s.names()}
 	case list:
 		out = &schema{Type: "array", Items: s.text(s.typ.Elem())}
 		if s.preset != "" {

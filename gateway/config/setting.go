@@ -2,47 +2,63 @@ package config
 
 import (
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
 )
 
-// setting is one field of [File], or of a struct in it: what its tags say.
+// setting is one key of the file: a field of [File], or of a struct in it.
 type setting struct {
-	key      string
-	doc      string
+	path     string // in the file: [] stands for any item of a list
+	doc      string // what it means
 	preset   string // what counts if nobody says anything; empty: the zero value
-	env      string // empty: it has no variable
-	format   string // that its text, or the texts of its list or map, have to have; empty: any
+	env      string // the variable, where it is not STELLA_ and the path
+	format   string // that its text, or the texts of its list or map, have to have: see formats; empty: any
 	keys     string // the format of a map's keys
 	oneOf    []string
-	min, max string
+	min, max string // of a number, time or size
 	required bool
-	restart  bool
-	secret   bool
+	restart  bool // it cannot change while the gateway runs, nor can what is below it
+	secret   bool // it is not shown
 
-	index int
+	key   string
+	index int // of the field
 	typ   reflect.Type
 }
 
-// settingsOf are the settings of a struct, in their order. inherited are what the section around it says.
-func settingsOf(t reflect.Type) []setting {
+// byPath finds a setting in the table.
+var byPath = func() map[string]*setting {
+	m := make(map[string]*setting, len(settings))
+	for i := range settings {
+		m[strings.TrimSuffix(settings[i].path, "[]")] = &settings[i]
+	}
+	return m
+}()
+
+// settingsOf are the settings of a section, in their order.
+func settingsOf(t reflect.Type, path string) []setting {
+	pattern := patternOf(path)
 	list := make([]setting, 0, t.NumField())
 	for i := range t.NumField() {
 		f := t.Field(i)
-		s := setting{
-			key: f.Tag.Get("key"), doc: f.Tag.Get("doc"), preset: f.Tag.Get("default"), env: f.Tag.Get("env"), format: f.Tag.Get("is"),
-			keys: f.Tag.Get("keys"), oneOf: strings.Fields(f.Tag.Get("oneof")), min: f.Tag.Get("min"), max: f.Tag.Get("max"),
-			required: f.Tag.Get("required") == yes, restart: f.Tag.Get("restart") == yes, secret: f.Tag.Get("secret") == yes,
-			index: i, typ: f.Type,
+		key := f.Tag.Get("key")
+		s := setting{}
+		if known := byPath[join(pattern, key)]; known != nil { // a test holds that all are
+			s = *known
 		}
+		s.key, s.index, s.typ = key, i, f.Type
 		list = append(list, s)
 	}
 	return list
 }
 
-const yes = "yes"
+// items are what stands in the paths of a list's items and of a map's values.
+var items = regexp.MustCompile(`\[[^\]]*\]`)
+
+// patternOf is a path as the table has it.
+func patternOf(path string) string { return items.ReplaceAllString(path, "[]") }
 
 // shape is how a setting is written.
 type shape int
@@ -124,7 +140,7 @@ func Help(path string) string {
 	rest, at := path, ""
 	for {
 		key, below, more := strings.Cut(rest, ".")
-		settings := settingsOf(t)
+		settings := settingsOf(t, at)
 		i := slices.IndexFunc(settings, func(s setting) bool { return s.key == key })
 		if i < 0 {
 			return ""

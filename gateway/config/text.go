@@ -33,7 +33,7 @@ var formats = map[string]struct {
 func checkAddress(text string) error {
 	_, port, err := net.SplitHostPort(text)
 	if err != nil {
-		return err //nolint:wrapcheck // the caller says about what
+		return err
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("port %q", port)
@@ -63,7 +63,7 @@ func checkFile(text string) error {
 
 func checkPath(text string) error {
 	_, _, err := routing.ParseOwner(text + "=service")
-	return err //nolint:wrapcheck // the caller says about what
+	return err
 }
 
 // check says what is wrong with the text of a setting, or of one item of it, before it is a value.

@@ -24,7 +24,7 @@ func (l *Loaded) Values() []Value {
 }
 
 func (l *Loaded) walk(v reflect.Value, path string, restart bool, all *[]Value) {
-	settings := settingsOf(v.Type())
+	settings := settingsOf(v.Type(), path)
 	for i := range settings {
 		s := &settings[i]
 		at, field, fixed := join(path, s.key), v.Field(s.index), restart || s.restart

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,10 +18,13 @@ var descs = func() map[*Metric]*prometheus.Desc {
 	return m
 }()
 
+// ownCollectors are the metrics that collect themselves.
+var ownCollectors = []*Metric{metricRefused, metricRejected, metricReloads, metricConfigRefused, metricConfigSince}
+
 // Describe implements [prometheus.Collector].
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, m := range metrics {
-		if m != metricRefused && m != metricRejected {
+		if !slices.Contains(ownCollectors, m) {
 			ch <- descs[m]
 		}
 	}

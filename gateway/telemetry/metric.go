@@ -36,6 +36,7 @@ const (
 	labelState    = "state"
 	labelReason   = "reason"
 	labelScheme   = "transport"
+	labelResult   = "result"
 )
 
 var (
@@ -94,11 +95,23 @@ var (
 		"stella_transport_datagrams_dropped_total", Counter, []string{labelScheme, labelReason},
 		"Datagrams to an address for services that were thrown away.",
 	}
+	metricReloads = &Metric{
+		"stella_gateway_config_reloads_total", Counter, []string{labelResult},
+		"Times that the configuration was read anew, by what became of it.",
+	}
+	metricConfigRefused = &Metric{
+		"stella_gateway_config_refused", Gauge, nil,
+		"1 while the configuration that was read last is refused, and an older one is in force; else 0.",
+	}
+	metricConfigSince = &Metric{
+		"stella_gateway_config_applied_timestamp_seconds", Gauge, nil,
+		"When the configuration in force was put in force, in seconds since 1970.",
+	}
 )
 
 var metrics = []*Metric{
 	metricRequests, metricDuration, metricInFlight, metricReceived, metricSent, metricRetried, metricDenied, metricSessions, metricBeat, metricRefused, metricRejected,
-	metricDropped,
+	metricDropped, metricReloads, metricConfigRefused, metricConfigSince,
 }
 
 // Metrics lists the metrics of the gateway's own. Beside them stand go_* and process_*.
@@ -113,6 +126,10 @@ func Metrics() []Metric {
 
 func (m *Metric) counters() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: m.Name, Help: m.Help}, m.Labels)
+}
+
+func (m *Metric) gauge() prometheus.Gauge {
+	return prometheus.NewGauge(prometheus.GaugeOpts{Name: m.Name, Help: m.Help})
 }
 
 func (m *Metric) desc() *prometheus.Desc { return prometheus.NewDesc(m.Name, m.Help, m.Labels, nil) }
@@ -181,6 +198,20 @@ func Rejections() []Value {
 		{string(RejectedSilent), "What was expected did not come within 2 seconds."},
 		{string(RejectedClosed), "The peer went before it had said HELLO."},
 		{string(RejectedOther), "Any other reason; the log has it."},
+	}
+}
+
+// The results of reading the configuration anew.
+const (
+	reloadApplied = "applied"
+	reloadRefused = "refused"
+)
+
+// Reloads lists the results of reading the configuration anew.
+func Reloads() []Value {
+	return []Value{
+		{reloadApplied, "It is in force."},
+		{reloadRefused, "Something is wrong with it: what was in force stays so. The log and /v1/config have the reason."},
 	}
 }
 

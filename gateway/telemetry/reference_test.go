@@ -46,6 +46,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 		{"`state` of a session", telemetry.States()},
 		{"`reason` of `stella_gateway_registrations_refused_total`", telemetry.Refusals()},
 		{"`reason` of `stella_gateway_connections_rejected_total`", telemetry.Rejections()},
+		{"`result` of `stella_gateway_config_reloads_total`", telemetry.Reloads()},
 		{"`reason` of `stella_transport_datagrams_dropped_total`, whose `transport` is `udp`", telemetry.Drops()},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n| value | meaning |\n|---|---|\n", table.title)

@@ -57,6 +57,10 @@ type Telemetry struct {
 	rejected  *prometheus.CounterVec
 	unmatched *Endpoint
 
+	reloads       *prometheus.CounterVec
+	configRefused prometheus.Gauge
+	configSince   prometheus.Gauge
+
 	mu       sync.Mutex
 	releases map[release]map[endpoint]*Endpoint
 }
@@ -74,6 +78,11 @@ func New(cfg Config) (*Telemetry, error) {
 		registry: prometheus.NewRegistry(),
 		refused:  metricRefused.counters(), rejected: metricRejected.counters(),
 		releases: map[release]map[endpoint]*Endpoint{},
+		reloads:  metricReloads.counters(), configRefused: metricConfigRefused.gauge(), configSince: metricConfigSince.gauge(),
+	}
+	t.configSince.SetToCurrentTime()
+	for _, v := range Reloads() {
+		t.reloads.WithLabelValues(v.Name)
 	}
 	t.unmatched = t.endpoint(release{}, endpoint{})
 	for _, v := range Refusals() {
@@ -83,7 +92,7 @@ func New(cfg Config) (*Telemetry, error) {
 		t.rejected.WithLabelValues(v.Name)
 	}
 	for _, c := range []prometheus.Collector{
-		collector{t}, t.refused, t.rejected,
+		collector{t}, t.refused, t.rejected, t.reloads, t.configRefused, t.configSince,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
 		if err := t.registry.Register(c); err != nil {
@@ -150,6 +159,18 @@ func (t *Telemetry) Forget(service, version string) {
 
 // Refuse counts a service that was refused its registration.
 func (t *Telemetry) Refuse(why Refusal) { t.refused.WithLabelValues(string(why)).Inc() }
+
+// Reload counts that the configuration was read anew; err says why it was refused.
+func (t *Telemetry) Reload(err error) {
+	if err != nil {
+		t.reloads.WithLabelValues(reloadRefused).Inc()
+		t.configRefused.Set(1)
+		return
+	}
+	t.reloads.WithLabelValues(reloadApplied).Inc()
+	t.configRefused.Set(0)
+	t.configSince.SetToCurrentTime()
+}
 
 // Reject counts a connection that did not become a session, and said no HELLO.
 func (t *Telemetry) Reject(why Rejection) { t.rejected.WithLabelValues(string(why)).Inc() }

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"text/tabwriter"
 
 	"github.com/stella-ops/router/gateway"
@@ -19,7 +20,7 @@ func (c *checkCmd) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	if err := gateway.Check(loaded.Gateway(s.err)); err != nil {
+	if err := gateway.Check(loaded.Gateway(s.err, new(slog.LevelVar))); err != nil {
 		return err
 	}
 	return s.printf("%s is right\n", c.File)
@@ -97,7 +98,7 @@ type configShowCmd struct {
 
 // Run shows the configuration as it comes out.
 func (c *configShowCmd) Run(s streams) error {
-	loaded, err := c.load()
+	loaded, _, err := c.load()
 	if err != nil {
 		return err
 	}
@@ -113,7 +114,10 @@ func (c *configShowCmd) Run(s streams) error {
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\n", v.Path, oneLine(v.Text)) // Flush tells
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	return nil
 }
 
 type configSchemaCmd struct{}

@@ -1,7 +1,7 @@
 // Command stella-gateway is the gateway: HTTP for clients on one side, sessions with services on the other.
 //
-//	stella-gateway run       serve until SIGTERM or SIGINT, then drain; a second signal ends at once
-//	stella-gateway check     check a configuration file
+//	stella-gateway run       serve until SIGTERM or SIGINT, then drain; a second signal ends at once; SIGHUP reloads
+//	stella-gateway check     say what is wrong with a configuration file
 //	stella-gateway diff      compare two configuration files
 //	stella-gateway config    show the configuration as it comes out, its JSON Schema, its reference
 //	stella-gateway token     print a token for a gateway in development mode
@@ -87,7 +87,7 @@ func main() {
 		debug.SetGCPercent(gcPercent)
 	}
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	os.Exit(run(os.Args[1:], streams{os.Stdout, os.Stderr, signals}))
 }
 

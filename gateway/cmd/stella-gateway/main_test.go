@@ -109,6 +109,48 @@ var _ = Describe("the command", func() {
 		Expect(err).To(gbytes.Say(`admin address "0.0.0.0:0"`))
 	})
 
+	It("checks, compares and shows configurations", func() {
+		dir := GinkgoT().TempDir()
+		before, after, wrong := filepath.Join(dir, "a.yaml"), filepath.Join(dir, "b.yaml"), filepath.Join(dir, "c.yaml")
+		Expect(os.WriteFile(before, []byte("node: {region: eu}\n"), 0o600)).To(Succeed())
+		Expect(os.WriteFile(after, []byte("node: {region: us}\nlog: {level: warn}\n"), 0o600)).To(Succeed())
+		Expect(os.WriteFile(wrong, []byte("nod: {}\nadmin: {address: '0.0.0.0:1'}\n"), 0o600)).To(Succeed())
+		for _, c := range []struct {
+			code     int
+			out, err string
+			args     []string
+		}{
+			{0, before + " is right\n", "", []string{"check", before}},
+			{2, "", `c.yaml:1:1: there is no key "nod"`, []string{"check", wrong}},
+			{2, "", "no such file", []string{"check", filepath.Join(dir, "none")}},
+			{0, "~ node.region: eu -> us  (restart)\n~ log.level: info -> warn\n2 changes, 1 of them need a restart\n", "", []string{"diff", before, after}},
+			{0, `"origin": "` + after + `:2:7"`, "", []string{"diff", "--format", "json", before, after}},
+			{0, "--region", "", []string{"config", "show", "--origin", "--config", after, "--region", "ap"}},
+			{0, "http://json-schema.org/draft-07/schema#", "", []string{"config", "schema"}},
+			{0, "## node", "", []string{"config", "reference"}},
+		} {
+			out, err, _, code := start(c.args...)
+			Eventually(code).WithTimeout(patience).Should(Receive(Equal(c.code)), "%v: %s", c.args, err.Contents())
+			Expect(string(out.Contents())).To(ContainSubstring(c.out))
+			Expect(string(err.Contents())).To(ContainSubstring(c.err))
+		}
+	})
+
+	It("reloads its file by SIGHUP, and keeps what is in force when the file is wrong", func() {
+		file := filepath.Join(GinkgoT().TempDir(), "gateway.yaml")
+		Expect(os.WriteFile(file, []byte("log: {level: info}\n"), 0o600)).To(Succeed())
+		_, err, signals, code := start(append(anyPort, "--config", file)...)
+		Eventually(err).WithTimeout(patience).Should(gbytes.Say("msg=serving"))
+		Expect(os.WriteFile(file, []byte("log: {level: loud}\n"), 0o600)).To(Succeed())
+		signals <- syscall.SIGHUP
+		Eventually(err).WithTimeout(patience).Should(gbytes.Say("configuration refused: what was in force stays so"))
+		Expect(os.WriteFile(file, []byte("log: {level: debug}\n"), 0o600)).To(Succeed())
+		signals <- syscall.SIGHUP
+		Eventually(err).WithTimeout(patience).Should(gbytes.Say("configuration in force"))
+		signals <- syscall.SIGTERM
+		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
+	})
+
 	It("prints what it is, and help", func() {
 		out, _, _, code := start("version")
 		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))

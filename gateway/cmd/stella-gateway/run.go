@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"strings"
+	"sync"
+	"syscall"
 
 	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/config"
@@ -55,7 +59,7 @@ type settings struct {
 }
 
 // flagPaths are the settings that flags give, by the flags' names.
-var flagPaths = map[string]string{
+var flagPaths = map[string]string{ //nolint:gosec // names
 	"http": "http", "listen": "transports.listen", "token-file": "transports.tokenFile", "token": "transports.token",
 	"owner": "transports.owners", "peer": "transports.peers", "accept-rate": "transports.acceptRate", "queue": "transports.queue",
 	"memory": "transports.memory", "drain-delay": "shutdown.drainDelay", "admin": "admin.address", "region": "node.region", "node": "node.id",
@@ -103,25 +107,28 @@ func (c *settings) flags() []config.Flag {
 	return list
 }
 
-// load reads the configuration: flags above variables above the file.
-func (c *settings) load() (*config.Loaded, error) {
+// source is what the configuration is made of: flags above variables above the file.
+func (c *settings) source() (config.Source, error) {
 	text, err := readConfig(c.Config)
+	return config.Source{Name: c.Config, Text: text, Variable: os.LookupEnv, Flags: c.flags()}, err
+}
+
+func (c *settings) load() (*config.Loaded, config.Source, error) {
+	source, err := c.source()
 	if err != nil {
-		return nil, err
+		return nil, source, err
 	}
-	return loadConfig(config.Source{Name: c.Config, Text: text, Variable: os.LookupEnv, Flags: c.flags()})
+	loaded, err := loadConfig(source)
+	return loaded, source, err
 }
 
 func readConfig(name string) ([]byte, error) {
 	if name == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(name) //nolint:gosec // the file that the operator names
+	text, err := config.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", gateway.ErrConfig, err)
-	}
-	if text == nil {
-		text = []byte{}
 	}
 	return text, nil
 }
@@ -140,23 +147,48 @@ type runCmd struct {
 
 // Run serves.
 func (c *runCmd) Run(s streams) error {
-	loaded, err := c.load()
+	loaded, source, err := c.load()
 	if err != nil {
 		return err
 	}
-	cfg := loaded.Gateway(s.err)
-	g, err := gateway.New(cfg)
-	if err != nil {
+	level := new(slog.LevelVar)
+	cfg := loaded.Gateway(s.err, level)
+	var (
+		g      *gateway.Gateway
+		keeper *config.Keeper
+	)
+	keeper = config.NewKeeper(config.KeeperConfig{
+		Read: c.source, Logger: cfg.Logger, Reloaded: func(err error) { g.Reloaded(err) },
+		Apply: func(l *config.Loaded) error {
+			if err := g.Apply(l.Gateway(io.Discard, new(slog.LevelVar))); err != nil {
+				return err
+			}
+			l.File.Log.Set(level)
+			return nil
+		},
+	}, loaded, source)
+	cfg.Configuration = func() any { return keeper.State() }
+	cfg.Reload = func() error { return keeper.Reload("an operator asks for it") }
+	if g, err = gateway.New(cfg); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel()
+	watching.Go(func() { keeper.Watch(ctx) })
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(ctx) }()
 	if err := s.printf("stella-gateway serves http://%s, services dial %s, operators http://%s\n",
 		strings.Join(g.HTTPAddrs(), ","), strings.Join(g.ListenAddrs(), ","), g.AdminAddr()); err != nil {
 		cfg.Logger.Warn("nobody reads the standard output", "error", err)
 	}
+	return c.wait(ctx, cancel, s, g, keeper, served)
+}
+
+// wait does what signals say until the gateway has ended: SIGHUP reloads, the first other drains, the second ends.
+func (c *runCmd) wait(ctx context.Context, drain func(), s streams, g *gateway.Gateway, keeper *config.Keeper, served <-chan error) error {
 	forced := false
 	for {
 		select {
@@ -165,14 +197,16 @@ func (c *runCmd) Run(s streams) error {
 				return errForced
 			}
 			return err
-		case <-s.signals:
+		case sig := <-s.signals:
+			if sig == syscall.SIGHUP {
+				_ = keeper.Reload("SIGHUP") // it has been logged
+				continue
+			}
 			if ctx.Err() != nil {
 				forced = true
-				if err := g.Close(); err != nil {
-					cfg.Logger.Warn("closing", "error", err)
-				}
+				_ = g.Close() // Serve tells
 			}
-			cancel()
+			drain()
 		}
 	}
 }

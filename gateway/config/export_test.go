@@ -1,0 +1,48 @@
+package config
+
+import (
+	"reflect"
+	"slices"
+)
+
+// Unknown lists the paths that the table or the file's structs have and the other has not, and what is wrong with texts
+// of the table.
+func Unknown() (wrong []string) {
+	found := map[string]bool{}
+	var walk func(t reflect.Type, path string)
+	walk = func(t reflect.Type, path string) {
+		list := settingsOf(t, path)
+		for i := range list {
+			s := &list[i]
+			at := join(path, s.key)
+			known := byPath[at]
+			if known == nil || known.doc == "" {
+				wrong = append(wrong, at+" has no documentation")
+				continue
+			}
+			found[known.path] = true
+			if shapeOf(s.typ).flat() && s.preset != "" {
+				if _, err := s.parseFlat(s.preset); err != nil {
+					wrong = append(wrong, at+": default: "+err.Error())
+				}
+			}
+			if _, ok := formats[s.format]; s.format != "" && !ok {
+				wrong = append(wrong, at+": format "+s.format)
+			}
+			switch shapeOf(s.typ) { //nolint:exhaustive // the others have no keys below
+			case section:
+				walk(structOf(s.typ), at)
+			case entries, named:
+				walk(structOf(s.typ), at+"[]")
+			}
+		}
+	}
+	walk(reflect.TypeFor[File](), "")
+	for i := range settings {
+		if !found[settings[i].path] {
+			wrong = append(wrong, settings[i].path+" is in no struct")
+		}
+	}
+	slices.Sort(wrong)
+	return wrong
+}
