@@ -49,6 +49,9 @@ type Config struct {
 	Retain    time.Duration // how long endpoints without instances stay known; [routing.DefaultRetain]
 	Stall     time.Duration // how long a body may make no progress; [edge.DefaultStall]
 
+	// OpenAPI is the title of the document of all services, which is served at /openapi.json; empty: it is not served.
+	OpenAPI string
+
 	// Configuration is what operators see of the configuration, and Reload has it read anew. Both may be nil.
 	Configuration func() any
 	Reload        func() error

@@ -24,6 +24,7 @@ import (
 
 	"github.com/stella-ops/router/gateway/admin"
 	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/gateway/catalog"
 	"github.com/stella-ops/router/gateway/edge"
 	"github.com/stella-ops/router/gateway/queue"
 	"github.com/stella-ops/router/gateway/routing"
@@ -50,6 +51,7 @@ type Gateway struct {
 	token       *tokenFile       // nil outside development mode
 	tokens      *tokens          // nil where services need none
 	queue       transports.Queue // or nil
+	catalog     *catalog.Catalog // or nil
 	door        *door
 	memory      *session.Memory
 
@@ -102,12 +104,15 @@ func New(cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.OpenAPI != "" {
+		g.catalog = catalog.New(catalog.Config{Registry: g.registry, Title: cfg.OpenAPI, Logger: cfg.Logger})
+	}
 	g.http = edge.New(edge.Config{
 		Registry: g.registry, Verifier: verifier, Logger: cfg.Logger, Stall: cfg.Stall, Telemetry: g.telemetry, Draining: g.draining.Load,
-		Queue: desk,
+		Queue: desk, Catalog: g.catalog,
 	}).Server()
 	g.admin = admin.Server(admin.Handler(admin.Config{
-		Registry: g.registry, Ready: g.ready.Load, Metrics: g.telemetry.Handler(), Configuration: cfg.Configuration, Reload: cfg.Reload,
+		Registry: g.registry, Ready: g.ready.Load, Metrics: g.telemetry.Handler(), Configuration: cfg.Configuration, Reload: cfg.Reload, Catalog: g.catalog,
 	}))
 	if err := g.listen(); err != nil {
 		return nil, errors.Join(err, g.release())

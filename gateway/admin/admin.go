@@ -9,6 +9,7 @@ import (
 	"net/http/pprof"
 	"time"
 
+	"github.com/stella-ops/router/gateway/catalog"
 	"github.com/stella-ops/router/gateway/routing"
 )
 
@@ -26,6 +27,8 @@ type Config struct {
 	Configuration func() any
 	// Reload reads the configuration anew; its error is why it was refused. Nil: it cannot be.
 	Reload func() error
+	// Catalog has the documents that callers read. Nil: there are none.
+	Catalog *catalog.Catalog
 	// Metrics serves /metrics. Nil: there are none.
 	Metrics http.Handler
 }
@@ -47,6 +50,16 @@ func Handler(cfg Config) http.Handler {
 	mux.HandleFunc("GET /v1/endpoints", func(w http.ResponseWriter, _ *http.Request) {
 		show(w, map[string]any{"endpoints": cfg.Registry.Endpoints(), "manifests": cfg.Registry.Manifests()})
 	})
+	if cfg.Catalog != nil {
+		mux.HandleFunc("GET /v1/openapi", func(w http.ResponseWriter, _ *http.Request) {
+			view, err := cfg.Catalog.View()
+			if err != nil {
+				say(w, http.StatusInternalServerError, err.Error())
+				return
+			}
+			show(w, view)
+		})
+	}
 	if cfg.Configuration != nil {
 		mux.HandleFunc("GET /v1/config", func(w http.ResponseWriter, _ *http.Request) { show(w, cfg.Configuration()) })
 	}

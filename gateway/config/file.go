@@ -8,6 +8,7 @@ type File struct {
 	HTTP       string     `key:"http"`
 	Listeners  []Listener `key:"listeners"`
 	Transports Transports `key:"transports"`
+	OpenAPI    OpenAPI    `key:"openapi"`
 	Admin      Admin      `key:"admin"`
 	Shutdown   Shutdown   `key:"shutdown"`
 	Log        Log        `key:"log"`
@@ -48,6 +49,12 @@ type Transports struct {
 	Retain     time.Duration     `key:"retain"`
 	Stall      time.Duration     `key:"stall"`
 	Queue      string            `key:"queue"`
+}
+
+// OpenAPI is the document of all services.
+type OpenAPI struct {
+	Enabled bool   `key:"enabled"`
+	Title   string `key:"title"`
 }
 
 // Admin is where operators come in.

@@ -22,6 +22,9 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 	for i := range f.Listeners {
 		cfg.Listeners = append(cfg.Listeners, f.Listeners[i].gateway())
 	}
+	if f.OpenAPI.Enabled {
+		cfg.OpenAPI = f.OpenAPI.Title
+	}
 	if f.Dev.Enabled {
 		cfg.Dev = &gateway.Dev{TokenFile: f.Dev.TokenFile, KeyFile: f.Dev.Key}
 	}

@@ -48,6 +48,11 @@ var settings = []setting{
 	{path: "transports.stall", preset: "10s", min: "1ms", restart: true, doc: "How long a body may make no progress."},
 	{path: "transports.queue", env: "STELLA_QUEUE", format: "url", restart: true, secret: true,
 		doc: "Transport URL of the broker for endpoints with delivery=queue. Without it they are not served."},
+	{path: "openapi", restart: true, doc: "One OpenAPI document of all services that are connected."},
+	{path: "openapi.enabled", preset: "true",
+		doc: "Serve it to clients at /openapi.json and /openapi.yaml, where no service has these paths; " +
+			"/.well-known/openapi and /.well-known/api-catalog lead there."},
+	{path: "openapi.title", preset: "APIs", doc: "Its title."},
 	{path: "admin", doc: "Where operators come in."},
 	{path: "admin.address", preset: "127.0.0.1:5190", env: "STELLA_ADMIN", format: "address", restart: true,
 		doc: "host:port, loopback only."},

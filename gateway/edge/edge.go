@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/gateway/catalog"
 	"github.com/stella-ops/router/gateway/queue"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/gateway/telemetry"
@@ -25,6 +26,8 @@ type Config struct {
 	Telemetry *telemetry.Telemetry
 	// Queue takes the requests to endpoints with delivery=queue. Nil: they are answered with 503.
 	Queue *queue.Desk
+	// Catalog has the documents that the gateway serves itself. Nil: it serves none.
+	Catalog *catalog.Catalog
 	// Draining says that clients' connections are to end with their next answer. Nil: they are not.
 	Draining func() bool
 }

@@ -184,7 +184,9 @@ func (e *Edge) tell(x *Exchange, status int, a *jobAnswer) *problem {
 	return nil
 }
 
-// send answers with a body that nobody must keep.
+var notStored = []string{"no-store"}
+
+// send answers with a body that nobody must keep, unless it has a tag.
 func (e *Edge) send(x *Exchange, status int, contentType string, body []byte) {
 	h := x.answerHeader()
 	x.stamp(h)
@@ -196,7 +198,11 @@ func (e *Edge) send(x *Exchange, status int, contentType string, body []byte) {
 	} else {
 		h[headerContentLength] = []string{strconv.Itoa(len(body))}
 	}
-	h["Cache-Control"] = []string{"no-store"}
+	if h["Etag"] != nil {
+		h["Cache-Control"] = documentAge
+	} else {
+		h["Cache-Control"] = notStored
+	}
 	x.writeBy(time.Now().Add(e.cfg.Stall))
 	x.status = status
 	x.head(status)

@@ -13,6 +13,11 @@ func (e *Edge) resolve(x *Exchange) *problem {
 	}
 	m := e.cfg.Registry.Snapshot().Match(x.method, x.path, x.params)
 	x.params = m.Params
+	if m.Endpoint == nil && m.Allow() == "" {
+		if found, p := e.document(x); found {
+			return p
+		}
+	}
 	if m.Endpoint == nil {
 		switch allow := m.Allow(); {
 		case allow == "":

@@ -177,3 +177,19 @@ func (in *Instance) state() telemetry.State {
 	}
 	return telemetry.StateLive
 }
+
+// Offered are the manifests of the versions that have an instance which is routed, in no particular order; they must not be
+// changed. Key is the same as long as the manifests are.
+func (r *Registry) Offered() (manifests []*spec.Manifest, key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var digests []string
+	for _, rel := range r.releases {
+		if len(rel.standing) > 0 {
+			manifests = append(manifests, rel.manifest)
+			digests = append(digests, rel.digest)
+		}
+	}
+	slices.Sort(digests)
+	return manifests, strings.Join(digests, " ")
+}
