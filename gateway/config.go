@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/stella-ops/router/gateway/edge"
@@ -28,10 +29,13 @@ type Config struct {
 	HTTP      string     // host:port for clients, without TLS; [DefaultHTTP] if there are no Listeners
 	Listeners []Listener // further addresses for clients
 
-	Listen []string // transport URLs for services; beyond loopback only with Tokens; [DefaultListen]
-	Admin  string   // host:port for operators, loopback only; [DefaultAdmin]
-	Region string   // where this gateway stands; the only source of that (invariant 3)
-	Node   string   // its name, to services; the host's name
+	Listen      []string // transport URLs for services; beyond loopback only with Tokens; [DefaultListen]
+	Admin       string   // host:port for operators, beyond loopback only with AdminTokens, or unix:///path; [DefaultAdmin]
+	AdminTokens string   // file with lines of NAME ROLE TOKEN: what operators have to show; empty: nothing
+	AdminHosts  []string // names by which the address for operators is asked, beside addresses and localhost
+
+	Region string // where this gateway stands; the only source of that (invariant 3)
+	Node   string // its name, to services; the host's name
 
 	Tokens     Tokens         // what services have to prove that they know, to register under their name
 	Owners     routing.Owners // which service owns which paths, whoever comes first
@@ -66,6 +70,9 @@ type Dev struct {
 	TokenFile string // where to keep a token that holds every claim that endpoints ask for
 	KeyFile   string // the key, made when it is missing; empty: TokenFile + ".key"
 }
+
+// unixScheme begins the address of a socket in the file system.
+const unixScheme = "unix://"
 
 // ErrConfig is what errors about a configuration wrap: the gateway was asked for something wrong.
 var ErrConfig = errors.New("gateway: configuration")
@@ -161,8 +168,10 @@ func (c *Config) checkClients() error {
 			return err
 		}
 	}
-	if err := loopback("admin", c.Admin, "it has no authentication"); err != nil {
-		return err
+	if _, isUnix := strings.CutPrefix(c.Admin, unixScheme); !isUnix && c.AdminTokens == "" {
+		if err := loopback("admin", c.Admin, "it has no authentication without admin.tokenFile"); err != nil {
+			return err
+		}
 	}
 	if c.Dev != nil {
 		if c.Dev.TokenFile == "" {

@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -107,12 +108,20 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.OpenAPI != "" {
 		g.catalog = catalog.New(catalog.Config{Registry: g.registry, Title: cfg.OpenAPI, Logger: cfg.Logger})
 	}
-	g.http = edge.New(edge.Config{
+	front := edge.New(edge.Config{
 		Registry: g.registry, Verifier: verifier, Logger: cfg.Logger, Stall: cfg.Stall, Telemetry: g.telemetry, Draining: g.draining.Load,
 		Queue: desk, Catalog: g.catalog,
-	}).Server()
+	})
+	g.http = front.Server()
+	access := admin.Access{Hosts: cfg.AdminHosts}
+	if cfg.AdminTokens != "" {
+		if access.Tokens, err = admin.NewTokens(cfg.AdminTokens, cfg.Logger); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+	}
 	g.admin = admin.Server(admin.Handler(admin.Config{
-		Registry: g.registry, Ready: g.ready.Load, Metrics: g.telemetry.Handler(), Configuration: cfg.Configuration, Reload: cfg.Reload, Catalog: g.catalog,
+		Access: access, Audit: admin.NewAudit(cfg.Logger), Registry: g.registry, Edge: front, Ready: g.ready.Load, Metrics: g.telemetry.Handler(),
+		Configuration: cfg.Configuration, Reload: cfg.Reload, Catalog: g.catalog,
 	}))
 	if err := g.listen(); err != nil {
 		return nil, errors.Join(err, g.release())
@@ -145,7 +154,7 @@ func (g *Gateway) listen() error {
 		g.clients = append(g.clients, taken)
 	}
 	var err error
-	if g.adminAddr, err = net.Listen("tcp", g.cfg.Admin); err != nil { //nolint:noctx // as above
+	if g.adminAddr, err = listenAdmin(g.cfg.Admin); err != nil {
 		return fmt.Errorf("gateway: admin: %w", err)
 	}
 	for _, raw := range g.cfg.Listen {
@@ -156,6 +165,22 @@ func (g *Gateway) listen() error {
 		g.listeners = append(g.listeners, l)
 	}
 	return nil
+}
+
+// listenAdmin takes the address for operators. A socket in the file system is for this gateway's own user.
+func listenAdmin(address string) (net.Listener, error) {
+	path, isUnix := strings.CutPrefix(address, unixScheme)
+	if !isUnix {
+		return net.Listen("tcp", address) //nolint:noctx // the address is resolved, and nothing else waits
+	}
+	l, err := net.Listen("unix", path) //nolint:noctx // nothing waits
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
 }
 
 // dropped is how many datagrams its listeners have thrown away, by their scheme.
@@ -215,7 +240,7 @@ func (g *Gateway) HTTPAddrs() []string {
 	return addrs
 }
 
-// AdminAddr is the address for operators.
+// AdminAddr is the address for operators: host:port, or the path of a socket.
 func (g *Gateway) AdminAddr() string { return g.adminAddr.Addr().String() }
 
 // ListenAddrs are the URLs that services dial.

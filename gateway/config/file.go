@@ -59,7 +59,9 @@ type OpenAPI struct {
 
 // Admin is where operators come in.
 type Admin struct {
-	Address string `key:"address"`
+	Address   string   `key:"address"`
+	TokenFile string   `key:"tokenFile"`
+	Hosts     []string `key:"hosts"`
 }
 
 // Shutdown is how a gateway ends.

@@ -22,6 +22,7 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 	for i := range f.Listeners {
 		cfg.Listeners = append(cfg.Listeners, f.Listeners[i].gateway())
 	}
+	cfg.AdminTokens, cfg.AdminHosts = f.Admin.TokenFile, f.Admin.Hosts
 	if f.OpenAPI.Enabled {
 		cfg.OpenAPI = f.OpenAPI.Title
 	}

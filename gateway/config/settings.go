@@ -54,8 +54,14 @@ var settings = []setting{
 			"/.well-known/openapi and /.well-known/api-catalog lead there."},
 	{path: "openapi.title", preset: "APIs", doc: "Its title."},
 	{path: "admin", doc: "Where operators come in."},
-	{path: "admin.address", preset: "127.0.0.1:5190", env: "STELLA_ADMIN", format: "address", restart: true,
-		doc: "host:port, loopback only."},
+	{path: "admin.address", preset: "127.0.0.1:5190", env: "STELLA_ADMIN", format: "socket", restart: true,
+		doc: "host:port, beyond loopback only with tokenFile; or unix:///path, a socket for this gateway's user."},
+	{path: "admin.tokenFile", restart: true,
+		doc: "File with lines of NAME ROLE TOKEN: what operators have to show, as Authorization: Bearer TOKEN. The roles " +
+			"are viewer, operator and admin. Without it whoever reaches the address may do everything."},
+	{path: "admin.hosts", restart: true,
+		doc: "Names by which the address is asked, beside addresses and localhost. Others are refused, so that no page " +
+			"of another site reaches it by a name of its own."},
 	{path: "shutdown", doc: "How the gateway ends."},
 	{path: "shutdown.drainDelay", preset: "0s", env: "STELLA_DRAIN_DELAY", min: "0s", restart: true,
 		doc: "How long requests are still taken at the end, after /readyz has turned 503."},

@@ -23,6 +23,7 @@ var formats = map[string]struct {
 	check   func(string) error
 }{
 	"address": {"host:port, such as 127.0.0.1:8080", `:[0-9]+$`, checkAddress},
+	"socket":  {"host:port or unix:///path", `(:[0-9]+|^unix:///.+)$`, checkSocket},
 	"url":     {"a URL, such as tcp://127.0.0.1:5100", `^[a-z][a-z0-9+.-]*://`, checkURL},
 	"network": {"a network, such as 10.0.0.0/8", `/[0-9]+$`, checkNetwork},
 	"file":    {"the name of a file", `\S`, checkFile},
@@ -39,6 +40,16 @@ func checkAddress(text string) error {
 		return fmt.Errorf("port %q", port)
 	}
 	return nil
+}
+
+func checkSocket(text string) error {
+	if path, ok := strings.CutPrefix(text, "unix://"); ok {
+		if !strings.HasPrefix(path, "/") {
+			return errors.New("a path from the root is expected")
+		}
+		return nil
+	}
+	return checkAddress(text)
 }
 
 func checkURL(text string) error {

@@ -185,7 +185,7 @@ func (e *Edge) begin(x *Exchange, f **transports.Frame, meta *int, flags spec.Fl
 			continue
 		}
 		(*f).Retain()
-		call, err := in.Session.Start(*f, *meta, flags, left)
+		call, err := in.Session.StartAbout(x, *f, *meta, flags, left)
 		if err == nil {
 			if flags&spec.FlagRetry == 0 {
 				x.route.Release.Retries.Earn()
@@ -296,6 +296,8 @@ func (x *Exchange) failure(err error) *problem {
 		return tooLarge(x.route.MaxBody)
 	case spec.CodeTooLarge:
 		return &problem{Kind: kindAnswerSize, detail: e.Reason}
+	case spec.CodeOperator:
+		return &problem{Kind: kindLost, detail: "an operator has ended the call. Whether it was done is unknown"}
 	case spec.CodeShutdown:
 		return &problem{Kind: kindLost, detail: "the service shut down before it answered"}
 	default:

@@ -38,6 +38,8 @@ type Instance struct {
 	status atomic.Pointer[spec.Status]
 	leaves atomic.Bool
 
+	cordoned atomic.Bool // an operator has taken it out of routing
+
 	// Guarded by the registry's mutex.
 	release    *release // where it stands; nil while it is quarantined
 	health     Health
@@ -55,7 +57,7 @@ func (in *Instance) ID() string { return in.Session.Hello().Instance.ID }
 func (in *Instance) assess(now time.Time, interval time.Duration) Health {
 	status, silent := *in.status.Load(), now.Sub(time.Unix(0, in.beat.Load()))
 	switch {
-	case in.leaves.Load() || status == spec.StatusDraining:
+	case in.leaves.Load() || in.cordoned.Load() || status == spec.StatusDraining:
 		return Draining
 	case silent > unhealthyAfter*interval:
 		return Unhealthy

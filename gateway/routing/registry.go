@@ -219,6 +219,29 @@ func (r *Registry) Leave(in *Instance) {
 	r.kick()
 }
 
+// Cordon takes an instance out of routing, or lets it in again. What it has begun goes on; a new session of the same process
+// is another instance. It reports whether there is such an instance.
+func (r *Registry) Cordon(service, id string, out bool) bool {
+	found := false
+	for _, in := range r.Instances() {
+		if in.Service() == service && in.ID() == id {
+			in.cordoned.Store(out)
+			found = true
+		}
+	}
+	if found {
+		r.Refresh(time.Now())
+	}
+	return found
+}
+
+// Instances are those that are connected, in the order of their arrival.
+func (r *Registry) Instances() []*Instance {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.instances)
+}
+
 func (r *Registry) kick() {
 	select {
 	case r.wake <- struct{}{}:

@@ -33,6 +33,7 @@ type InstanceView struct {
 	Since          time.Time `json:"since"`
 	Heartbeat      time.Time `json:"heartbeat"`            // when it came last
 	ManifestDigest string    `json:"manifestDigest"`       // its own: documentation may differ under one contract
+	Cordoned       bool      `json:"cordoned,omitempty"`   // an operator has taken it out of routing
 	Quarantine     string    `json:"quarantine,omitempty"` // why it is not routed
 }
 
@@ -103,6 +104,7 @@ func (in *Instance) view() InstanceView {
 		ID: in.ID(), Region: in.Session.Hello().Instance.Region, Health: in.health, Status: string(*in.status.Load()),
 		InFlight: in.Session.InFlight(), Lease: in.Session.Lease(), Remote: in.Session.Remote(), Since: in.since.UTC(),
 		Heartbeat: time.Unix(0, in.beat.Load()).UTC(), ManifestDigest: in.offered.digest, Quarantine: in.quarantine,
+		Cordoned: in.cordoned.Load(),
 	}
 }
 

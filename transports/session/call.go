@@ -25,6 +25,7 @@ type Call struct {
 	canceled bool        // this end sent CANCEL
 	plain    bool        // one frame each way: the reader has let go of it with the answer
 	hold     *time.Timer // frees the slot of a cancelled call that nobody confirms
+	about    any         // what whoever started it says it is, until it is closed
 }
 
 // newCall returns a call that nobody uses, of those that the session has had.
@@ -43,7 +44,7 @@ func (c *Call) begin(id uint32, whole bool, timeout time.Duration) {
 	c.init(&c.g.core, c, id, spec.TypeRequestStreamData, c.g.cfg.Welcome.StreamWindow, c.g.hello.StreamWindow)
 	c.whole, c.timeout = whole, timeout
 	c.send.ended = whole
-	c.answered, c.canceled, c.plain, c.hold = false, false, false, nil
+	c.answered, c.canceled, c.plain, c.hold, c.about = false, false, false, nil, nil
 }
 
 // Head waits for RESPONSE, which the caller decodes and releases. Its errors: the cause of ctx, where that ended
@@ -219,6 +220,7 @@ func (c *Call) Close() {
 	c.Cancel(spec.CodeClientGone)
 	c.mu.Lock()
 	c.drop()
+	c.about = nil
 	// Other calls may still be known to the reader, or to a pump of the request body.
 	reuse := c.plain && len(c.head) == 0
 	c.mu.Unlock()

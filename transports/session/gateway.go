@@ -140,6 +140,12 @@ func (g *Gateway) Close(code spec.Code, why string) error {
 //
 // On errors, which wrap [ErrRefused], [ErrClosed] or [ErrTooLarge], nothing was sent and f was released.
 func (g *Gateway) Start(f *transports.Frame, meta int, flags spec.Flags, timeout time.Duration) (*Call, error) {
+	return g.StartAbout(nil, f, meta, flags, timeout)
+}
+
+// StartAbout is Start, and says what the call is about: [Gateway.Visit] and [Gateway.CancelAll] pass it on until the call is
+// closed.
+func (g *Gateway) StartAbout(about any, f *transports.Frame, meta int, flags spec.Flags, timeout time.Duration) (*Call, error) {
 	if n := len(f.Payload()) - meta; meta > spec.MaxMetadata || n > spec.MaxInlineBody {
 		f.Release()
 		return nil, fmt.Errorf("%w: REQUEST with %d bytes of metadata and %d of inline body", ErrRefused, meta, n)
@@ -175,6 +181,7 @@ func (g *Gateway) Start(f *transports.Frame, meta int, flags spec.Flags, timeout
 	}
 	c := newCall(g)
 	c.begin(id, flags&spec.FlagEnd != 0, timeout)
+	c.about = about
 	g.calls[id] = c
 	g.inFlight.Add(1)
 	g.mu.Unlock()
