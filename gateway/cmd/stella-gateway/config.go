@@ -10,6 +10,8 @@ import (
 	"github.com/stella-ops/router/gateway/config"
 )
 
+const formatJSON = "json"
+
 type checkCmd struct {
 	File string `arg:"" help:"The configuration file."`
 }
@@ -53,7 +55,7 @@ func (c *diffCmd) Run(s streams) error {
 		return err
 	}
 	changes := before.Diff(after)
-	if c.Format == "json" {
+	if c.Format == formatJSON {
 		return writeJSON(s, changes)
 	}
 	restart := 0
@@ -103,7 +105,7 @@ func (c *configShowCmd) Run(s streams) error {
 		return err
 	}
 	values := loaded.Values()
-	if c.Format == "json" {
+	if c.Format == formatJSON {
 		return writeJSON(s, values)
 	}
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0) //nolint:mnd // two spaces between columns

@@ -4,6 +4,7 @@
 //	stella-gateway check     say what is wrong with a configuration file
 //	stella-gateway diff      compare two configuration files
 //	stella-gateway config    show the configuration as it comes out, its JSON Schema, its reference
+//	stella-gateway ctl       ask a gateway that runs: services, endpoints, requests in flight, configuration, health
 //	stella-gateway token     print a token for a gateway in development mode
 //	stella-gateway certs dev make an authority and certificates for development
 //	stella-gateway dlq       look at jobs that have failed for good, and have them tried again
@@ -50,6 +51,8 @@ type cli struct {
 	Diff diffCmd `cmd:"" help:"Say what one configuration file has otherwise than another."`
 
 	Config configCmd `cmd:"" help:"The configuration: as it comes out, and what there is."`
+
+	Ctl ctlCmd `cmd:"" help:"Ask a gateway that runs, and change what is going on in it."`
 
 	Token tokenCmd `cmd:"" help:"Print a token for a gateway in development mode."`
 
@@ -103,7 +106,7 @@ func run(args []string, s streams) (code int) {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("stella-gateway"), kong.Description("HTTP ingress for services that dial in."),
 		kong.Writers(s.out, s.err), kong.Exit(func(code int) { panic(exited(code)) }), kong.UsageOnError(),
-		kong.Vars(flagHelp()))
+		kong.Vars(flagHelp()), kong.Vars{"adminAddress": gateway.DefaultAdmin})
 	if err != nil {
 		return fail(s, err)
 	}
@@ -119,6 +122,9 @@ func run(args []string, s streams) (code int) {
 }
 
 func fail(s streams, err error) int {
+	if code, ok := errors.AsType[exitError](err); ok {
+		return int(code)
+	}
 	s.sayf("%v", err)
 	if errors.Is(err, gateway.ErrConfig) {
 		return exitWrong

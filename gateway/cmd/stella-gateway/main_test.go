@@ -15,7 +15,9 @@ import (
 	"github.com/onsi/gomega/gbytes"
 
 	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
+	"github.com/stella-ops/router/transports/session"
 )
 
 func TestCommand(t *testing.T) {
@@ -149,6 +151,67 @@ var _ = Describe("the command", func() {
 		Eventually(err).WithTimeout(patience).Should(gbytes.Say("configuration in force"))
 		signals <- syscall.SIGTERM
 		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
+	})
+
+	It("asks a gateway that runs, and changes what is going on in it", func() {
+		out, _, signals, code := start(anyPort...)
+		Eventually(out).WithTimeout(patience).Should(gbytes.Say(`operators http`))
+		text := string(out.Contents())
+		address := regexp.MustCompile(`operators http://(\S+)`).FindStringSubmatch(text)[1]
+		dial := regexp.MustCompile(`services dial (\S+),`).FindStringSubmatch(text)[1]
+		m := &spec.Manifest{Service: "test", Version: "1.0.0", Endpoints: []spec.Endpoint{{
+			Method: "GET", Path: "/a", Handler: "Handler", Kind: spec.KindRaw, Status: 200, Stream: spec.StreamNone, Public: "a test", Limits: spec.DefaultLimits,
+		}}}
+		manifest, err := m.Encode()
+		Expect(err).NotTo(HaveOccurred())
+		link, err := transports.Dial(context.Background(), dial)
+		Expect(err).NotTo(HaveOccurred())
+		s, err := session.Open(context.Background(), link, session.ServiceConfig{
+			Hello: spec.Hello{Instance: spec.Instance{Service: "test", Version: "1.0.0", ID: "one", Region: "eu"}, Lease: 8}, Manifest: manifest,
+			Serve: func(*session.Incoming) {},
+		})
+		Expect(err).NotTo(HaveOccurred())
+		defer s.Close()
+		ctl := func(args ...string) (int, string) {
+			GinkgoHelper()
+			out, err, _, code := start(append([]string{"ctl", "--admin", address}, args...)...)
+			var got int
+			Eventually(code).WithTimeout(patience).Should(Receive(&got))
+			return got, string(out.Contents()) + string(err.Contents())
+		}
+		Eventually(func() string { _, text := ctl("services"); return text }).WithTimeout(patience).Should(MatchRegexp(`test +1\.0\.0 +one +eu +healthy +0 +8`))
+		for _, c := range []struct {
+			code int
+			want string
+			args []string
+		}{
+			{0, "GET     /a    test     1.0.0    true      1", []string{"endpoints", "ls"}},
+			{0, `"public": "a test"`, []string{"endpoints", "show", "GET /a"}},
+			{2, `nothing is routed as "GET /b"`, []string{"endpoints", "show", "GET /b"}},
+			{0, "REQUEST", []string{"inflight"}},
+			{1, "it has ended", []string{"inflight", "cancel", "01a21f09-10d5-7d26-bf9b-172fd49a0714"}},
+			{0, "OK: 1 versions of services, 1 instances routed", []string{"check", "health"}},
+			{0, "test one: drain", []string{"instances", "drain", "test", "one"}},
+			{0, "taken out of routing by an operator", []string{"services"}},
+			{2, "CRITICAL: 1 versions of services, 0 instances routed", []string{"check", "health"}},
+			{2, "STELLA CRITICAL - ", []string{"check", "health", "--format", "nagios"}},
+			{2, "stella_check_state 2\n", []string{"check", "health", "--format", "prometheus"}},
+			{2, `"missing": [`, []string{"check", "health", "--format", "json"}},
+			{0, "test one: resume", []string{"instances", "resume", "test", "one"}},
+			{1, `no instance "two"`, []string{"instances", "resume", "test", "two"}},
+			{0, "in force", []string{"reload"}},
+			{0, "--admin", []string{"config"}},
+			{0, "local  admin  reload", []string{"audit"}},
+		} {
+			got, text := ctl(c.args...)
+			Expect(got).To(Equal(c.code), "%v: %s", c.args, text)
+			Expect(text).To(ContainSubstring(c.want), "%v", c.args)
+		}
+		signals <- syscall.SIGTERM
+		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
+		got, said := ctl("check", "health")
+		Expect(got).To(Equal(3))
+		Expect(said).To(HavePrefix("UNKNOWN: "))
 	})
 
 	It("prints what it is, and help", func() {

@@ -1,0 +1,326 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/stella-ops/router/gateway"
+	"github.com/stella-ops/router/gateway/admin"
+	"github.com/stella-ops/router/gateway/config"
+	"github.com/stella-ops/router/gateway/edge"
+	"github.com/stella-ops/router/gateway/routing"
+)
+
+// ctlCmd asks a gateway that runs, by its address for operators.
+type ctlCmd struct {
+	Admin string `default:"${adminAddress}" env:"STELLA_ADMIN" help:"The gateway's address for operators (${default})." placeholder:"ADDR"`
+
+	Token string `env:"STELLA_ADMIN_TOKEN" help:"An operator's token. Better give the variable: processes are listed." placeholder:"TOKEN"`
+
+	Format string `default:"text" enum:"text,json,nagios,prometheus" help:"text, or the JSON that the gateway gives; check health has nagios and prometheus, too."`
+
+	Services struct {
+		Ls ctlServicesCmd `cmd:"" default:"1" help:"List services, versions and instances."`
+	} `cmd:"" help:"Who is connected."`
+
+	Endpoints struct {
+		Ls ctlEndpointsCmd `cmd:"" default:"1" help:"List what is routed."`
+
+		Show ctlEndpointCmd `cmd:"" help:"Show one endpoint whole: METHOD /path, in quotes."`
+	} `cmd:"" help:"What is routed."`
+
+	Instances struct {
+		Drain  ctlDrainCmd  `cmd:"" help:"Take an instance out of routing. What it has begun goes on."`
+		Resume ctlResumeCmd `cmd:"" help:"Let an instance in again."`
+	} `cmd:"" help:"Instances, one by one."`
+
+	Inflight struct {
+		Ls ctlInFlightCmd `cmd:"" default:"1" help:"List the requests that wait for a service, or stream."`
+
+		Cancel ctlCancelCmd `cmd:"" help:"End a request."`
+	} `cmd:"" help:"Requests that are on their way."`
+
+	Config ctlConfigCmd `cmd:"" help:"Show the configuration in force, and why the file is not."`
+
+	Reload ctlReloadCmd `cmd:"" help:"Have the configuration read anew."`
+
+	Audit ctlAuditCmd `cmd:"" help:"List what operators have changed."`
+
+	Check struct {
+		Health ctlHealthCmd `cmd:"" help:"Say whether the gateway is ready and what is behind it is well. Exit codes: 0, 1 a warning, 2 critical, 3 unknown."`
+	} `cmd:"" help:"Checks for monitoring."`
+}
+
+// ctlPatience bounds what a command waits for the gateway.
+const ctlPatience = 30 * time.Second
+
+// maxAnswer bounds what is read of an answer, in bytes.
+const maxAnswer = 64 << 20
+
+// ask asks the gateway, and decodes its answer to v unless that is nil.
+func (c *ctlCmd) ask(method, path string, v any) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), ctlPatience)
+	defer cancel()
+	transport := &http.Transport{DisableKeepAlives: true}
+	host := c.Admin
+	if file, ok := strings.CutPrefix(c.Admin, "unix://"); ok {
+		host = "localhost"
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", file)
+		}
+	}
+	q, err := http.NewRequestWithContext(ctx, method, "http://"+host+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --admin: %w", gateway.ErrConfig, err)
+	}
+	if c.Token != "" {
+		q.Header.Set("Authorization", "Bearer "+c.Token)
+	}
+	resp, err := (&http.Client{Transport: transport}).Do(q)
+	if err != nil {
+		return nil, fmt.Errorf("the gateway's address for operators: %w; is it --admin or STELLA_ADMIN that names it?", err)
+	}
+	defer func() { _ = resp.Body.Close() }() // it has been read
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("the gateway's answer: %w", err)
+	case resp.StatusCode == http.StatusUnauthorized:
+		return nil, fmt.Errorf("%w: %s; give it in STELLA_ADMIN_TOKEN", gateway.ErrConfig, bytes.TrimSpace(text))
+	case resp.StatusCode == http.StatusNotFound:
+		return nil, errors.New("the gateway does not have this: it is another version, or was started without it")
+	case resp.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("the gateway: %s", bytes.TrimSpace(text))
+	}
+	if v == nil {
+		return text, nil
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return nil, fmt.Errorf("the gateway's answer is not what this version expects: %w", err)
+	}
+	return text, nil
+}
+
+// table shows rows, or the gateway's own words where JSON is asked for.
+func (c *ctlCmd) table(s streams, text []byte, head string, rows func(row func(columns ...any))) error {
+	if c.Format == formatJSON {
+		return s.printf("%s", text)
+	}
+	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0) //nolint:mnd // two spaces between columns
+	_, _ = fmt.Fprintln(w, head)                     // Flush tells
+	rows(func(columns ...any) {
+		for i, column := range columns {
+			if i > 0 {
+				_, _ = fmt.Fprint(w, "\t")
+			}
+			_, _ = fmt.Fprint(w, oneLine(fmt.Sprint(column)))
+		}
+		_, _ = fmt.Fprintln(w)
+	})
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("standard output: %w", err)
+	}
+	return nil
+}
+
+// ago is how long ago something was, for people.
+func ago(t time.Time) string { return time.Since(t).Truncate(time.Second).String() }
+
+type ctlServicesCmd struct{}
+
+// Run lists instances.
+func (ctlServicesCmd) Run(s streams, c *cli) error {
+	var v struct {
+		Services []routing.ServiceView `json:"services"`
+	}
+	text, err := c.Ctl.ask(http.MethodGet, "/v1/services", &v)
+	if err != nil {
+		return err
+	}
+	return c.Ctl.table(s, text, "SERVICE\tVERSION\tINSTANCE\tREGION\tHEALTH\tIN FLIGHT\tLEASE\tSINCE\tNOTE", func(row func(...any)) {
+		for _, service := range v.Services {
+			if len(service.Instances) == 0 {
+				row(service.Service, service.Version, "-", "", "gone", "", "", "", service.Warning)
+			}
+			for _, in := range service.Instances {
+				note := in.Quarantine
+				if in.Cordoned {
+					note = "taken out of routing by an operator"
+				}
+				row(service.Service, service.Version, in.ID, in.Region, in.Health, in.InFlight, in.Lease, ago(in.Since), note)
+			}
+		}
+	})
+}
+
+// endpoints are all that is routed.
+func (c *ctlCmd) endpoints() ([]routing.EndpointView, []byte, error) {
+	var v struct {
+		Endpoints []routing.EndpointView `json:"endpoints"`
+	}
+	text, err := c.ask(http.MethodGet, "/v1/endpoints", &v)
+	return v.Endpoints, text, err
+}
+
+type ctlEndpointsCmd struct{}
+
+// Run lists endpoints.
+func (ctlEndpointsCmd) Run(s streams, c *cli) error {
+	list, text, err := c.Ctl.endpoints()
+	if err != nil {
+		return err
+	}
+	return c.Ctl.table(s, text, "METHOD\tPATH\tSERVICE\tVERSION\tSELECTED\tINSTANCES\tCLAIMS", func(row func(...any)) {
+		for _, e := range list {
+			claims := make([]string, len(e.Claims))
+			for i, claim := range e.Claims {
+				claims[i] = strings.TrimSuffix(claim.Type+"="+claim.Value, "=")
+			}
+			row(e.Method, e.Path, e.Service, e.Version, e.Selected, e.Instances, strings.Join(claims, " "))
+		}
+	})
+}
+
+type ctlEndpointCmd struct {
+	Name string `arg:"" help:"METHOD /path, in quotes." name:"endpoint"`
+}
+
+// Run shows all versions of one endpoint.
+func (e *ctlEndpointCmd) Run(s streams, c *cli) error {
+	list, _, err := c.Ctl.endpoints()
+	if err != nil {
+		return err
+	}
+	var found []routing.EndpointView
+	for _, v := range list {
+		if v.Method+" "+v.Path == e.Name {
+			found = append(found, v)
+		}
+	}
+	if len(found) == 0 {
+		return fmt.Errorf("%w: nothing is routed as %q: stella-gateway ctl endpoints lists what is", gateway.ErrConfig, e.Name)
+	}
+	return writeJSON(s, found)
+}
+
+// instance names an instance of a service.
+type instance struct {
+	Service string `arg:"" help:"The service's name."`
+
+	ID string `arg:"" help:"The instance's id." name:"instance"`
+}
+
+func (i *instance) change(s streams, c *cli, action string) error {
+	path := "/v1/services/" + url.PathEscape(i.Service) + "/instances/" + url.PathEscape(i.ID) + "/" + action
+	if _, err := c.Ctl.ask(http.MethodPost, path, nil); err != nil {
+		return err
+	}
+	return s.printf("%s %s: %s\n", i.Service, i.ID, action)
+}
+
+type ctlDrainCmd struct{ instance }
+
+// Run takes an instance out of routing.
+func (d *ctlDrainCmd) Run(s streams, c *cli) error { return d.change(s, c, "drain") }
+
+type ctlResumeCmd struct{ instance }
+
+// Run lets an instance in again.
+func (r *ctlResumeCmd) Run(s streams, c *cli) error { return r.change(s, c, "resume") }
+
+type ctlInFlightCmd struct{}
+
+// Run lists requests.
+func (ctlInFlightCmd) Run(s streams, c *cli) error {
+	var v struct {
+		Requests []edge.InFlight `json:"requests"`
+	}
+	text, err := c.Ctl.ask(http.MethodGet, "/v1/inflight", &v)
+	if err != nil {
+		return err
+	}
+	return c.Ctl.table(s, text, "REQUEST\tAGE\tMETHOD\tPATH\tSERVICE\tVERSION\tINSTANCE\tPEER\tSUBJECT", func(row func(...any)) {
+		for _, r := range v.Requests {
+			row(r.ID, time.Since(r.Since).Round(time.Millisecond), r.Method, r.Path, r.Service, r.Version, r.Instance, r.Peer, r.Subject)
+		}
+	})
+}
+
+type ctlCancelCmd struct {
+	ID string `arg:"" help:"The request's id, as in X-Request-Id." name:"request"`
+}
+
+// Run ends a request.
+func (r *ctlCancelCmd) Run(s streams, c *cli) error {
+	if _, err := c.Ctl.ask(http.MethodPost, "/v1/inflight/"+url.PathEscape(r.ID)+"/cancel", nil); err != nil {
+		return err
+	}
+	return s.printf("%s: cancel\n", r.ID)
+}
+
+type ctlConfigCmd struct{}
+
+// Run shows the configuration.
+func (ctlConfigCmd) Run(s streams, c *cli) error {
+	var state config.State
+	text, err := c.Ctl.ask(http.MethodGet, "/v1/config", &state)
+	if err != nil {
+		return err
+	}
+	notes := ""
+	if state.Refused != "" {
+		notes = fmt.Sprintf("%s is refused since %s ago, and an older one in force:\n%s\n\n", state.File, ago(state.RefusedAt), state.Refused)
+	}
+	if len(state.Restart) > 0 {
+		notes += fmt.Sprintf("these change with a restart alone: %s\n\n", strings.Join(state.Restart, ", "))
+	}
+	if c.Ctl.Format != formatJSON {
+		if err := s.printf("%s", notes); err != nil {
+			return err
+		}
+	}
+	return c.Ctl.table(s, text, "SETTING\tVALUE\tORIGIN", func(row func(...any)) {
+		for _, v := range state.Values {
+			row(v.Path, v.Text, v.Origin)
+		}
+	})
+}
+
+type ctlReloadCmd struct{}
+
+// Run has the configuration read anew.
+func (ctlReloadCmd) Run(s streams, c *cli) error {
+	if _, err := c.Ctl.ask(http.MethodPost, "/v1/config/reload", nil); err != nil {
+		return err
+	}
+	return s.printf("in force\n")
+}
+
+type ctlAuditCmd struct{}
+
+// Run lists changes.
+func (ctlAuditCmd) Run(s streams, c *cli) error {
+	var v struct {
+		Changes []admin.Change `json:"changes"`
+	}
+	text, err := c.Ctl.ask(http.MethodGet, "/v1/audit", &v)
+	if err != nil {
+		return err
+	}
+	return c.Ctl.table(s, text, "AT\tWHO\tROLE\tACTION\tTARGET\tERROR", func(row func(...any)) {
+		for _, ch := range v.Changes {
+			row(ch.At.Format(time.RFC3339), ch.Who, ch.Role, ch.Action, ch.Target, ch.Error)
+		}
+	})
+}
