@@ -56,6 +56,8 @@ type Config struct {
 	// OpenAPI is the title of the document of all services, which is served at /openapi.json; empty: it is not served.
 	OpenAPI string
 
+	Policy edge.Policy // can change while the gateway runs: see Apply
+
 	// Configuration is what operators see of the configuration, and Reload has it read anew. Both may be nil.
 	Configuration func() any
 	Reload        func() error
@@ -225,6 +227,9 @@ func Check(cfg Config) error {
 		return err
 	}
 	_, err = newTokens(cfg.Tokens, cfg.Logger)
+	if wrong := cfg.Policy.Check(); wrong != nil {
+		err = errors.Join(err, fmt.Errorf("%w: %w", ErrConfig, wrong))
+	}
 	for _, l := range cfg.listeners() {
 		if l.TLS != nil {
 			_, wrong := l.TLS.config(func(error) {})

@@ -53,6 +53,7 @@ type Gateway struct {
 	tokens      *tokens          // nil where services need none
 	queue       transports.Queue // or nil
 	catalog     *catalog.Catalog // or nil
+	edge        *edge.Edge
 	door        *door
 	memory      *session.Memory
 
@@ -112,7 +113,10 @@ func New(cfg Config) (*Gateway, error) {
 		Registry: g.registry, Verifier: verifier, Logger: cfg.Logger, Stall: cfg.Stall, Telemetry: g.telemetry, Draining: g.draining.Load,
 		Queue: desk, Catalog: g.catalog,
 	})
-	g.http = front.Server()
+	if err := front.Apply(cfg.Policy); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	g.edge, g.http = front, front.Server()
 	access := admin.Access{Hosts: cfg.AdminHosts}
 	if cfg.AdminTokens != "" {
 		if access.Tokens, err = admin.NewTokens(cfg.AdminTokens, cfg.Logger); err != nil {
@@ -253,7 +257,12 @@ func (g *Gateway) ListenAddrs() []string {
 }
 
 // Apply puts what can change of a configuration in force, whole or not at all. The rest of it is not looked at.
-func (g *Gateway) Apply(cfg Config) error { return Check(cfg) }
+func (g *Gateway) Apply(cfg Config) error {
+	if err := Check(cfg); err != nil {
+		return err
+	}
+	return g.edge.Apply(cfg.Policy)
+}
 
 // Reloaded counts that the configuration was read anew; err says why it was refused.
 func (g *Gateway) Reloaded(err error) { g.telemetry.Reload(err) }

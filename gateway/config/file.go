@@ -9,6 +9,7 @@ type File struct {
 	Listeners  []Listener `key:"listeners"`
 	Transports Transports `key:"transports"`
 	OpenAPI    OpenAPI    `key:"openapi"`
+	CORS       []CORS     `key:"cors"`
 	Admin      Admin      `key:"admin"`
 	Shutdown   Shutdown   `key:"shutdown"`
 	Log        Log        `key:"log"`
@@ -55,6 +56,16 @@ type Transports struct {
 type OpenAPI struct {
 	Enabled bool   `key:"enabled"`
 	Title   string `key:"title"`
+}
+
+// CORS says which other sites' pages may read answers.
+type CORS struct {
+	Path        string        `key:"path"`
+	Origins     []string      `key:"origins"`
+	Headers     []string      `key:"headers"`
+	Expose      []string      `key:"expose"`
+	Credentials bool          `key:"credentials"`
+	MaxAge      time.Duration `key:"maxAge"`
 }
 
 // Admin is where operators come in.

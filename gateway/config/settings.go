@@ -53,6 +53,18 @@ var settings = []setting{
 		doc: "Serve it to clients at /openapi.json and /openapi.yaml, where no service has these paths; " +
 			"/.well-known/openapi and /.well-known/api-catalog lead there."},
 	{path: "openapi.title", preset: "APIs", doc: "Its title."},
+	{path: "cors[]",
+		doc: "Which other sites' pages may read answers. Of the entries whose path a request is at or below, the one with " +
+			"the longest counts; what services say of it themselves does not count there."},
+	{path: "cors[].path", preset: "/", format: "path", doc: "The path, with everything below it."},
+	{path: "cors[].origins", required: true,
+		doc: "Sites such as https://app.example, or https://*.app.example for every name below it, or * for all."},
+	{path: "cors[].headers",
+		doc: "Request header fields that pages may set, beside those that are safe; * for all. The methods are those that " +
+			"services offer."},
+	{path: "cors[].expose", doc: "Header fields of answers that pages may read, beside those that are safe."},
+	{path: "cors[].credentials", doc: "Pages may have cookies and certificates sent along. Not with the origin *."},
+	{path: "cors[].maxAge", preset: "10m", min: "0s", max: "24h", doc: "How long browsers remember what pages may."},
 	{path: "admin", doc: "Where operators come in."},
 	{path: "admin.address", preset: "127.0.0.1:5190", env: "STELLA_ADMIN", format: "socket", restart: true,
 		doc: "host:port, beyond loopback only with tokenFile; or unix:///path, a socket for this gateway's user."},

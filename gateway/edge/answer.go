@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/stella-ops/router/spec"
@@ -76,7 +77,7 @@ func (x *Exchange) fill(some, whole bool, inline int64) {
 	typed := false
 	for i := range fields {
 		f := &fields[i]
-		if judgeAnswer(f.Name) != keep {
+		if judgeAnswer(f.Name) != keep || x.cors != nil && strings.HasPrefix(f.Name, accessControl) {
 			continue
 		}
 		if f.Name == headerContentType {

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/stella-ops/router/gateway/auth"
@@ -34,8 +35,9 @@ type Config struct {
 
 // Edge is the HTTP side of a gateway. It may be used concurrently.
 type Edge struct {
-	cfg Config
-	log *slog.Logger
+	cfg    Config
+	log    *slog.Logger
+	policy atomic.Pointer[prepared]
 }
 
 // New returns an edge.
@@ -46,12 +48,15 @@ func New(cfg Config) *Edge {
 	if cfg.Stall == 0 {
 		cfg.Stall = DefaultStall
 	}
-	return &Edge{cfg: cfg, log: cfg.Logger}
+	e := &Edge{cfg: cfg, log: cfg.Logger}
+	e.policy.Store(new(prepared))
+	return e
 }
 
 // ServeHTTP implements [http.Handler].
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := acquire(w, r)
+	x.policy = e.policy.Load()
 	x.last = e.cfg.Draining != nil && e.cfg.Draining()
 	if p := e.serve(x); p != nil {
 		e.refuse(x, p)
@@ -73,8 +78,14 @@ func (e *Edge) serve(x *Exchange) *problem {
 	if p := normalise(x); p != nil {
 		return p
 	}
+	if len(x.policy.cors) > 0 {
+		x.share()
+	}
 	if p := scrub(x); p != nil {
 		return p
+	}
+	if e.preflight(x) {
+		return nil
 	}
 	if e.cfg.Queue != nil && strings.HasPrefix(x.path, jobsPath) {
 		return e.job(x)

@@ -26,6 +26,10 @@ type Exchange struct {
 	room    int          // bytes that the header fields take at most
 	params  []string     // memory for the path's parameters
 
+	policy *prepared
+	cors   *cors  // of the path; nil: there is none
+	origin string // of the page of another site that may read the answer; empty: there is none
+
 	nominated []string // header names that Connection makes hop-by-hop
 
 	route    *routing.Route

@@ -79,6 +79,9 @@ var closing = []string{"close"}
 // stamp sets what every answer carries.
 func (x *Exchange) stamp(h http.Header) {
 	h[headerRequestID] = x.value(x.request.ID.String())
+	if x.cors != nil {
+		x.shareAnswer(h)
+	}
 	if x.last || x.ambiguous() {
 		h[headerConnection] = closing
 	}

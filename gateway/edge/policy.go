@@ -1,0 +1,57 @@
+package edge
+
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
+// Policy is what can change while the gateway runs. A request keeps the policy that it came under.
+type Policy struct {
+	// CORS says which sites' pages may read answers (Fetch standard, section 3.3). Of the entries whose Path a request is
+	// at or below, the one with the longest counts.
+	CORS []CORS
+}
+
+// prepared is a policy as requests use it.
+type prepared struct {
+	cors []cors // the longest path first
+}
+
+// Check says everything that is wrong with a policy.
+func (p *Policy) Check() error {
+	_, err := p.prepare()
+	return err
+}
+
+func (p *Policy) prepare() (*prepared, error) {
+	out := &prepared{}
+	var errs []error
+	for i := range p.CORS {
+		c, err := p.CORS[i].prepare()
+		errs = append(errs, err)
+		out.cors = append(out.cors, c)
+	}
+	slices.SortStableFunc(out.cors, func(a, b cors) int { return len(b.path) - len(a.path) })
+	for i := 1; i < len(out.cors); i++ {
+		if out.cors[i].path == out.cors[i-1].path {
+			errs = append(errs, errors.New("edge: CORS: two entries for the path "+out.cors[i].path))
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// Apply puts a policy in force for the requests that come from now on, or says what is wrong with it.
+func (e *Edge) Apply(p Policy) error {
+	next, err := p.prepare()
+	if err != nil {
+		return err
+	}
+	e.policy.Store(next)
+	return nil
+}
+
+// below reports whether a canonical path is at a prefix or below it.
+func below(path, prefix string) bool {
+	return prefix == "/" || path == prefix || strings.HasPrefix(path, prefix) && path[len(prefix)] == '/'
+}
