@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sees that what the tests need beside Go is there: a C compiler, for the race detector, curl, for the README's
 # commands, a Valkey or Redis server and a RabbitMQ server, which the tests of the transports over brokers start
-# themselves, and Node.js with npm and Prometheus' promtool, for the validators in e2e/artifacts. As root, what is missing
+# themselves, Node.js with npm, Prometheus' promtool and systemd-analyze, for the validators in e2e/artifacts. As root, what is missing
 # is installed with apt-get; otherwise this fails and says what to install.
 set -euo pipefail
 
@@ -18,6 +18,7 @@ rabbit || packages+=(rabbitmq-server)
 command -v node >/dev/null || packages+=(nodejs)
 command -v npm >/dev/null || packages+=(npm)
 command -v promtool >/dev/null || packages+=(prometheus)
+command -v systemd-analyze >/dev/null || packages+=(systemd)
 [ ${#packages[@]} -eq 0 ] && exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

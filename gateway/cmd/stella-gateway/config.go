@@ -16,9 +16,9 @@ type checkCmd struct {
 	File string `arg:"" help:"The configuration file."`
 }
 
-// Run reads a file as run would, without the variables and flags of this process, and takes no address.
+// Run reads a file as run would, with the variables of this process above it, and takes no address.
 func (c *checkCmd) Run(s streams) error {
-	loaded, err := loadFile(c.File)
+	loaded, _, err := (&settings{Config: c.File}).load()
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -212,6 +213,27 @@ var _ = Describe("the command", func() {
 		got, said := ctl("check", "health")
 		Expect(got).To(Equal(3))
 		Expect(said).To(HavePrefix("UNKNOWN: "))
+	})
+
+	It("tells the service manager that started it when it serves, and when it stops", func() {
+		name := filepath.Join(GinkgoT().TempDir(), "notify")
+		manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+		Expect(err).NotTo(HaveOccurred())
+		defer manager.Close()
+		GinkgoT().Setenv("NOTIFY_SOCKET", name)
+		told := func() string {
+			GinkgoHelper()
+			text := make([]byte, 100)
+			Expect(manager.SetReadDeadline(time.Now().Add(patience))).To(Succeed())
+			n, err := manager.Read(text)
+			Expect(err).NotTo(HaveOccurred())
+			return string(text[:n])
+		}
+		_, _, signals, code := start(anyPort...)
+		Expect(told()).To(Equal("READY=1"))
+		signals <- syscall.SIGTERM
+		Expect(told()).To(Equal("STOPPING=1"))
+		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
 	})
 
 	It("prints what it is, and help", func() {

@@ -184,7 +184,17 @@ func (c *runCmd) Run(s streams) error {
 		strings.Join(g.HTTPAddrs(), ","), strings.Join(g.ListenAddrs(), ","), g.AdminAddr()); err != nil {
 		cfg.Logger.Warn("nobody reads the standard output", "error", err)
 	}
-	return c.wait(ctx, cancel, s, g, keeper, served)
+	tell := func(state string) {
+		if err := notify(state); err != nil {
+			cfg.Logger.Warn("service manager", "error", err)
+		}
+	}
+	tell(nowReady)
+	drain := func() {
+		tell(nowStopping)
+		cancel()
+	}
+	return c.wait(ctx, drain, s, g, keeper, served)
 }
 
 // wait does what signals say until the gateway has ended: SIGHUP reloads, the first other drains, the second ends.

@@ -1,0 +1,69 @@
+package artifacts
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+var _ = Describe("the files of examples/deploy", func() {
+	const folder = "../../examples/deploy"
+	const secret = "STELLA_TOKEN=0123456789abcdef0123"
+	var gateway string
+	BeforeEach(func() { gateway = filepath.Join(binaries(GinkgoT().TempDir()), "stella-gateway") })
+
+	It("have a configuration that the gateway takes, once services have a token", func() {
+		check := exec.Command(gateway, "check", filepath.Join(folder, "gateway.yaml"))
+		out, err := check.CombinedOutput()
+		Expect(err).To(HaveOccurred())
+		Expect(string(out)).To(ContainSubstring("give services tokens"))
+		check = exec.Command(gateway, "check", filepath.Join(folder, "gateway.yaml"))
+		check.Env = append(os.Environ(), secret)
+		out, err = check.CombinedOutput()
+		Expect(err).NotTo(HaveOccurred(), string(out))
+	})
+
+	It("have a unit that systemd takes", func() {
+		text, err := os.ReadFile(filepath.Join(folder, "stella-gateway.service"))
+		Expect(err).NotTo(HaveOccurred())
+		absolute, err := filepath.Abs(gateway)
+		Expect(err).NotTo(HaveOccurred())
+		unit := strings.ReplaceAll(string(text), "/usr/local/bin/stella-gateway", absolute)
+		Expect(unit).NotTo(Equal(string(text)))
+		file := filepath.Join(GinkgoT().TempDir(), "stella-gateway.service")
+		Expect(os.WriteFile(file, []byte(unit), 0o600)).To(Succeed())
+		out, err := exec.Command("systemd-analyze", "verify", file).CombinedOutput()
+		Expect(err).NotTo(HaveOccurred(), string(out))
+		Expect(string(out)).NotTo(ContainSubstring("stella-gateway.service"), "a warning")
+	})
+
+	It("have a Compose file that Compose takes, whose parts have what they need", func() {
+		load := func(env ...string) error {
+			options, err := cli.NewProjectOptions([]string{filepath.Join(folder, "compose.yaml")}, cli.WithEnv(env))
+			Expect(err).NotTo(HaveOccurred())
+			project, err := options.LoadProject(context.Background())
+			if err != nil {
+				return err
+			}
+			Expect(project.ServiceNames()).To(ConsistOf("gateway", "billing"))
+			for _, s := range project.Services {
+				Expect(s.ReadOnly).To(BeTrue())
+				Expect(s.CapDrop).To(ConsistOf("ALL"))
+				Expect(filepath.Join(s.Build.Context, s.Build.Dockerfile)).To(BeARegularFile())
+				for _, v := range s.Volumes {
+					Expect(v.Source).To(BeAnExistingFile())
+				}
+			}
+			Expect(*project.Services["billing"].Environment["STELLA_TOKEN"]).To(HaveLen(20))
+			return nil
+		}
+		Expect(load()).To(MatchError(ContainSubstring("a secret of at least 16 characters")))
+		Expect(load(secret)).To(Succeed())
+	})
+})
