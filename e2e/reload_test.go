@@ -53,7 +53,7 @@ func (c *configured) reload() bool {
 	GinkgoHelper()
 	a := call(http.MethodPost, "http://"+c.admin+"/v1/config/reload", "")
 	Expect(a.StatusCode).To(BeElementOf(200, 422), a.body)
-	return a.StatusCode == 200
+	return a.StatusCode == http.StatusOK
 }
 
 // origin is the site that the policy in force lets read answers.
@@ -74,7 +74,7 @@ var _ = Describe("a configuration that is reloaded", func() {
 				defer GinkgoRecover()
 				for ctx.Err() == nil {
 					a, err := try(http.MethodPost, "http://"+c.http+"/echo", strings.NewReader("x"))
-					if err != nil || a.StatusCode != 200 || a.body != "x" {
+					if err != nil || a.StatusCode != http.StatusOK || a.body != "x" {
 						failed.Add(1)
 					}
 					asked.Add(1)
@@ -84,12 +84,12 @@ var _ = Describe("a configuration that is reloaded", func() {
 		var before int64
 		refused, site := 0, ""
 		for i := range 1000 {
-			switch {
-			case i%10 == 3:
+			switch i % 10 {
+			case 3:
 				c.write("no such key: 1\n")
-			case i%10 == 6:
+			case 6:
 				c.write("cors: [{origins: ['*'], credentials: true}]\n")
-			case i%10 == 9:
+			case 9:
 				c.write("log: {level: [\n")
 			default:
 				site = fmt.Sprintf("https://site%d.example", i)

@@ -47,6 +47,7 @@ type Gateway struct {
 
 	http, admin *http.Server
 	clients     []net.Listener // at least one
+	http3       []*http3Front
 	adminAddr   net.Listener
 	listeners   []transports.Listener
 	token       *tokenFile       // nil outside development mode
@@ -150,12 +151,26 @@ func (g *Gateway) desk() (*queue.Desk, error) {
 }
 
 func (g *Gateway) listen() error {
+	altSvc := map[string][]string{}
 	for _, l := range g.cfg.listeners() {
-		taken, err := l.listen(func(err error) { g.log.Warn("a listener's file", "address", l.Address, "error", err) })
+		taken, cfg, err := l.listen(func(err error) { g.log.Warn("a listener's file", "address", l.Address, "error", err) })
 		if err != nil {
 			return err
 		}
 		g.clients = append(g.clients, taken)
+		if l.TLS == nil || !l.TLS.HTTP3 {
+			continue
+		}
+		f, err := listenHTTP3(taken, cfg, g.http)
+		if err != nil {
+			return err
+		}
+		g.http3 = append(g.http3, f)
+		_, port, _ := net.SplitHostPort(taken.Addr().String()) // it has one
+		altSvc[port] = f.altSvc
+	}
+	if len(altSvc) > 0 {
+		g.http.Handler = announce(g.http.Handler, altSvc)
 	}
 	var err error
 	if g.adminAddr, err = listenAdmin(g.cfg.Admin); err != nil {
@@ -274,7 +289,7 @@ func (g *Gateway) Registry() *routing.Registry { return g.registry }
 // have the grace to end, and services are told. It returns nil after that. Any other end is an error.
 func (g *Gateway) Serve(ctx context.Context) error {
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
-	failed := make(chan error, 1+len(g.clients)+len(g.listeners))
+	failed := make(chan error, 1+len(g.clients)+len(g.http3)+len(g.listeners))
 	g.wg.Go(func() { g.registry.Watch(inner) })
 	if g.token != nil {
 		if err := g.token.write(time.Now(), nil); err != nil {
@@ -289,6 +304,9 @@ func (g *Gateway) Serve(ctx context.Context) error {
 	g.wg.Go(func() { failed <- serve("admin", g.admin, g.adminAddr) })
 	for _, l := range g.clients {
 		g.wg.Go(func() { failed <- serve("http", g.http, l) })
+	}
+	for _, f := range g.http3 {
+		g.wg.Go(func() { failed <- f.serve() })
 	}
 	g.ready.Store(true)
 	g.log.Info("serving", "http", g.HTTPAddrs(), "listen", g.ListenAddrs(), "admin", g.AdminAddr(), "region", g.cfg.Region, "node", g.cfg.Node)
@@ -351,10 +369,18 @@ func (g *Gateway) shutdown(limit time.Duration) error {
 		case <-ctx.Done():
 		}
 	})
-	if err := g.http.Shutdown(ctx); err != nil {
-		return fmt.Errorf("gateway: http: %w", err)
+	ended := make(chan error, len(g.http3))
+	for _, f := range g.http3 {
+		g.wg.Go(func() { ended <- f.shutdown(ctx) })
 	}
-	return nil
+	err := g.http.Shutdown(ctx)
+	if err != nil {
+		err = fmt.Errorf("gateway: http: %w", err)
+	}
+	for range g.http3 {
+		err = errors.Join(err, <-ended)
+	}
+	return err
 }
 
 // goAway tells every service that this gateway takes its leave.
@@ -387,6 +413,9 @@ func (g *Gateway) Close() error {
 	g.closing.Store(true)
 	g.once.Do(func() { close(g.ended) })
 	err := g.release()
+	for _, f := range g.http3 {
+		err = errors.Join(err, f.close())
+	}
 	g.closeSessions()
 	return errors.Join(err, ignoreClosed(g.http.Close()), ignoreClosed(g.admin.Close()))
 }

@@ -31,6 +31,7 @@ type ListenerTLS struct {
 	Cert, Key string // PEM files
 	ClientCAs string // PEM file with the roots of clients' certificates; empty: clients are not asked for any
 	Required  bool   // clients without a certificate are turned away
+	HTTP3     bool   // HTTP/3 is served, too, on the UDP port of the same number
 }
 
 // listeners are all addresses for clients.
@@ -47,21 +48,24 @@ func (l *Listener) check() error {
 	if l.TLS != nil && (l.TLS.Cert == "" || l.TLS.Key == "") {
 		err = errors.Join(err, fmt.Errorf("%w: listener %s: expected files with a certificate and its key", ErrConfig, l.Address))
 	}
+	if l.TLS != nil && l.TLS.HTTP3 && len(l.ProxyFrom) > 0 {
+		err = errors.Join(err, fmt.Errorf("%w: listener %s: the PROXY protocol is not for HTTP/3: whom a peer speaks for is not known there", ErrConfig, l.Address))
+	}
 	return err
 }
 
-// listen takes the address. What becomes wrong with its files is told to broken.
-func (l *Listener) listen(broken func(error)) (net.Listener, error) {
+// listen takes the address, and returns the settings of TLS, if any. What becomes wrong with its files is told to broken.
+func (l *Listener) listen(broken func(error)) (net.Listener, *tls.Config, error) {
 	var cfg *tls.Config
 	if l.TLS != nil {
 		var err error
 		if cfg, err = l.TLS.config(broken); err != nil {
-			return nil, fmt.Errorf("%w: listener %s: %w", ErrConfig, l.Address, err)
+			return nil, nil, fmt.Errorf("%w: listener %s: %w", ErrConfig, l.Address, err)
 		}
 	}
 	inner, err := net.Listen("tcp", l.Address) //nolint:noctx // the address is resolved, and nothing else waits
 	if err != nil {
-		return nil, fmt.Errorf("gateway: http: %w", err)
+		return nil, nil, fmt.Errorf("gateway: http: %w", err)
 	}
 	if len(l.ProxyFrom) > 0 {
 		inner = &proxyproto.Listener{Listener: inner, ConnPolicy: l.proxied, ReadHeaderTimeout: proxyHeaderTimeout}
@@ -69,7 +73,7 @@ func (l *Listener) listen(broken func(error)) (net.Listener, error) {
 	if cfg != nil {
 		inner = tls.NewListener(inner, cfg)
 	}
-	return inner, nil
+	return inner, cfg, nil
 }
 
 // proxied says whether a peer has to send a PROXY protocol header.

@@ -16,6 +16,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/quic-go/quic-go/http3"
 
 	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/spec"
@@ -131,6 +132,60 @@ var _ = Describe("a listener for clients", func() {
 		Expect(serial()).To(Equal(second))
 	})
 
+	It("serves HTTP/3 on the same port, which answers by the others tell, and drains there, too", func() {
+		secure.TLS.HTTP3 = true
+		cfg := config(GinkgoWriter)
+		cfg.Listeners = []gateway.Listener{secure}
+		r := run(cfg)
+		entered, leave := make(chan struct{}, 1), make(chan struct{})
+		r.join(func(in *session.Incoming) {
+			if in.Request().Query == "wait" {
+				entered <- struct{}{}
+				<-leave
+			}
+			peer(in)
+		})
+		resp, _, err := ask(r.HTTPAddrs()[1])
+		Expect(err).NotTo(HaveOccurred())
+		_, port, err := net.SplitHostPort(r.HTTPAddrs()[1])
+		Expect(err).NotTo(HaveOccurred())
+		Expect(resp.Header.Get("Alt-Svc")).To(Equal(`h3=":` + port + `"; ma=3600`))
+		plain, err := http.Get("http://" + r.HTTPAddrs()[0] + "/a")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(plain.Body.Close()).To(Succeed())
+		Expect(plain.Header).NotTo(HaveKey("Alt-Svc"))
+
+		transport := &http3.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+		defer transport.Close()
+		client := http.Client{Transport: transport, Timeout: patience}
+		ask3 := func(query string) (string, string) {
+			GinkgoHelper()
+			resp, err := client.Get("https://" + r.HTTPAddrs()[1] + "/a?" + query)
+			Expect(err).NotTo(HaveOccurred())
+			defer resp.Body.Close()
+			b, err := io.ReadAll(resp.Body)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(resp.StatusCode).To(Equal(200), string(b))
+			Expect(resp.Header.Get("X-Request-Id")).NotTo(BeEmpty())
+			return resp.Proto, string(b)
+		}
+		proto, body := ask3("")
+		Expect(proto).To(Equal("HTTP/3.0"))
+		Expect(body).To(And(HavePrefix("127.0.0.1:"), HaveSuffix(" tls=true")))
+		answered := make(chan string, 1)
+		go func() {
+			defer GinkgoRecover()
+			_, body := ask3("wait")
+			answered <- body
+		}()
+		Eventually(entered).WithTimeout(patience).Should(Receive())
+		r.cancel()
+		Consistently(r.served).WithTimeout(50 * time.Millisecond).ShouldNot(Receive())
+		close(leave)
+		Eventually(answered).WithTimeout(patience).Should(Receive(HaveSuffix("tls=true")))
+		Eventually(r.served).WithTimeout(patience).Should(Receive(BeNil()))
+	})
+
 	DescribeTable("asks clients for certificates",
 		func(required, shown bool, works bool) {
 			secure.TLS.ClientCAs, secure.TLS.Required = filepath.Join(dir, "ca.pem"), required
@@ -203,6 +258,9 @@ var _ = Describe("a listener for clients", func() {
 			Expect(gateway.Check(cfg)).To(MatchError(ContainSubstring(reason)))
 		},
 		Entry("an address that is none", func(l *gateway.Listener) { l.Address = "here" }, "not host:port"),
+		Entry("HTTP/3 behind a proxy", func(l *gateway.Listener) {
+			l.TLS.HTTP3, l.ProxyFrom = true, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+		}, "the PROXY protocol is not for HTTP/3"),
 		Entry("a certificate without its key", func(l *gateway.Listener) { l.TLS.Key = "" }, "a certificate and its key"),
 		Entry("a certificate that is not there", func(l *gateway.Listener) { l.TLS.Cert = "/not/there" }, "no such file"),
 		Entry("roots that are none", func(l *gateway.Listener) { l.TLS.ClientCAs = os.DevNull }, "no certificate in PEM"),

@@ -35,6 +35,7 @@ type ListenerTLS struct {
 	Key       string `key:"key"`
 	ClientCAs string `key:"clientCAs"`
 	Clients   string `key:"clients"`
+	HTTP3     bool   `key:"http3"`
 }
 
 // Transports is how services come in.

@@ -44,7 +44,7 @@ func (l *Listener) gateway() gateway.Listener {
 		out.ProxyFrom = append(out.ProxyFrom, netip.MustParsePrefix(text)) // Load has checked it
 	}
 	if t := l.TLS; t != nil {
-		out.TLS = &gateway.ListenerTLS{Cert: t.Cert, Key: t.Key, ClientCAs: t.ClientCAs, Required: t.Clients == clientsRequired}
+		out.TLS = &gateway.ListenerTLS{Cert: t.Cert, Key: t.Key, ClientCAs: t.ClientCAs, Required: t.Clients == clientsRequired, HTTP3: t.HTTP3}
 	}
 	return out
 }

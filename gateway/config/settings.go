@@ -22,6 +22,8 @@ var settings = []setting{
 			"good."},
 	{path: "listeners[].tls.clients", preset: "optional", oneOf: []string{"optional", "required"},
 		doc: "Whether a client has to show a certificate, where clientCAs is given."},
+	{path: "listeners[].tls.http3",
+		doc: "Serves HTTP/3, too, on the UDP port of the same number, and says so in Alt-Svc."},
 	{path: "listeners[].proxyProtocol", format: "network",
 		doc: "Peers whose PROXY protocol header (version 1 or 2) is believed, and asked for: networks such as " +
 			"10.0.0.0/8. Others are served as they come."},

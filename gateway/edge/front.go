@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -78,8 +79,19 @@ func (f *front) duplex() {
 // answerHeader is the header of the answer, to be filled before head.
 func (f *front) answerHeader() http.Header { return f.w.Header() }
 
-// head begins the answer. net/http copies the header.
-func (f *front) head(status int) { f.w.WriteHeader(status) }
+// head begins the answer. net/http copies the header; for HTTP/3 it is kept until the answer is sent, which may be after
+// the exchange has ended, whose memory the values are.
+func (f *front) head(status int) {
+	if f.r.ProtoMajor == http3Major {
+		h := f.w.Header()
+		for name, values := range h {
+			h[name] = slices.Clone(values)
+		}
+	}
+	f.w.WriteHeader(status)
+}
+
+const http3Major = 3
 
 // write writes a part of the answer's body.
 func (f *front) write(p []byte) (int, error) {
