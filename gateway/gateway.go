@@ -125,7 +125,7 @@ func New(cfg Config) (*Gateway, error) {
 		}
 	}
 	g.admin = admin.Server(admin.Handler(admin.Config{
-		Access: access, Audit: admin.NewAudit(cfg.Logger), Registry: g.registry, Edge: front, Ready: g.ready.Load, Metrics: g.telemetry.Handler(),
+		Access: access, Audit: admin.NewAudit(cfg.Logger), Registry: g.registry, Edge: front, Ended: g.ended, Ready: g.ready.Load, Metrics: g.telemetry.Handler(),
 		Configuration: cfg.Configuration, Reload: cfg.Reload, Catalog: g.catalog,
 	}))
 	if err := g.listen(); err != nil {

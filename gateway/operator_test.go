@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"io"
@@ -118,6 +119,44 @@ var _ = Describe("an operator", func() {
 		}
 		Eventually(r.inFlight).WithTimeout(patience).Should(BeEmpty())
 		GinkgoWriter.Println(ended, "of", asked.Load())
+	})
+
+	It("listens to requests as they end, or to some of them", func() {
+		r := run(config(GinkgoWriter))
+		r.join(func(in *session.Incoming) {
+			_ = in.Respond(&spec.Response{Status: 200, ContentLength: -1}, []byte("four"))
+		})
+		listen := func(query string) <-chan map[string]any {
+			GinkgoHelper()
+			resp, err := http.Get("http://" + r.AdminAddr() + "/v1/tail?" + query)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(resp.StatusCode).To(Equal(200))
+			DeferCleanup(resp.Body.Close)
+			told := make(chan map[string]any, 10)
+			go func() {
+				defer close(told)
+				lines := bufio.NewScanner(resp.Body)
+				for lines.Scan() {
+					v := map[string]any{}
+					if json.Unmarshal(lines.Bytes(), &v) == nil {
+						told <- v
+					}
+				}
+			}()
+			return told
+		}
+		all, bad, other := listen(""), listen("status=400"), listen("service=other")
+		get("http://" + r.HTTPAddr() + "/a?x=1")
+		get("http://" + r.HTTPAddr() + "/none")
+		Eventually(all).WithTimeout(patience).Should(Receive(And(HaveKeyWithValue("path", "/a"), HaveKeyWithValue("status", 200.0), HaveKeyWithValue("outcome", "ok"),
+			HaveKeyWithValue("service", "test"), HaveKeyWithValue("instance", "one"), HaveKeyWithValue("sent", 4.0))))
+		Eventually(all).WithTimeout(patience).Should(Receive(And(HaveKeyWithValue("path", "/none"), HaveKeyWithValue("status", 404.0),
+			HaveKeyWithValue("outcome", "not_found"))))
+		Eventually(bad).WithTimeout(patience).Should(Receive(HaveKeyWithValue("path", "/none")))
+		status, _ := r.operate("GET", "/v1/tail?status=many", "")
+		Expect(status).To(Equal(400))
+		r.cancel()
+		Eventually(other).WithTimeout(patience).Should(BeClosed(), "the gateway has ended")
 	})
 
 	It("takes an instance out of routing, and lets it in again", func() {

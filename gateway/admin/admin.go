@@ -32,6 +32,8 @@ type Config struct {
 	Edge     *edge.Edge
 	// Ready reports whether the gateway takes on requests.
 	Ready func() bool
+	// Ended is closed when the gateway ends: whoever listens is sent away.
+	Ended <-chan struct{}
 	// Configuration is what is in force, where it came from, and why the file is not. Nil: there is none.
 	Configuration func() any
 	// Reload reads the configuration anew; its error is why it was refused. Nil: it cannot be.
@@ -117,6 +119,7 @@ func (h *handler) views() {
 		return map[string]any{"endpoints": h.cfg.Registry.Endpoints(), "manifests": h.cfg.Registry.Manifests()}, nil
 	})
 	h.view("GET /v1/inflight", func() (any, error) { return map[string]any{"requests": h.cfg.Edge.InFlight()}, nil })
+	h.handle("GET /v1/tail", Viewer, h.tail)
 	h.view("GET /v1/audit", func() (any, error) { return map[string]any{"changes": h.cfg.Audit.Changes()}, nil })
 	if h.cfg.Catalog != nil {
 		h.view("GET /v1/openapi", func() (any, error) { return h.cfg.Catalog.View() })

@@ -38,6 +38,7 @@ type Edge struct {
 	cfg    Config
 	log    *slog.Logger
 	policy atomic.Pointer[prepared]
+	tails  tails
 }
 
 // New returns an edge.
@@ -116,6 +117,7 @@ func (e *Edge) account(x *Exchange) {
 		none.Begin()
 		none.End(x.outcome(), took, x.received, x.written)
 	}
+	e.report(x, took)
 	own := x.problem != nil && x.status >= http.StatusInternalServerError
 	level := slog.LevelDebug
 	if own {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -50,6 +52,8 @@ type ctlCmd struct {
 		Cancel ctlCancelCmd `cmd:"" help:"End a request."`
 	} `cmd:"" help:"Requests that are on their way."`
 
+	Tail ctlTailCmd `cmd:"" help:"Show requests as they end, until it is interrupted."`
+
 	Config ctlConfigCmd `cmd:"" help:"Show the configuration in force, and why the file is not."`
 
 	Reload ctlReloadCmd `cmd:"" help:"Have the configuration read anew."`
@@ -67,10 +71,8 @@ const ctlPatience = 30 * time.Second
 // maxAnswer bounds what is read of an answer, in bytes.
 const maxAnswer = 64 << 20
 
-// ask asks the gateway, and decodes its answer to v unless that is nil.
-func (c *ctlCmd) ask(method, path string, v any) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), ctlPatience)
-	defer cancel()
+// send asks the gateway. The caller closes the answer's body, unless there is an error.
+func (c *ctlCmd) send(ctx context.Context, method, path string) (*http.Response, error) {
 	transport := &http.Transport{DisableKeepAlives: true}
 	host := c.Admin
 	if file, ok := strings.CutPrefix(c.Admin, "unix://"); ok {
@@ -91,17 +93,32 @@ func (c *ctlCmd) ask(method, path string, v any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the gateway's address for operators: %w; is it --admin or STELLA_ADMIN that names it?", err)
 	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // as much as there is
+	_ = resp.Body.Close()                                       // it has been read
+	switch resp.StatusCode {
+	case http.StatusUnauthorized:
+		return nil, fmt.Errorf("%w: %s; give it in STELLA_ADMIN_TOKEN", gateway.ErrConfig, bytes.TrimSpace(text))
+	case http.StatusNotFound:
+		return nil, errors.New("the gateway does not have this: it is another version, or was started without it")
+	}
+	return nil, fmt.Errorf("the gateway: %s", bytes.TrimSpace(text))
+}
+
+// ask asks the gateway, and decodes its answer to v unless that is nil.
+func (c *ctlCmd) ask(method, path string, v any) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), ctlPatience)
+	defer cancel()
+	resp, err := c.send(ctx, method, path)
+	if err != nil {
+		return nil, err
+	}
 	defer func() { _ = resp.Body.Close() }() // it has been read
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, fmt.Errorf("the gateway's answer: %w", err)
-	case resp.StatusCode == http.StatusUnauthorized:
-		return nil, fmt.Errorf("%w: %s; give it in STELLA_ADMIN_TOKEN", gateway.ErrConfig, bytes.TrimSpace(text))
-	case resp.StatusCode == http.StatusNotFound:
-		return nil, errors.New("the gateway does not have this: it is another version, or was started without it")
-	case resp.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("the gateway: %s", bytes.TrimSpace(text))
 	}
 	if v == nil {
 		return text, nil
@@ -323,4 +340,79 @@ func (ctlAuditCmd) Run(s streams, c *cli) error {
 			row(ch.At.Format(time.RFC3339), ch.Who, ch.Role, ch.Action, ch.Target, ch.Error)
 		}
 	})
+}
+
+type ctlTailCmd struct {
+	Service string `help:"Of this service alone." placeholder:"NAME"`
+
+	Path string `help:"Whose paths begin so alone." placeholder:"PATH"`
+
+	Status int `help:"That were answered with at least this status alone." placeholder:"N"`
+
+	Count int `help:"End after so many (0: never)." placeholder:"N"`
+}
+
+// Run shows requests until it is interrupted, or the gateway ends.
+func (t *ctlTailCmd) Run(s streams, c *cli) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		select {
+		case <-s.signals:
+			cancel()
+		case <-stop:
+		}
+	}()
+	q := url.Values{}
+	if t.Service != "" {
+		q.Set("service", t.Service)
+	}
+	if t.Path != "" {
+		q.Set("path", t.Path)
+	}
+	if t.Status != 0 {
+		q.Set("status", strconv.Itoa(t.Status))
+	}
+	resp, err := c.Ctl.send(ctx, http.MethodGet, "/v1/tail?"+q.Encode())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }() // it has been read
+	lines := bufio.NewScanner(resp.Body)
+	for n := 0; lines.Scan(); {
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
+		}
+		if err := t.show(s, c.Ctl.Format, lines.Bytes()); err != nil {
+			return err
+		}
+		if n++; n == t.Count {
+			return nil
+		}
+	}
+	if err := lines.Err(); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("the gateway's answer: %w", err)
+	}
+	return nil
+}
+
+func (t *ctlTailCmd) show(s streams, format string, line []byte) error {
+	var r struct {
+		edge.Record
+
+		Missed int64 `json:"missed"`
+	}
+	if err := json.Unmarshal(line, &r); err != nil {
+		return fmt.Errorf("the gateway's answer is not what this version expects: %w", err)
+	}
+	switch {
+	case format == formatJSON:
+		return s.printf("%s\n", line)
+	case r.Missed > 0:
+		return s.printf("(%d more, for which this was too slow)\n", r.Missed)
+	}
+	return s.printf("%s %d %-12s %8s %s %s %s\n", r.At.Format(time.TimeOnly), r.Status, r.Outcome, r.Took.Round(10*time.Microsecond), r.Method,
+		oneLine(r.Path), oneLine(strings.TrimSpace(r.Service+" "+r.Instance+" "+r.Detail)))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -208,6 +209,15 @@ var _ = Describe("the command", func() {
 			Expect(got).To(Equal(c.code), "%v: %s", c.args, text)
 			Expect(text).To(ContainSubstring(c.want), "%v", c.args)
 		}
+		front := regexp.MustCompile(`serves (http://[^,\s]+),`).FindStringSubmatch(text)[1]
+		tail, _, _, ended := start("ctl", "--admin", address, "tail", "--count", "1", "--path", "/none", "--status", "404", "--service", "")
+		Eventually(func() string {
+			if resp, err := http.Get(front + "/none"); err == nil {
+				_ = resp.Body.Close()
+			}
+			return string(tail.Contents())
+		}).WithTimeout(patience).Should(MatchRegexp(`404 not_found +\S+ GET /none no service offers this path\n`))
+		Eventually(ended).WithTimeout(patience).Should(Receive(BeZero()))
 		signals <- syscall.SIGTERM
 		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
 		got, said := ctl("check", "health")
