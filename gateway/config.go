@@ -6,9 +6,11 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/edge"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/spec"
@@ -55,6 +57,8 @@ type Config struct {
 
 	// OpenAPI is the title of the document of all services, which is served at /openapi.json; empty: it is not served.
 	OpenAPI string
+
+	Issuers []auth.Issuer // whose tokens are taken; none, and no Dev: endpoints with claims answer 401
 
 	Policy edge.Policy // can change while the gateway runs: see Apply
 
@@ -227,14 +231,24 @@ func Check(cfg Config) error {
 		return err
 	}
 	_, err = newTokens(cfg.Tokens, cfg.Logger)
-	if wrong := cfg.Policy.Check(); wrong != nil {
-		err = errors.Join(err, fmt.Errorf("%w: %w", ErrConfig, wrong))
-	}
-	for _, l := range cfg.listeners() {
-		if l.TLS != nil {
-			_, wrong := l.TLS.config(func(error) {})
-			err = errors.Join(err, wrong)
+	errs := []error{err}
+	fault := func(err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%w: %w", ErrConfig, err))
 		}
 	}
-	return err
+	for i := range cfg.Issuers {
+		fault(cfg.Issuers[i].Check())
+		if slices.ContainsFunc(cfg.Issuers[:i], func(other auth.Issuer) bool { return other.Issuer == cfg.Issuers[i].Issuer }) {
+			fault(fmt.Errorf("issuer %q is given twice", cfg.Issuers[i].Issuer))
+		}
+	}
+	fault(cfg.Policy.Check())
+	for _, l := range cfg.listeners() {
+		if l.TLS != nil {
+			_, err := l.TLS.config(func(error) {})
+			fault(err)
+		}
+	}
+	return errors.Join(errs...)
 }

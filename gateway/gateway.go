@@ -55,6 +55,7 @@ type Gateway struct {
 	queue       transports.Queue // or nil
 	catalog     *catalog.Catalog // or nil
 	edge        *edge.Edge
+	verifier    *auth.Verifier // or nil
 	door        *door
 	memory      *session.Memory
 
@@ -86,12 +87,17 @@ func New(cfg Config) (*Gateway, error) {
 	for _, url := range cfg.exposed() {
 		cfg.Logger.Warn("other machines reach this listener, and what services and gateway say to each other is not encrypted: use tls or quic", "listen", url)
 	}
-	var verifier *auth.Verifier
+	if err := Check(cfg); err != nil {
+		return nil, err
+	}
+	if len(cfg.Issuers) > 0 {
+		g.verifier = auth.NewVerifier(cfg.Issuers...)
+	}
 	if cfg.Dev != nil {
 		if g.token, err = newTokenFile(*cfg.Dev, cfg.Logger); err != nil {
 			return nil, err
 		}
-		verifier = g.token.key.Verifier()
+		g.verifier = g.token.key.Trusted(g.verifier)
 	}
 	g.telemetry, err = telemetry.New(telemetry.Config{
 		Outcomes: edge.Outcomes(), Sessions: func() []telemetry.Session { return g.registry.Sessions() }, Dropped: g.dropped,
@@ -111,7 +117,7 @@ func New(cfg Config) (*Gateway, error) {
 		g.catalog = catalog.New(catalog.Config{Registry: g.registry, Title: cfg.OpenAPI, Logger: cfg.Logger})
 	}
 	front := edge.New(edge.Config{
-		Registry: g.registry, Verifier: verifier, Logger: cfg.Logger, Stall: cfg.Stall, Telemetry: g.telemetry, Draining: g.draining.Load,
+		Registry: g.registry, Verifier: g.verifier, Logger: cfg.Logger, Stall: cfg.Stall, Telemetry: g.telemetry, Draining: g.draining.Load,
 		Queue: desk, Catalog: g.catalog,
 	})
 	if err := front.Apply(cfg.Policy); err != nil {
@@ -127,6 +133,7 @@ func New(cfg Config) (*Gateway, error) {
 	g.admin = admin.Server(admin.Handler(admin.Config{
 		Access: access, Audit: admin.NewAudit(cfg.Logger), Registry: g.registry, Edge: front, Ended: g.ended, Ready: g.ready.Load, Metrics: g.telemetry.Handler(),
 		Configuration: cfg.Configuration, Reload: cfg.Reload, Catalog: g.catalog,
+		Verifier: g.verifier,
 	}))
 	if err := g.listen(); err != nil {
 		return nil, errors.Join(err, g.release())
@@ -297,6 +304,9 @@ func (g *Gateway) Serve(ctx context.Context) error {
 			return errors.Join(err, g.Close())
 		}
 		g.wg.Go(func() { g.token.keep(inner, g.registry) })
+	}
+	if g.verifier != nil {
+		g.wg.Go(func() { g.verifier.Run(inner, g.log) })
 	}
 	for _, l := range g.listeners {
 		g.wg.Go(func() { failed <- g.accept(inner, l) })

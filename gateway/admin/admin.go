@@ -13,6 +13,7 @@ import (
 	"net/http/pprof"
 	"time"
 
+	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/catalog"
 	"github.com/stella-ops/router/gateway/edge"
 	"github.com/stella-ops/router/gateway/routing"
@@ -40,6 +41,8 @@ type Config struct {
 	Reload func() error
 	// Catalog has the documents that callers read. Nil: there are none.
 	Catalog *catalog.Catalog
+	// Verifier knows the issuers of tokens. Nil: there are none.
+	Verifier *auth.Verifier
 	// Metrics serves /metrics. Nil: there are none.
 	Metrics http.Handler
 }
@@ -121,6 +124,9 @@ func (h *handler) views() {
 	h.view("GET /v1/inflight", func() (any, error) { return map[string]any{"requests": h.cfg.Edge.InFlight()}, nil })
 	h.handle("GET /v1/tail", Viewer, h.tail)
 	h.view("GET /v1/audit", func() (any, error) { return map[string]any{"changes": h.cfg.Audit.Changes()}, nil })
+	if h.cfg.Verifier != nil {
+		h.view("GET /v1/issuers", func() (any, error) { return map[string]any{"issuers": h.cfg.Verifier.Status()}, nil })
+	}
 	if h.cfg.Catalog != nil {
 		h.view("GET /v1/openapi", func() (any, error) { return h.cfg.Catalog.View() })
 	}

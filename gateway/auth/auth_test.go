@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
@@ -36,7 +37,7 @@ var _ = Describe("the verifier", func() {
 		var err error
 		public, private, err = ed25519.GenerateKey(rand.Reader)
 		Expect(err).NotTo(HaveOccurred())
-		v = auth.NewVerifier(public, "issuer", "audience")
+		v = auth.NewVerifier().Trust(public, "issuer", "audience")
 	})
 	good := func() *jwt.Builder {
 		return jwt.NewBuilder().Issuer("issuer").Audience([]string{"audience"}).Subject("me").IssuedAt(now).Expiration(now.Add(time.Minute))
@@ -52,7 +53,7 @@ var _ = Describe("the verifier", func() {
 
 	It("maps strings, lists of strings and the words of scope to claims, and leaves out the rest", func() {
 		token := sign(good().Claim("scope", "a b").Claim("team", []string{"x", "y"}).Claim("level", 3).Claim("admin", true), jwa.EdDSA(), private)
-		id, err := v.Verify(token, now)
+		id, err := v.Verify(context.Background(), token, now)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(id.Subject).To(Equal("me"))
 		Expect(id.Claims).To(ContainElements(
@@ -82,23 +83,23 @@ var _ = Describe("the verifier", func() {
 			"too long":                 sign(good().Claim("x", strings.Repeat("x", 9<<10)), jwa.EdDSA(), private),
 			"empty":                    "",
 		} {
-			_, err := v.Verify(token, now)
+			_, err := v.Verify(context.Background(), token, now)
 			Expect(err).To(MatchError(auth.ErrToken), name)
 		}
 	})
 
 	It("remembers a token, and still refuses it after its end", func() {
 		token := sign(good(), jwa.EdDSA(), private)
-		first, err := v.Verify(token, now)
+		first, err := v.Verify(context.Background(), token, now)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(v.Verify(token, now.Add(time.Minute))).To(BeIdenticalTo(first))
-		_, err = v.Verify(token, now.Add(2*time.Minute))
+		Expect(v.Verify(context.Background(), token, now.Add(time.Minute))).To(BeIdenticalTo(first))
+		_, err = v.Verify(context.Background(), token, now.Add(2*time.Minute))
 		Expect(err).To(MatchError(ContainSubstring("expired")))
 	})
 
 	It("forgets rather than grow", func() {
 		for i := range 3000 {
-			_, err := v.Verify(sign(good().Claim("n", strings.Repeat("i", i%1000+1)), jwa.EdDSA(), private), now)
+			_, err := v.Verify(context.Background(), sign(good().Claim("n", strings.Repeat("i", i%1000+1)), jwa.EdDSA(), private), now)
 			Expect(err).NotTo(HaveOccurred())
 		}
 	})
@@ -116,7 +117,7 @@ var _ = Describe("a development key", func() {
 		Expect(err).NotTo(HaveOccurred())
 		token, err := k.Token([]spec.Claim{{Type: "scope", Value: "a"}, {Type: "scope", Value: "b"}, {Type: "team", Value: "x"}}, now, time.Minute)
 		Expect(err).NotTo(HaveOccurred())
-		id, err := again.Verifier().Verify(token, now)
+		id, err := again.Trusted(nil).Verify(context.Background(), token, now)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(id.Claims).To(ContainElements(spec.Claim{Type: "scope", Value: "b"}, spec.Claim{Type: "team", Value: "x"}))
 	})

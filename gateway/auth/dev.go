@@ -26,6 +26,7 @@ const (
 	devAudience = "stella"
 	devSubject  = "developer"
 	scopeClaim  = "scope"
+	scpClaim    = "scp"
 	// anyValue stands for the value of a claim of which only the presence is asked for.
 	anyValue = "dev"
 	keyBlock = "PRIVATE KEY"
@@ -75,10 +76,13 @@ func EnsureDevKey(path string) (*DevKey, error) {
 	return &DevKey{key}, nil
 }
 
-// Verifier verifies the tokens that the key signs.
-func (k *DevKey) Verifier() *Verifier {
+// Trusted has a verifier, or a new one instead of nil, verify the tokens that the key signs, too.
+func (k *DevKey) Trusted(v *Verifier) *Verifier {
+	if v == nil {
+		v = NewVerifier()
+	}
 	public, _ := k.key.Public().(ed25519.PublicKey) // what Public is documented to return
-	return NewVerifier(public, devIssuer, devAudience)
+	return v.Trust(public, devIssuer, devAudience)
 }
 
 // Token makes a token that holds claims from now on for ttl.

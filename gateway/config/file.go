@@ -8,6 +8,7 @@ type File struct {
 	HTTP       string     `key:"http"`
 	Listeners  []Listener `key:"listeners"`
 	Transports Transports `key:"transports"`
+	Issuers    []Issuer   `key:"issuers"`
 	OpenAPI    OpenAPI    `key:"openapi"`
 	CORS       []CORS     `key:"cors"`
 	Admin      Admin      `key:"admin"`
@@ -51,6 +52,18 @@ type Transports struct {
 	Retain     time.Duration     `key:"retain"`
 	Stall      time.Duration     `key:"stall"`
 	Queue      string            `key:"queue"`
+}
+
+// Issuer is somebody whose tokens are taken.
+type Issuer struct {
+	Issuer      string        `key:"issuer"`
+	Audiences   []string      `key:"audiences"`
+	Algorithms  []string      `key:"algorithms"`
+	JWKS        string        `key:"jwks"`
+	Skew        time.Duration `key:"skew"`
+	TenantClaim string        `key:"tenantClaim"`
+	Cooldown    time.Duration `key:"cooldown"`
+	MaxStale    time.Duration `key:"maxStale"`
 }
 
 // OpenAPI is the document of all services.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/stella-ops/router/gateway"
+	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/edge"
 	"github.com/stella-ops/router/gateway/routing"
 )
@@ -24,6 +25,9 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 		cfg.Listeners = append(cfg.Listeners, f.Listeners[i].gateway())
 	}
 	cfg.AdminTokens, cfg.AdminHosts = f.Admin.TokenFile, f.Admin.Hosts
+	for i := range f.Issuers {
+		cfg.Issuers = append(cfg.Issuers, auth.Issuer(f.Issuers[i]))
+	}
 	for i := range f.CORS {
 		cfg.Policy.CORS = append(cfg.Policy.CORS, edge.CORS(f.CORS[i]))
 	}

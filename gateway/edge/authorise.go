@@ -1,9 +1,11 @@
 package edge
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
+	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -29,7 +31,7 @@ func (e *Edge) authorise(x *Exchange) *problem {
 		return p
 	}
 	for _, r := range required {
-		if !r.Satisfied(identity.Claims) {
+		if !auth.Holds(identity.Claims, r) {
 			return &problem{
 				Kind: kindForbidden, detail: "the caller lacks the claim " + r.String(), challenge: `Bearer error="insufficient_scope"`,
 			}
@@ -54,7 +56,11 @@ func (e *Edge) identity(x *Exchange) (*spec.Identity, *problem) {
 			Kind: kindUnauthenticated, detail: "Authorization must be Bearer and one token", challenge: `Bearer error="invalid_request"`,
 		}
 	}
-	identity, err := e.cfg.Verifier.Verify(strings.TrimLeft(given[0][len(bearer):], " "), x.start)
+	identity, err := e.cfg.Verifier.Verify(x.ctx, strings.TrimLeft(given[0][len(bearer):], " "), x.start)
+	if errors.Is(err, auth.ErrKeys) {
+		e.log.WarnContext(x.ctx, "a token cannot be checked", "error", err, "requestId", x.request.ID.String())
+		return nil, &problem{Kind: kindKeys, detail: "the keys of the token's issuer cannot be had now", retryable: true}
+	}
 	if err != nil {
 		return nil, &problem{Kind: kindUnauthenticated, detail: err.Error(), challenge: `Bearer error="invalid_token"`}
 	}
