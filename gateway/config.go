@@ -37,14 +37,20 @@ type Config struct {
 	AdminHosts  []string // names by which the address for operators is asked, beside addresses and localhost
 
 	Region string // where this gateway stands; the only source of that (invariant 3)
-	Node   string // its name, to services; the host's name
+	// Neighbours are the regions whose instances are picked after the gateway's own region's and before all others', the
+	// nearest first.
+	Neighbours []string
+	Node       string // its name, to services; the host's name
 
-	Tokens     Tokens         // what services have to prove that they know, to register under their name
-	Owners     routing.Owners // which service owns which paths, whoever comes first
-	Peers      []string       // transport URLs of other gateways, which services are told of
-	Queue      string         // transport URL of the broker for endpoints with delivery=queue; empty: they are not served
-	AcceptRate int            // sessions a second that are taken on; [DefaultAcceptRate]
-	Memory     int64          // bytes of bodies that all sessions together hold at most; [DefaultMemory]
+	Tokens     Tokens                             // what services have to prove that they know, to register under their name
+	Owners     routing.Owners                     // which service owns which paths, whoever comes first
+	Routing    routing.Policy                     // how requests find version and instance, for what a service's own policy leaves open
+	Services   map[string]routing.Policy          // services' own policies
+	Balancers  map[string]func() routing.Balancer // the embedding program's, by the name that policies have for them
+	Peers      []string                           // transport URLs of other gateways, which services are told of
+	Queue      string                             // transport URL of the broker for endpoints with delivery=queue; empty: they are not served
+	AcceptRate int                                // sessions a second that are taken on; [DefaultAcceptRate]
+	Memory     int64                              // bytes of bodies that all sessions together hold at most; [DefaultMemory]
 
 	// DrainDelay is how long a gateway that drains still takes requests, on connections that it then closes, after
 	// /readyz has turned 503: time for whoever sends them to notice.
@@ -121,12 +127,23 @@ func withDefaults(c Config) (Config, error) {
 	return c, c.check()
 }
 
+// routing is the part of the configuration that says where requests go.
+func (c *Config) routing() *routing.Config {
+	return &routing.Config{
+		Region: c.Region, Neighbours: c.Neighbours, Heartbeat: c.Heartbeat, Retain: c.Retain, Owners: c.Owners, Default: c.Routing,
+		Services: c.Services, Balancers: c.Balancers, Logger: c.Logger,
+	}
+}
+
 func (c *Config) check() error {
 	if c.Grace < 0 || c.Heartbeat < 10*time.Millisecond || c.Retain < 0 || c.Stall < 0 || c.DrainDelay < 0 {
 		return fmt.Errorf("%w: a duration is negative, or the heartbeat is under 10ms", ErrConfig)
 	}
 	if c.AcceptRate < 1 || c.Memory < 1 {
 		return fmt.Errorf("%w: accept rate %d and memory %d, expected at least 1 each", ErrConfig, c.AcceptRate, c.Memory)
+	}
+	if err := c.routing().Check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	welcome := spec.Welcome{
 		Node: c.Node, Region: c.Region, HeartbeatMS: c.Heartbeat.Milliseconds(), MaxFrame: spec.MaxFrameHard, StreamWindow: spec.MaxStreamWindow,

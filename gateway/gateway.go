@@ -105,10 +105,9 @@ func New(cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g.registry = routing.NewRegistry(routing.Config{
-		Region: cfg.Region, Heartbeat: cfg.Heartbeat, Retain: cfg.Retain, Owners: cfg.Owners, Logger: cfg.Logger, Changed: g.token.changed,
-		Telemetry: g.telemetry,
-	})
+	routed := cfg.routing()
+	routed.Changed, routed.Telemetry = g.token.changed, g.telemetry
+	g.registry = routing.NewRegistry(*routed)
 	desk, err := g.desk()
 	if err != nil {
 		return nil, err

@@ -80,6 +80,7 @@ func (g *Gateway) serve(ctx context.Context, link transports.Link, slots <-chan 
 			}
 			return nil
 		},
+		Ping:   true,
 		Append: func(_ uint32, manifest []byte) error { return g.appended(s, manifest) },
 		Heartbeat: func(hb spec.Heartbeat) {
 			if in := s.instance.Load(); in != nil {

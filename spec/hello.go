@@ -205,6 +205,9 @@ func lowerHex(s string) bool {
 // CheckService reports what is wrong with a service's name.
 func CheckService(name string) error { return checkName("service", name) }
 
+// CheckRegion reports what is wrong with a region's name.
+func CheckRegion(name string) error { return checkName("region", name) }
+
 // maxName bounds the names of services, regions and instances.
 const maxName = 128
 

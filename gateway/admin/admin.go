@@ -121,6 +121,7 @@ func (h *handler) views() {
 	h.view("GET /v1/endpoints", func() (any, error) {
 		return map[string]any{"endpoints": h.cfg.Registry.Endpoints(), "manifests": h.cfg.Registry.Manifests()}, nil
 	})
+	h.view("GET /v1/routing", func() (any, error) { return map[string]any{"services": h.cfg.Registry.Policies()}, nil })
 	h.view("GET /v1/inflight", func() (any, error) { return map[string]any{"requests": h.cfg.Edge.InFlight()}, nil })
 	h.handle("GET /v1/tail", Viewer, h.tail)
 	h.view("GET /v1/audit", func() (any, error) { return map[string]any{"changes": h.cfg.Audit.Changes()}, nil })

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
 	"github.com/stella-ops/router/transports/session"
@@ -31,8 +32,14 @@ func (e *Edge) answer(x *Exchange, call *session.Call, head *transports.Frame) *
 	r := &x.response
 	if err := r.Decode(head.Meta()); err != nil {
 		head.Release()
+		x.observe(routing.Failed)
 		call.Cancel(spec.CodeProtocol)
 		return &problem{Kind: kindAnswer, detail: "the service's answer breaks the protocol"}
+	}
+	if r.Status >= http.StatusInternalServerError {
+		x.observe(routing.Failed)
+	} else {
+		x.observe(routing.Answered)
 	}
 	inline, whole := head.Body(), head.Header().Flags&spec.FlagEnd != 0
 	some := x.mayHaveBody(r.Status)

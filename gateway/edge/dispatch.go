@@ -54,6 +54,7 @@ func (e *Edge) dispatch(x *Exchange) *problem {
 			return p
 		}
 		call.Close()
+		x.blame(err)
 		if !e.again(x, err) {
 			f.Release()
 			return x.failure(err)
@@ -94,6 +95,7 @@ func (e *Edge) dispatchStream(x *Exchange, f *transports.Frame, meta int, flags 
 			}
 			return v.problem
 		}
+		x.blame(err)
 		if !e.again(x, err) || !x.pump.rewind() {
 			f.Release()
 			return x.failure(err)
@@ -167,6 +169,7 @@ func (x *Exchange) remaining() time.Duration {
 func (e *Edge) begin(x *Exchange, f **transports.Frame, meta *int, flags spec.Flags) (*session.Call, *problem) {
 	kind, unfit := kindOverloaded, (*problem)(nil)
 	for x.tries < maxTries {
+		x.began = time.Now()
 		in := e.next(x)
 		if in == nil {
 			break
@@ -226,7 +229,7 @@ func (x *Exchange) address(in *routing.Instance, f **transports.Frame, meta *int
 // next is an instance that has not been tried, or nil. When the release has none, the newest snapshot is asked once: sessions
 // come and go, and one that is superseded has its successor there.
 func (e *Edge) next(x *Exchange) *routing.Instance {
-	in := x.route.Release.Pick(x.tried[:x.tries])
+	in := x.route.Release.Pick(x.began, x.tried[:x.tries])
 	if in != nil {
 		return in
 	}
@@ -235,7 +238,7 @@ func (e *Edge) next(x *Exchange) *routing.Instance {
 		return nil
 	}
 	x.route = r
-	return r.Release.Pick(x.tried[:x.tries])
+	return r.Release.Pick(x.began, x.tried[:x.tries])
 }
 
 // again reports whether a call that has failed may be sent to another instance, of which there is one, and takes that from

@@ -35,7 +35,8 @@ type Exchange struct {
 	route    *routing.Route
 	tried    [maxTries]*routing.Instance
 	tries    int
-	pump     *pump // of a streamed request body
+	began    time.Time // of the last try
+	pump     *pump     // of a streamed request body
 	response spec.Response
 	values   []string // backing of the response header's values
 

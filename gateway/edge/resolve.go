@@ -36,7 +36,11 @@ func (e *Edge) resolve(x *Exchange) *problem {
 			return &problem{Kind: kindVersion, detail: headerVersion + " may be given once"}
 		}
 	}
-	if x.route = m.Endpoint.Select(version); x.route == nil {
+	if version == "" {
+		if x.route = m.Endpoint.Default(e.keyOf(x, m.Endpoint.Key())); x.route == nil {
+			return undecided(m.Endpoint)
+		}
+	} else if x.route = m.Endpoint.Select(version); x.route == nil {
 		return &problem{Kind: kindVersion, detail: "service " + m.Endpoint.Service + " does not offer this endpoint in the version that " +
 			headerVersion + " names, which must be exact, such as 1.4.0"}
 	}

@@ -74,17 +74,23 @@ var _ = Describe("resolving", func() {
 		}
 	})
 
-	It("selects the highest stable version, or the one that Stella-Version names", func() {
+	It("selects among the stable versions of the highest major by capacity, or the one that Stella-Version names", func() {
 		r := start()
-		for _, v := range []string{"1.9.0", "1.10.0", "2.0.0-rc.1"} {
+		for _, v := range []string{"0.9.0", "1.9.0", "1.10.0", "2.0.0-rc.1"} {
 			r.join(identity{version: v}, named(v), endpoint("GET", "/a"))
 		}
-		Expect(r.do("GET", "/a", "").body).To(Equal("1.10.0"))
+		got := map[string]int{}
+		for range 200 {
+			got[r.do("GET", "/a", "").body]++
+		}
+		Expect(got).To(HaveLen(2))
+		Expect(got["1.9.0"]).To(BeNumerically("~", 100, 50), "seven standard deviations")
+		Expect(got["1.9.0"] + got["1.10.0"]).To(Equal(200))
 		Expect(r.do("GET", "/a", "", "Stella-Version", "1.9.0").body).To(Equal("1.9.0"))
 		Expect(r.do("GET", "/a", "", "Stella-Version", "2.0.0-rc.1").body).To(Equal("2.0.0-rc.1"))
-		got := r.do("GET", "/a", "", "Stella-Version", "1.9")
-		Expect(got.StatusCode).To(Equal(404))
-		Expect(got.body).To(ContainSubstring(`"version_not_found"`))
+		partly := r.do("GET", "/a", "", "Stella-Version", "1.9")
+		Expect(partly.StatusCode).To(Equal(404))
+		Expect(partly.body).To(ContainSubstring(`"version_not_found"`))
 	})
 
 	It("selects a prerelease only when no stable version is live", func() {

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stella-ops/router/spec"
@@ -29,7 +30,7 @@ func TestGroundAgreesWithTheTree(t *testing.T) {
 		}
 		offers[i] = &offer{Endpoint: &spec.Endpoint{Method: "GET", Path: text}, pattern: p, identity: "GET " + p.Identity()}
 		matches[i] = map[string]bool{}
-		s := build([]*release{{service: "one", offers: []offer{*offers[i]}}}, "")
+		s := build([]*release{bare("one", *offers[i])}, ladder{}, nil)
 		for _, path := range paths {
 			if s.Match("GET", path, nil).Endpoint != nil {
 				matches[i][path] = true
@@ -61,10 +62,15 @@ func TestGroundAgreesWithTheTree(t *testing.T) {
 	}
 }
 
+// bare is a release without instances.
+func bare(service string, offers ...offer) *release {
+	return &release{service: service, offers: offers, policy: prepare(Policy{}, Policy{}), capacity: new(atomic.Int64)}
+}
+
 // wins checks that the narrower of two patterns gets all that it matches.
 func wins(t *testing.T, one, other *offer, first bool, ofOne, ofOther map[string]bool) {
 	t.Helper()
-	s := build([]*release{{service: "one", offers: []offer{*one}}, {service: "other", offers: []offer{*other}}}, "")
+	s := build([]*release{bare("one", *one), bare("other", *other)}, ladder{}, nil)
 	want, paths := "other", ofOther
 	if first {
 		want, paths = "one", ofOne

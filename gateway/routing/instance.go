@@ -38,6 +38,8 @@ type Instance struct {
 	status atomic.Pointer[spec.Status]
 	leaves atomic.Bool
 
+	lost     atomic.Bool // its session is lost, and that has been noted
+	vitals   *vitals     // never changes once it stands
 	cordoned atomic.Bool // an operator has taken it out of routing
 
 	// Guarded by the registry's mutex.
@@ -45,6 +47,7 @@ type Instance struct {
 	health     Health
 	quarantine string // why it is not routed; empty when it is
 	superseded bool   // a newer session of the same instance has taken its place
+	adopted    bool   // it has stood before
 }
 
 // Service is the name of the instance's service.
@@ -52,6 +55,20 @@ func (in *Instance) Service() string { return in.Session.Hello().Instance.Servic
 
 // ID is the instance's id.
 func (in *Instance) ID() string { return in.Session.Hello().Instance.ID }
+
+// Region is where the instance says that it is; it may be empty.
+func (in *Instance) Region() string { return in.Session.Hello().Instance.Region }
+
+// InFlight is how many calls the instance is serving for this gateway.
+func (in *Instance) InFlight() int { return in.Session.InFlight() }
+
+// Latency is a moving average of the time to RESPONSE, which rises at once and falls slowly; 0 when there is none.
+func (in *Instance) Latency(now time.Time) time.Duration {
+	return time.Duration(in.vitals.latency(now.UnixNano()))
+}
+
+// Ping is a moving average of the session's round trips; 0 when none has been measured.
+func (in *Instance) Ping() time.Duration { return in.Session.Ping() }
 
 // assess returns the instance's health at a moment.
 func (in *Instance) assess(now time.Time, interval time.Duration) Health {

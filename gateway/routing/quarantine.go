@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/stella-ops/router/gateway/telemetry"
@@ -79,7 +80,7 @@ func (a *admission) admit(in *Instance) (reason string, replaced bool) {
 	}
 	var displaced []*Instance
 	if known == nil {
-		known = &release{service: offered.service, version: offered.version, contract: offered.contract, retries: newRetries()}
+		known = a.known(offered)
 		a.releases = append(a.releases, known)
 		a.ground.claim(offered)
 	} else if !same {
@@ -90,6 +91,7 @@ func (a *admission) admit(in *Instance) (reason string, replaced bool) {
 	}
 	known.standing = append(known.standing, in)
 	in.release = known
+	a.adopt(in, old)
 	if old != nil {
 		a.supersede(old)
 	}
@@ -98,6 +100,15 @@ func (a *admission) admit(in *Instance) (reason string, replaced bool) {
 		a.quarantined(other, known.differs(other.offered))
 	}
 	return "", replaced
+}
+
+// known makes what is offered a release that nobody stands in yet.
+func (r *Registry) known(offered *release) *release {
+	rel := &release{
+		service: offered.service, version: offered.version, contract: offered.contract, retries: newRetries(), capacity: new(atomic.Int64),
+	}
+	r.govern(rel)
+	return rel
 }
 
 // predecessor is the session of the same instance that a newcomer supersedes, because it knows that one's secret. A session

@@ -19,11 +19,17 @@ const DefaultRetain = 10 * time.Minute
 
 // Config is what a [Registry] needs. Zero fields mean the defaults.
 type Config struct {
-	Region    string        // the gateway's own, from its configuration and nothing else (invariant 3)
-	Heartbeat time.Duration // how often services send HEARTBEAT; [spec.HeartbeatInterval]
-	Retain    time.Duration // [DefaultRetain]
-	Owners    Owners        // of paths, by configuration
-	Logger    *slog.Logger  // [slog.Default]
+	Region     string        // the gateway's own, from its configuration and nothing else (invariant 3)
+	Neighbours []string      // regions to try after its own and before all others, the nearest first
+	Heartbeat  time.Duration // how often services send HEARTBEAT; [spec.HeartbeatInterval]
+	Retain     time.Duration // [DefaultRetain]
+	Owners     Owners        // of paths, by configuration
+	Default    Policy        // of services, for what their own leaves open
+	Services   map[string]Policy
+	// Balancers are the embedding program's, by the name that policies have for them. Each version of a service gets one of
+	// its own.
+	Balancers map[string]func() Balancer
+	Logger    *slog.Logger // [slog.Default]
 	// Telemetry counts what the routes lead to. May be nil.
 	Telemetry *telemetry.Telemetry
 	// Changed is told of every new snapshot. It must not block. May be nil.
@@ -37,10 +43,17 @@ type Registry struct {
 	wake    chan struct{} // an instance's status has changed
 	waiting atomic.Int32  // changes that wait for mu: only the last of them builds a snapshot
 
+	notice atomic.Int64 // when the next ejection ends, in Unix nanoseconds; 0: there is none
+
 	mu        sync.Mutex
 	releases  []*release  // known ones, in the order of their first instance
 	instances []*Instance // in the order of their arrival
 	replaced  []*Instance // superseded since the last snapshot
+	ladder    ladder
+	base      *policy            // of services without one of their own
+	policies  map[string]*policy // of the others
+	past      map[name]*vitals   // of instances that have left
+	passed    map[[2]string]bool // versions that have weight and no live instance, by service
 }
 
 // release is a version of a service that is known: it has instances, or had some not long ago.
@@ -54,8 +67,12 @@ type release struct {
 	offers   []offer
 	standing []*Instance // not quarantined
 	retries  *Retries
-	gone     time.Time // since when nobody is standing
-	warning  string    // what operators should know of it
+	policy   *policy
+	balancer Balancer
+	capacity *atomic.Int64 // the leases of its routable instances
+	panics   bool          // all its instances are used that do not drain
+	gone     time.Time     // since when nobody is standing
+	warning  string        // what operators should know of it
 }
 
 // live reports whether any instance can be picked.
@@ -63,7 +80,7 @@ func (rel *release) live() bool {
 	return slices.ContainsFunc(rel.standing, func(in *Instance) bool { return in.health.usable() })
 }
 
-// NewRegistry returns a registry that knows nobody.
+// NewRegistry returns a registry that knows nobody. The configuration has passed [Config.Check].
 func NewRegistry(cfg Config) *Registry {
 	if cfg.Heartbeat == 0 {
 		cfg.Heartbeat = spec.HeartbeatInterval
@@ -75,6 +92,7 @@ func NewRegistry(cfg Config) *Registry {
 		cfg.Logger = slog.Default()
 	}
 	r := &Registry{cfg: cfg, wake: make(chan struct{}, 1)}
+	r.adjust()
 	r.current.Store(new(Snapshot))
 	return r
 }
@@ -86,11 +104,18 @@ func (r *Registry) Snapshot() *Snapshot { return r.current.Load() }
 func (r *Registry) Watch(ctx context.Context) {
 	ticker := time.NewTicker(r.cfg.Heartbeat / 2)
 	defer ticker.Stop()
+	due := time.NewTimer(r.cfg.Heartbeat)
+	defer due.Stop()
 	for {
+		due.Stop()
+		if at := r.notice.Load(); at != 0 {
+			due.Reset(time.Until(time.Unix(0, at)))
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-due.C:
 		case <-r.wake:
 		}
 		r.Refresh(time.Now())
@@ -168,7 +193,7 @@ func Prepare(h *spec.Hello, manifest []byte) (*Offer, error) {
 // Add makes an instance known and, unless it has to be quarantined, routable. The caller removes it when its
 // session has ended.
 func (r *Registry) Add(s *session.Gateway, o *Offer, now time.Time) *Instance {
-	in := &Instance{Session: s, since: now, health: Healthy, offer: o}
+	in := &Instance{Session: s, since: now, health: Healthy, offer: o, vitals: newVitals(now)}
 	in.beat.Store(now.UnixNano())
 	ready := spec.StatusReady
 	in.status.Store(&ready)
@@ -185,6 +210,7 @@ func (r *Registry) Remove(in *Instance, now time.Time) {
 			return
 		}
 		r.instances = slices.Delete(r.instances, i, i+1)
+		r.remember(in, now)
 		if rel := in.release; rel != nil {
 			rel.standing = slices.DeleteFunc(rel.standing, func(other *Instance) bool { return other == in })
 			rel.gone = now
@@ -263,7 +289,8 @@ func (r *Registry) Refresh(now time.Time) {
 	for _, rel := range r.releases {
 		changed = changed || r.expired(rel, now)
 	}
-	if changed {
+	r.forget(now)
+	if r.judge(now) || changed {
 		r.settle(now)
 	}
 }
@@ -285,7 +312,9 @@ func (r *Registry) settle(now time.Time) {
 	a := &admission{Registry: r, now: now}
 	a.run()
 	a.extend()
-	r.current.Store(build(r.releases, r.cfg.Region))
+	r.judge(now)
+	r.current.Store(build(r.releases, r.ladder, r))
+	r.report()
 	for _, in := range r.replaced { // from now on nobody begins a call on them
 		in.Session.Drain(spec.CodeNoError, "superseded by a newer session of the same instance")
 	}

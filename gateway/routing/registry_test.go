@@ -1,6 +1,7 @@
 package routing_test
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ var _ = Describe("the registry", func() {
 		w.Remove(in, w.now)
 		w.later(59 * time.Second)
 		Expect(w.owner("GET", "/a")).To(Equal("a"))
-		Expect(w.Snapshot().Match("GET", "/a", nil).Endpoint.Select("").Release.Live()).To(BeFalse())
+		Expect(w.Snapshot().Match("GET", "/a", nil).Endpoint.Default("").Release.Live()).To(BeFalse())
 		Expect(w.Services()[0].GoneSince).NotTo(BeNil())
 		w.later(time.Second)
 		Expect(w.owner("GET", "/a")).To(BeEmpty())
@@ -30,8 +31,8 @@ var _ = Describe("the registry", func() {
 		w := newWorld("")
 		w.join(who{service: "a", version: "1.0.0"}, endpoint("GET", "/old"), endpoint("GET", "/both"))
 		w.join(who{service: "a", version: "2.0.0"}, endpoint("GET", "/both"))
-		Expect(w.Snapshot().Match("GET", "/old", nil).Endpoint.Select("").Release.Version).To(Equal("1.0.0"))
-		Expect(w.Snapshot().Match("GET", "/both", nil).Endpoint.Select("").Release.Version).To(Equal("2.0.0"))
+		Expect(w.Snapshot().Match("GET", "/old", nil).Endpoint.Default("").Release.Version).To(Equal("1.0.0"))
+		Expect(w.Snapshot().Match("GET", "/both", nil).Endpoint.Default("").Release.Version).To(Equal("2.0.0"))
 	})
 
 	It("lets nothing change a snapshot that a request holds", func() {
@@ -39,7 +40,7 @@ var _ = Describe("the registry", func() {
 		in := w.join(who{service: "a", version: "1.0.0"}, endpoint("GET", "/a"))
 		held := w.Snapshot()
 		w.Remove(in, w.now)
-		Expect(held.Match("GET", "/a", nil).Endpoint.Select("").Release.Pick(nil)).To(BeIdenticalTo(in))
+		Expect(held.Match("GET", "/a", nil).Endpoint.Default("").Release.Pick(w.now, nil)).To(BeIdenticalTo(in))
 	})
 
 	It("refuses a manifest of another service or version than HELLO names", func() {
@@ -137,7 +138,7 @@ var _ = Describe("picking", func() {
 		w.later(0)
 		Expect(w.pick("/a")).To(BeIdenticalTo(one), "degraded is better than none")
 		w.later(time.Second) // 3.5 intervals
-		Expect(w.Snapshot().Match("GET", "/a", nil).Endpoint.Select("").Release.Live()).To(BeFalse())
+		Expect(w.Snapshot().Match("GET", "/a", nil).Endpoint.Default("").Release.Live()).To(BeFalse())
 		w.Beat(one, beat, w.now)
 		w.later(0)
 		Expect(w.pick("/a")).To(BeIdenticalTo(one), "it is back")
@@ -153,7 +154,7 @@ var _ = Describe("picking", func() {
 		high := w.join(who{service: "a", version: "1.1.0", region: "eu"}, endpoint("GET", "/a"))
 		w.Leave(high)
 		w.later(0)
-		Expect(w.Snapshot().Match("GET", "/a", nil).Endpoint.Select("").Release.Version).To(Equal("1.0.0"))
+		Expect(w.Snapshot().Match("GET", "/a", nil).Endpoint.Default("").Release.Version).To(Equal("1.0.0"))
 	})
 
 	It("spreads calls over all, to the less busy of two", func() {
@@ -177,8 +178,8 @@ var _ = Describe("picking", func() {
 
 	It("leaves out those that were tried, and those whose lease is spent", func() {
 		in := w.join(who{service: "a", version: "1.0.0", region: "eu"}, endpoint("GET", "/a"))
-		r := w.Snapshot().Match("GET", "/a", nil).Endpoint.Select("").Release
-		Expect(r.Pick([]*routing.Instance{in})).To(BeNil())
+		r := w.Snapshot().Match("GET", "/a", nil).Endpoint.Default("").Release
+		Expect(r.Pick(w.now, []*routing.Instance{in})).To(BeNil())
 	})
 })
 
@@ -186,21 +187,22 @@ var _ = Describe("the views", func() {
 	It("are sorted, and say which version requests go to", func() {
 		w := newWorld("")
 		w.join(who{service: "b", version: "1.0.0"}, endpoint("POST", "/x"))
-		w.join(who{service: "a", version: "1.1.0"}, endpoint("GET", "/x"))
+		w.join(who{service: "a", version: "1.1.0", lease: 3}, endpoint("GET", "/x"))
 		w.join(who{service: "a", version: "1.0.0"}, endpoint("GET", "/x"))
+		w.join(who{service: "a", version: "0.9.0"}, endpoint("GET", "/x"))
 		var lines []string
 		for _, e := range w.Endpoints() {
 			line := strings.Join([]string{e.Method, e.Path, e.Service, e.Version}, " ")
 			if e.Selected {
-				line += " *"
+				line += fmt.Sprintf(" %.0f%%", 100*e.Share)
 			}
 			lines = append(lines, line)
 		}
-		Expect(lines).To(Equal([]string{"GET /x a 1.0.0", "GET /x a 1.1.0 *", "POST /x b 1.0.0 *"}))
+		Expect(lines).To(Equal([]string{"GET /x a 0.9.0", "GET /x a 1.0.0 25%", "GET /x a 1.1.0 75%", "POST /x b 1.0.0 100%"}))
 		var services []string
 		for _, s := range w.Services() {
 			services = append(services, s.Service+" "+s.Version)
 		}
-		Expect(services).To(Equal([]string{"a 1.0.0", "a 1.1.0", "b 1.0.0"}))
+		Expect(services).To(Equal([]string{"a 0.9.0", "a 1.0.0", "a 1.1.0", "b 1.0.0"}))
 	})
 })

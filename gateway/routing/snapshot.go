@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/stella-ops/router/gateway/telemetry"
@@ -27,14 +28,17 @@ type Endpoint struct {
 	Path    string // the pattern, with the parameter names of the version that is selected by default
 	bit     uint16
 	routes  []*Route // best first: live before gone, stable before prerelease, higher before lower
+
+	// Of the default version; see Default.
+	key      Key
+	choices  []choice // live ones; none: the fallback, which may be nil
+	fallback *Route
+	weighted bool // else the choices count by capacity
+	awaited  bool // what the policy names has not come yet
 }
 
-// Select returns the route for a version, or the best one where version is empty: the highest stable version that
-// is live, a prerelease only when no stable one is. It is nil when the endpoint has no such version.
+// Select returns the route for exactly this version. It is nil when the endpoint has no such version.
 func (e *Endpoint) Select(version string) *Route {
-	if version == "" {
-		return e.routes[0]
-	}
 	for _, r := range e.routes {
 		if r.Release.Version == version {
 			return r
@@ -80,8 +84,13 @@ type Release struct {
 
 	Retries *Retries
 
+	version  spec.Version
 	contract string        // digest
 	tiers    [][]*Instance // in order of preference
+	policy   *policy
+	balancer Balancer
+	capacity *atomic.Int64 // the release's, which changes between snapshots
+	registry *Registry     // is told of failures; may be nil
 }
 
 // Live reports whether any instance can be picked.
@@ -107,22 +116,47 @@ func (o *offer) route(r *Release) *Route {
 	}
 }
 
-// build makes a snapshot of releases that do not contradict each other. region is the gateway's own.
-func build(releases []*release, region string) *Snapshot {
-	ordered := slices.Clone(releases)
-	slices.SortStableFunc(ordered, func(a, b *release) int {
+// snap is the release at this moment.
+func (rel *release) snap(l ladder, r *Registry) *Release {
+	return &Release{
+		Service: rel.service, Version: rel.version.String(), Retries: rel.retries, version: rel.version, contract: rel.contract,
+		tiers: rel.tiers(l), policy: rel.policy, balancer: rel.balancer, capacity: rel.capacity, registry: r,
+	}
+}
+
+// ordered are the releases with what each is at this moment: the best first.
+func ordered(releases []*release, l ladder, r *Registry) []snapped {
+	all := make([]snapped, len(releases))
+	for i, rel := range releases {
+		all[i] = snapped{rel, rel.snap(l, r)}
+	}
+	slices.SortStableFunc(all, func(a, b snapped) int {
 		return cmp.Or(
-			-compareBool(a.live(), b.live()),
-			-compareBool(a.version.Stable(), b.version.Stable()),
-			-a.version.Compare(b.version),
+			-compareBool(a.now.Live(), b.now.Live()),
+			-compareBool(a.now.version.Stable(), b.now.version.Stable()),
+			-a.now.version.Compare(b.now.version),
 		)
 	})
+	return all
+}
+
+// snapped is a release, and what it is at this moment.
+type snapped struct {
+	*release
+
+	now *Release
+}
+
+// build makes a snapshot of releases that do not contradict each other, for a gateway that tries regions in this order.
+// r is told of failures; it may be nil.
+func build(releases []*release, l ladder, r *Registry) *Snapshot {
 	s := &Snapshot{endpoints: map[string]*Endpoint{}}
 	claims := map[spec.ClaimRequirement]bool{}
-	for _, rel := range ordered {
-		r := &Release{
-			Service: rel.service, Version: rel.version.String(), Retries: rel.retries, contract: rel.contract, tiers: rel.tiers(region),
-		}
+	versions := map[[2]string]*Release{}
+	all := ordered(releases, l, r)
+	for _, rel := range all {
+		now := rel.now
+		versions[[2]string{now.Service, now.Version}] = now
 		for i := range rel.offers {
 			o := &rel.offers[i]
 			e := s.endpoints[o.identity]
@@ -131,9 +165,17 @@ func build(releases []*release, region string) *Snapshot {
 				s.endpoints[o.identity] = e
 				s.root.insert(o.pattern, e)
 			}
-			e.routes = append(e.routes, o.route(r))
+			e.routes = append(e.routes, o.route(now))
 			for _, c := range o.Claims {
 				claims[c] = true
+			}
+		}
+	}
+	for _, rel := range all {
+		known := func(version string) *Release { return versions[[2]string{rel.service, version}] }
+		for i := range rel.offers {
+			if e := s.endpoints[rel.offers[i].identity]; e.routes[0].Release == rel.now { // once for each
+				e.decide(rel.policy, known)
 			}
 		}
 	}

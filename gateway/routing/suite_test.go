@@ -137,5 +137,5 @@ func (w *world) owner(method, path string) string {
 
 // pick picks for a path by default version.
 func (w *world) pick(path string) *routing.Instance {
-	return w.Snapshot().Match("GET", path, nil).Endpoint.Select("").Release.Pick(nil)
+	return w.Snapshot().Match("GET", path, nil).Endpoint.Default("").Release.Pick(w.now, nil)
 }

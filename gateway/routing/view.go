@@ -2,6 +2,7 @@ package routing
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,8 @@ type ServiceView struct {
 	ContractDigest string         `json:"contractDigest"`
 	GoneSince      *time.Time     `json:"goneSince,omitempty"` // no instance since; known for the retention time
 	Warning        string         `json:"warning,omitempty"`   // what operators should know of it
+	Panic          bool           `json:"panic,omitempty"`     // panic mode is on: all instances are used that do not drain
+	Capacity       int64          `json:"capacity"`            // the leases of all its routable instances
 	Instances      []InstanceView `json:"instances"`
 }
 
@@ -35,17 +38,40 @@ type InstanceView struct {
 	ManifestDigest string    `json:"manifestDigest"`       // its own: documentation may differ under one contract
 	Cordoned       bool      `json:"cordoned,omitempty"`   // an operator has taken it out of routing
 	Quarantine     string    `json:"quarantine,omitempty"` // why it is not routed
+	LatencyMS      float64   `json:"latencyMs,omitempty"`  // moving average of the time to RESPONSE
+	PingMS         float64   `json:"pingMs,omitempty"`     // moving average of the session's round trips
+
+	Ejected      string     `json:"ejected,omitempty"` // why its calls go to others
+	EjectedUntil *time.Time `json:"ejectedUntil,omitempty"`
+}
+
+// PolicyView is how requests to a service find a version, as operators see it.
+type PolicyView struct {
+	Service  string       `json:"service"`
+	Balancer string       `json:"balancer"`
+	Default  string       `json:"default,omitempty"` // capacity, newest or a version; empty with weights
+	Sticky   string       `json:"sticky,omitempty"`
+	Weights  []WeightView `json:"weights,omitempty"`
+	Panic    []string     `json:"panic,omitempty"` // versions in panic mode
+}
+
+// WeightView is a weighted version, as operators see it.
+type WeightView struct {
+	Version    string `json:"version"`
+	Weight     int    `json:"weight"`
+	PassedOver string `json:"passedOver,omitempty"` // why other versions have its share
 }
 
 // EndpointView is one endpoint in one version, as operators see it: what the manifest says, and what is there now.
 type EndpointView struct {
 	*spec.Endpoint // of the manifest, which must not be changed
 
-	Service        string `json:"service"`
-	Version        string `json:"version"`
-	ManifestDigest string `json:"manifestDigest"`
-	Selected       bool   `json:"selected"`  // requests that name no version go here
-	Instances      int    `json:"instances"` // that can be picked
+	Service        string  `json:"service"`
+	Version        string  `json:"version"`
+	ManifestDigest string  `json:"manifestDigest"`
+	Selected       bool    `json:"selected"`  // requests that name no version go here, or some of them
+	Share          float64 `json:"share"`     // of those, from 0 to 1
+	Instances      int     `json:"instances"` // that can be picked
 }
 
 // ManifestView is what a manifest says beside its endpoints. It must not be changed.
@@ -64,6 +90,7 @@ type ManifestView struct {
 func (r *Registry) Services() []ServiceView {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := time.Now()
 	views := []ServiceView{}
 	at := map[[3]string]int{}
 	add := func(rel *release) *ServiceView {
@@ -80,14 +107,16 @@ func (r *Registry) Services() []ServiceView {
 		return &views[i]
 	}
 	for _, rel := range r.releases {
-		if v := add(rel); len(rel.standing) == 0 {
+		v := add(rel)
+		v.Panic, v.Capacity = rel.panics, rel.capacity.Load()
+		if len(rel.standing) == 0 {
 			gone := rel.gone.UTC()
 			v.GoneSince = &gone
 		}
 	}
 	for _, in := range r.instances { // those in quarantine may be of a contract that is not known
 		v := add(in.offered)
-		v.Instances = append(v.Instances, in.view())
+		v.Instances = append(v.Instances, in.view(now))
 	}
 	for i := range views {
 		slices.SortFunc(views[i].Instances, func(a, b InstanceView) int { return strings.Compare(a.ID, b.ID) })
@@ -99,13 +128,58 @@ func (r *Registry) Services() []ServiceView {
 	return views
 }
 
-func (in *Instance) view() InstanceView {
-	return InstanceView{
+func (in *Instance) view(now time.Time) InstanceView {
+	v := InstanceView{
 		ID: in.ID(), Region: in.Session.Hello().Instance.Region, Health: in.health, Status: string(*in.status.Load()),
 		InFlight: in.Session.InFlight(), Lease: in.Session.Lease(), Remote: in.Session.Remote(), Since: in.since.UTC(),
 		Heartbeat: time.Unix(0, in.beat.Load()).UTC(), ManifestDigest: in.offered.digest, Quarantine: in.quarantine,
+		LatencyMS: milliseconds(in.Latency(now)), PingMS: milliseconds(in.Ping()),
 		Cordoned: in.cordoned.Load(),
 	}
+	if in.vitals.ejected() {
+		until := in.vitals.until.UTC()
+		v.Ejected, v.EjectedUntil = in.vitals.why, &until
+	}
+	return v
+}
+
+// milliseconds has three digits after the point.
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// Policies lists the services that are known or have a policy, sorted.
+func (r *Registry) Policies() []PolicyView {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := map[string]*PolicyView{}
+	add := func(service string, p *policy) *PolicyView {
+		v := all[service]
+		if v == nil {
+			v = &PolicyView{Service: service, Balancer: p.Balancer, Default: p.Version.Default, Sticky: p.Version.Sticky}
+			for _, w := range p.weights {
+				view := WeightView{Version: w.version, Weight: w.weight}
+				if r.passed[[2]string{service, w.version}] {
+					view.PassedOver = "no live instance"
+				}
+				v.Weights = append(v.Weights, view)
+			}
+			all[service] = v
+		}
+		return v
+	}
+	for service, p := range r.policies {
+		add(service, p)
+	}
+	for _, rel := range r.releases {
+		if v := add(rel.service, rel.policy); rel.panics {
+			v.Panic = append(v.Panic, rel.version.String())
+		}
+	}
+	views := make([]PolicyView, 0, len(all))
+	for _, service := range slices.Sorted(maps.Keys(all)) {
+		slices.Sort(all[service].Panic)
+		views = append(views, *all[service])
+	}
+	return views
 }
 
 // Endpoints lists what is routed, sorted by path, method, service and version.
@@ -128,12 +202,14 @@ func (r *Registry) Endpoints() []EndpointView {
 func (r *Registry) endpointView(rel *release, o *offer) EndpointView {
 	v := EndpointView{Endpoint: o.Endpoint, Service: rel.service, Version: rel.version.String(), ManifestDigest: rel.digest}
 	for _, in := range rel.standing {
-		if in.health.usable() {
+		if rel.routable(in) {
 			v.Instances++
 		}
 	}
-	e := r.current.Load().endpoints[o.identity]
-	v.Selected = e != nil && e.Select("").Release.Version == v.Version
+	if e := r.current.Load().endpoints[o.identity]; e != nil && e.Service == rel.service {
+		v.Share = e.share(e.Select(v.Version))
+		v.Selected = v.Share > 0
+	}
 	return v
 }
 

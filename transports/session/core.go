@@ -28,6 +28,7 @@ type core struct {
 	budget    budget    // the reader's alone
 
 	received atomic.Uint64 // frames, of any kind: they are the peer's life
+	trips    trips
 
 	over  chan struct{} // one: the peer has drained, and the session is to end
 	once  sync.Once
@@ -109,7 +110,9 @@ func (c *core) receive(f *transports.Frame, handle func(*transports.Frame, spec.
 func (c *core) dispatch(f *transports.Frame, handle func(*transports.Frame, spec.Header) error) error {
 	h := f.Header()
 	switch {
-	case h.Type.Ignorable(), h.Type == spec.TypePong:
+	case h.Type.Ignorable():
+	case h.Type == spec.TypePong:
+		c.trips.back(h.Aux, time.Now())
 	case h.Type == spec.TypePing:
 		c.w.enqueue(transports.NewControl(spec.TypePong, 0, h.Aux, nil))
 	case h.Type == spec.TypeCancel && h.Stream == 0:
@@ -145,16 +148,18 @@ func (c *core) pulse(beat func()) {
 		if beat != nil {
 			beat()
 		}
-		if now := c.received.Load(); now != last {
-			last, silent = now, 0
-			continue
-		}
-		if silent++; silent >= spec.DeadAfter {
+		alive := c.received.Load() != last
+		if alive {
+			last, silent = c.received.Load(), 0
+		} else if silent++; silent >= spec.DeadAfter {
 			c.fail(fmt.Errorf("session: nothing received for %d intervals of %v", silent, c.interval))
 			return
 		}
-		pings++
-		c.w.enqueue(transports.NewControl(spec.TypePing, 0, pings, nil))
+		if !alive || c.trips.measures {
+			pings++
+			c.trips.sent(pings, time.Now())
+			c.w.enqueue(transports.NewControl(spec.TypePing, 0, pings, nil))
+		}
 	}
 }
 

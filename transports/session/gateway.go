@@ -31,6 +31,8 @@ type GatewayConfig struct {
 	Append func(generation uint32, manifest []byte) error
 	// Limits bound what the session takes.
 	Limits Limits
+	// Ping sends PING at every interval, not only to a silent service, so that [Gateway.Ping] is up to date.
+	Ping bool
 	// Heartbeat is told of every HEARTBEAT. It is called by the reading goroutine and must not block. May be nil.
 	Heartbeat func(spec.Heartbeat)
 	// GoAway is told that the service drains. It is called by the reading goroutine and must not block. May be nil.
@@ -88,9 +90,13 @@ func Accept(ctx context.Context, link transports.Link, cfg GatewayConfig) (*Gate
 	g.most = int64(g.hello.Lease)
 	g.receives(g.cfg.Welcome.SessionWindow, cfg.Limits)
 	g.widen(g.lease.Load()) // a HEARTBEAT may have raised it while the manifest was on its way
+	g.trips.measures = cfg.Ping
 	g.start(g.handle, g.look)
 	return g, nil
 }
+
+// Ping is a moving average of the time from PING to PONG; 0 as long as none has come back. See [GatewayConfig.Ping].
+func (g *Gateway) Ping() time.Duration { return time.Duration(g.trips.average.Load()) }
 
 // Hello is what the service said of itself.
 func (g *Gateway) Hello() *spec.Hello { return &g.hello }

@@ -1,0 +1,56 @@
+package edge
+
+import (
+	"net"
+
+	"github.com/stella-ops/router/gateway/routing"
+)
+
+// keyOf is what keeps the request with one version of the service; empty where it lacks that. Who calls is asked for
+// before the version is known, by whose claims the caller is judged: a token that is good for nothing is refused then, if
+// the version wants one.
+func (e *Edge) keyOf(x *Exchange, k routing.Key) string {
+	switch k.Kind {
+	case routing.KeyHeader:
+		if v := x.header()[k.Name]; len(v) > 0 {
+			return v[0]
+		}
+	case routing.KeyAddress:
+		if host, _, err := net.SplitHostPort(x.request.Peer); err == nil {
+			return host
+		}
+		return x.request.Peer
+	case routing.KeySubject, routing.KeyTenant, routing.KeyClaim:
+		who, p := e.whoAsks(x)
+		if p != nil || who == nil {
+			return ""
+		}
+		switch k.Kind {
+		case routing.KeySubject:
+			return who.Subject
+		case routing.KeyTenant:
+			return who.Tenant
+		}
+		for _, c := range who.Claims {
+			if c.Type == k.Name {
+				return c.Value
+			}
+		}
+	case routing.KeyNone:
+	}
+	return ""
+}
+
+// undecided is the answer to a request without a version, when none that the service's policy names has the endpoint.
+func undecided(endpoint *routing.Endpoint) *problem {
+	if endpoint.Awaited() {
+		return &problem{
+			Kind: kindNoInstance, retryable: true,
+			detail: "no instance of " + endpoint.Service + " has come yet in a version that requests without " + headerVersion + " go to",
+		}
+	}
+	return &problem{
+		Kind:   kindNotFound,
+		detail: "service " + endpoint.Service + " does not offer this path in the version that requests without " + headerVersion + " go to",
+	}
+}
