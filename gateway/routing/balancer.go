@@ -70,7 +70,7 @@ func (c Candidates) Ramp(i int) float64 {
 // its share is as [Candidates.Ramp] says.
 func (c Candidates) Joins(i int) bool {
 	ramp := c.Ramp(i)
-	return ramp >= 1 || rand.Float64() < ramp //nolint:gosec // spreads load, guards nothing
+	return ramp >= 1 || chance(ramp)
 }
 
 // LeastBusy is the place of the open one with the fewest calls in flight, or -1.
@@ -99,48 +99,50 @@ func builtIn(name string) func() Balancer {
 
 type ewma struct{}
 
-// draws bounds how often one that starts slowly may be drawn in vain.
+// draws bounds how often a pair is drawn in vain that starts slowly.
 const draws = 8
 
 // Pick implements [Balancer].
 func (ewma) Pick(c Candidates) int {
-	n := c.Len()
-	if n > 1 {
-		a := c.draw(-1)
-		if a < 0 { // all start slowly
-			a = rand.IntN(n) //nolint:gosec // spreads load, guards nothing
-		}
-		b := c.draw(a)
-		if b >= 0 && c.tier[b].cheaper(c.tier[a], c.now) {
-			a, b = b, a
-		}
+	if c.Len() > 1 {
+		a, b := c.pair()
 		if c.Open(a) {
 			return a
 		}
-		if b >= 0 && c.Open(b) {
+		if c.Open(b) {
 			return b
 		}
 	}
 	return c.LeastBusy()
 }
 
-// draw picks one at random, but not the one that is named; -1 when those that it drew sit this request out.
-func (c Candidates) draw(but int) int {
-	n := len(c.tier)
-	if but >= 0 {
-		n--
-	}
+// pair draws two at random, of which the first is to be preferred. One that starts slowly takes part as often as its
+// ramp says in relation to the other's, and a pair of two such only as often as the further of them is.
+func (c Candidates) pair() (first, second int) {
 	for range draws {
-		i := rand.IntN(n) //nolint:gosec // spreads load, guards nothing
-		if but >= 0 && i >= but {
-			i++
+		a, b := rand.IntN(len(c.tier)), rand.IntN(len(c.tier)-1) //nolint:gosec // spreads load, guards nothing
+		if b >= a {
+			b++
 		}
-		if c.Joins(i) {
-			return i
+		first, second = a, b
+		mine, theirs := c.Ramp(a), c.Ramp(b)
+		most := max(mine, theirs)
+		switch {
+		case mine < most && !chance(mine/most):
+			first, second = b, a
+		case theirs < most && !chance(theirs/most):
+		case c.tier[b].cheaper(c.tier[a], c.now):
+			first, second = b, a
+		}
+		if most >= 1 || chance(most) {
+			break
 		}
 	}
-	return -1
+	return first, second
 }
+
+// chance is true with a probability.
+func chance(p float64) bool { return rand.Float64() < p } //nolint:gosec // spreads load, guards nothing
 
 type ping struct{}
 

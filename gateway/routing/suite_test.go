@@ -44,10 +44,16 @@ type world struct {
 func newWorld(region string) *world { return newOwnedWorld(region, nil) }
 
 func newOwnedWorld(region string, owners routing.Owners) *world {
+	return newWorldOf(routing.Config{Region: region, Owners: owners})
+}
+
+// newWorldOf is a world by configuration, in which services beat every second and are known for a minute after.
+func newWorldOf(cfg routing.Config) *world {
+	GinkgoHelper()
 	w := &world{now: epoch}
-	w.Registry = routing.NewRegistry(routing.Config{
-		Region: region, Heartbeat: time.Second, Retain: time.Minute, Owners: owners, Logger: slog.New(slog.NewTextHandler(&w.log, nil)),
-	})
+	cfg.Heartbeat, cfg.Retain, cfg.Logger = time.Second, time.Minute, slog.New(slog.NewTextHandler(&w.log, nil))
+	Expect(cfg.Check()).To(Succeed())
+	w.Registry = routing.NewRegistry(cfg)
 	before := gleak.Goroutines()
 	DeferCleanup(func() { Eventually(gleak.Goroutines).WithTimeout(patience).ShouldNot(gleak.HaveLeaked(before)) })
 	return w
@@ -133,6 +139,34 @@ func (w *world) owner(method, path string) string {
 		return e.Service
 	}
 	return ""
+}
+
+// release is what requests without a version go to.
+func (w *world) release(path string) *routing.Release {
+	return w.Snapshot().Match("GET", path, nil).Endpoint.Default("").Release
+}
+
+// shares counts what becomes of so many picks for a path.
+func (w *world) shares(path string, picks int) map[*routing.Instance]int {
+	counts := map[*routing.Instance]int{}
+	for range picks {
+		counts[w.pick(path)]++
+	}
+	return counts
+}
+
+// shown is an instance as operators see it.
+func (w *world) shown(in *routing.Instance) routing.InstanceView {
+	GinkgoHelper()
+	for _, s := range w.Services() {
+		for _, v := range s.Instances {
+			if v.ID == in.ID() {
+				return v
+			}
+		}
+	}
+	Fail("the instance is not shown")
+	return routing.InstanceView{}
 }
 
 // pick picks for a path by default version.
