@@ -80,7 +80,7 @@ func (v *vitals) observe(took time.Duration, good bool, now int64) {
 			was := math.Float32frombits(uint32(old >> 32))
 			_, weight := mean(old).value(now)
 			switch {
-			case ns >= float64(was):
+			case float32(ns) >= was:
 			case !good, weight == 1: // the average of this millisecond has had its say
 				return
 			default:
