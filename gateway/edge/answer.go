@@ -36,18 +36,19 @@ func (e *Edge) answer(x *Exchange, call *session.Call, head *transports.Frame) *
 		call.Cancel(spec.CodeProtocol)
 		return &problem{Kind: kindAnswer, detail: "the service's answer breaks the protocol"}
 	}
-	if r.Status >= http.StatusInternalServerError {
-		x.observe(routing.Failed)
-	} else {
-		x.observe(routing.Answered)
-	}
 	inline, whole := head.Body(), head.Header().Flags&spec.FlagEnd != 0
 	some := x.mayHaveBody(r.Status)
 	left := r.ContentLength - int64(len(inline))
 	if some && r.ContentLength >= 0 && (left < 0 || whole && left > 0) {
 		head.Release()
+		x.observe(routing.Failed)
 		call.Cancel(spec.CodeProtocol)
 		return &problem{Kind: kindAnswer, detail: "the service's answer is not as long as it says"}
+	}
+	if r.Status >= http.StatusInternalServerError {
+		x.observe(routing.Failed)
+	} else {
+		x.observe(routing.Answered)
 	}
 	x.fill(some, whole, int64(len(inline)))
 	x.status = r.Status

@@ -6,6 +6,8 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/stella-ops/router/gateway"
+	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports/session"
 )
@@ -33,7 +35,9 @@ var _ = Describe("Endpoints that a service appends to its session", func() {
 	a, c := endpoint("POST", "/a"), endpoint("POST", "/c")
 
 	It("are routed by the next numbers, and those of before keep theirs", func() {
-		r := start()
+		r := start(func(c *gateway.Config) {
+			c.Routing = routing.Policy{Balancer: routing.BalancerRoundRobin, SlowStart: routing.Off}
+		})
 		s := r.join(identity{id: "one"}, numbered("one"), b, d)
 		Expect(r.do("POST", "/d", "x").body).To(Equal("one 0.1 x"))
 		Expect(r.do("POST", "/a", "x").StatusCode).To(Equal(404))

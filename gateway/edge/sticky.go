@@ -4,6 +4,7 @@ import (
 	"net"
 
 	"github.com/stella-ops/router/gateway/routing"
+	"github.com/stella-ops/router/spec"
 )
 
 // keyOf is what keeps the request with one version of the service; empty where it lacks that. Who calls is asked for
@@ -25,18 +26,23 @@ func (e *Edge) keyOf(x *Exchange, k routing.Key) string {
 		if p != nil || who == nil {
 			return ""
 		}
-		switch k.Kind {
-		case routing.KeySubject:
-			return who.Subject
-		case routing.KeyTenant:
-			return who.Tenant
-		}
-		for _, c := range who.Claims {
-			if c.Type == k.Name {
-				return c.Value
-			}
-		}
+		return keyOfIdentity(who, k)
 	case routing.KeyNone:
+	}
+	return ""
+}
+
+func keyOfIdentity(who *spec.Identity, k routing.Key) string {
+	if k.Kind == routing.KeySubject {
+		return who.Subject
+	}
+	if k.Kind == routing.KeyTenant {
+		return who.Tenant
+	}
+	for _, c := range who.Claims {
+		if c.Type == k.Name {
+			return c.Value
+		}
 	}
 	return ""
 }

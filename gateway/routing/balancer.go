@@ -12,7 +12,7 @@ import (
 // The gateway's own balancers.
 const (
 	// BalancerEWMA draws two at random and takes the one whose latency, as a peak-sensitive moving average, times its calls
-	// in flight and one is lower.
+	// in flight and one is lower. Latencies that are much alike make no difference.
 	BalancerEWMA = "ewma"
 	// BalancerPing takes the instance with the lowest average ping in whole milliseconds; of several, the one whose HEARTBEAT
 	// came last; and then the first by id. It decides the same way every time, and knows no slow start.

@@ -68,18 +68,31 @@ var _ = Describe("the balancer ewma", func() {
 	}
 
 	It("takes the one with the lower latency", func() {
-		observe(all[0], 2*time.Millisecond)
-		observe(all[1], time.Millisecond)
+		observe(all[0], 21*time.Millisecond)
+		observe(all[1], 10*time.Millisecond)
 		Expect(w.shares("/a", 50)).To(Equal(map[*routing.Instance]int{all[1]: 50}))
 	})
 
+	It("makes no difference between latencies that are much alike, or below a millisecond", func() {
+		observe(all[0], 20*time.Millisecond)
+		observe(all[1], 10*time.Millisecond)
+		Expect(w.shares("/a", 1000)[all[0]]).To(BeNumerically("~", 500, 100), "six standard deviations")
+		busy(all[0])
+		Expect(w.shares("/a", 50)).To(Equal(map[*routing.Instance]int{all[1]: 50}), "but between calls in flight")
+		w.alive(time.Minute, all...) // all is forgotten
+		observe(all[0], 20*time.Microsecond)
+		observe(all[1], 900*time.Microsecond)
+		busy(all[1])
+		Expect(w.shares("/a", 1000)[all[0]]).To(BeNumerically("~", 500, 100))
+	})
+
 	It("weighs latency with calls in flight", func() {
-		observe(all[0], 2500*time.Microsecond)
-		observe(all[1], time.Millisecond)
+		observe(all[0], 25*time.Millisecond)
+		observe(all[1], 10*time.Millisecond)
 		busy(all[1])
-		Expect(w.pick("/a")).To(BeIdenticalTo(all[1]), "2 ms against 2.5")
+		Expect(w.pick("/a")).To(BeIdenticalTo(all[1]), "20 ms against 25")
 		busy(all[1])
-		Expect(w.pick("/a")).To(BeIdenticalTo(all[0]), "3 ms against 2.5")
+		Expect(w.pick("/a")).To(BeIdenticalTo(all[0]), "30 ms against 25")
 	})
 
 	It("asks again after a while whoever was slow once", func() {

@@ -3,6 +3,7 @@ package routing_test
 import (
 	"fmt"
 	"log/slog"
+	"strconv"
 	"testing"
 	"time"
 
@@ -101,7 +102,7 @@ func BenchmarkRoute(b *testing.B) {
 // BenchmarkPick picks one of 3, and of 1,000 instances.
 func BenchmarkPick(b *testing.B) {
 	for _, n := range []int{3, 1000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			rel := crowd(b, routing.Config{}, n).Snapshot().Match("GET", "/service-0/things-1/1", nil).Endpoint.Default("").Release
 			now := time.Now()
 			b.ReportAllocs()

@@ -22,15 +22,15 @@ const (
 	minWindow     = 100 * time.Millisecond
 )
 
-// Fault is one thing that is wrong with a configuration.
-type Fault struct {
+// FaultError is one thing that is wrong with a configuration.
+type FaultError struct {
 	// Field leads from [Config] to the value, by the names that it has in YAML: services, billing, version, sticky.
 	Field []string
 	Text  string
 }
 
 // Error implements error.
-func (f *Fault) Error() string {
+func (f *FaultError) Error() string {
 	return "routing: " + strings.Join(f.Field, ".") + ": " + f.Text
 }
 
@@ -40,8 +40,8 @@ type checker struct {
 	faults []error
 }
 
-func (c *checker) fault(field, format string, args ...any) {
-	c.faults = append(c.faults, &Fault{Field: append(slices.Clone(c.at), field), Text: fmt.Sprintf(format, args...)})
+func (c *checker) faultf(field, format string, args ...any) {
+	c.faults = append(c.faults, &FaultError{Field: append(slices.Clone(c.at), field), Text: fmt.Sprintf(format, args...)})
 }
 
 // in checks something below a field.
@@ -51,28 +51,28 @@ func (c *checker) in(field string, f func()) {
 	c.at = c.at[:len(c.at)-1]
 }
 
-// Check names everything that is wrong with the configuration: an error of as many [*Fault], joined.
+// Check names everything that is wrong with the configuration: an error of as many [*FaultError], joined.
 func (cfg *Config) Check() error {
 	c := new(checker)
 	c.regions(cfg)
 	for _, name := range slices.Sorted(maps.Keys(cfg.Balancers)) {
 		switch {
 		case builtIn(name) != nil || name == "":
-			c.in("balancers", func() { c.fault(name, "the name is one of the gateway's own") })
+			c.in("balancers", func() { c.faultf(name, "the name is one of the gateway's own") })
 		case cfg.Balancers[name] == nil:
-			c.in("balancers", func() { c.fault(name, "is nil, expected a function that makes one") })
+			c.in("balancers", func() { c.faultf(name, "is nil, expected a function that makes one") })
 		}
 	}
 	c.in("default", func() {
 		c.policy(&cfg.Default, cfg)
 		if v := &cfg.Default.Version; v.Weights != nil {
-			c.in("version", func() { c.fault("weights", "versions are a service's own: name the service") })
+			c.in("version", func() { c.faultf("weights", "versions are a service's own: name the service") })
 		}
 	})
 	c.in("services", func() {
 		for _, name := range slices.Sorted(maps.Keys(cfg.Services)) {
 			if err := spec.CheckService(name); err != nil {
-				c.fault(name, "%s", unprefixed(err))
+				c.faultf(name, "%s", unprefixed(err))
 			}
 			p := cfg.Services[name]
 			c.in(name, func() { c.policy(&p, cfg) })
@@ -86,22 +86,22 @@ func unprefixed(err error) string { return strings.TrimPrefix(err.Error(), "spec
 func (c *checker) regions(cfg *Config) {
 	if cfg.Region != "" {
 		if err := spec.CheckRegion(cfg.Region); err != nil {
-			c.fault("region", "%s", unprefixed(err))
+			c.faultf("region", "%s", unprefixed(err))
 		}
 	}
 	if cfg.Region == "" && len(cfg.Neighbours) > 0 {
-		c.fault("neighbours", "the gateway has no region of its own, so none is near: set region")
+		c.faultf("neighbours", "the gateway has no region of its own, so none is near: set region")
 	}
 	if len(cfg.Neighbours) > maxNeighbours {
-		c.fault("neighbours", "%d regions, the limit is %d", len(cfg.Neighbours), maxNeighbours)
+		c.faultf("neighbours", "%d regions, the limit is %d", len(cfg.Neighbours), maxNeighbours)
 	}
 	for i, region := range cfg.Neighbours {
 		if err := spec.CheckRegion(region); err != nil {
-			c.fault("neighbours", "%s", unprefixed(err))
+			c.faultf("neighbours", "%s", unprefixed(err))
 		} else if region == cfg.Region {
-			c.fault("neighbours", "%s is the gateway's own region", region)
+			c.faultf("neighbours", "%s is the gateway's own region", region)
 		} else if slices.Contains(cfg.Neighbours[:i], region) {
-			c.fault("neighbours", "%s stands twice", region)
+			c.faultf("neighbours", "%s stands twice", region)
 		}
 	}
 }
@@ -110,7 +110,7 @@ func (c *checker) policy(p *Policy, cfg *Config) {
 	c.in("version", func() { c.version(&p.Version) })
 	if p.Balancer != "" && builtIn(p.Balancer) == nil && cfg.Balancers[p.Balancer] == nil {
 		names := slices.Sorted(maps.Keys(cfg.Balancers))
-		c.fault("balancer", "%.40q, expected one of %s", p.Balancer,
+		c.faultf("balancer", "%.40q, expected one of %s", p.Balancer,
 			strings.Join(append([]string{BalancerEWMA, BalancerPing, BalancerRoundRobin}, names...), ", "))
 	}
 	c.duration("slowStart", p.SlowStart, 0, true)
@@ -125,7 +125,7 @@ func (c *checker) policy(p *Policy, cfg *Config) {
 		c.duration("baseTime", e.BaseTime, time.Millisecond, false)
 		c.duration("maxTime", e.MaxTime, time.Millisecond, false)
 		if e.MaxTime > 0 && e.BaseTime > e.MaxTime {
-			c.fault("maxTime", "%v is shorter than baseTime, %v", e.MaxTime, e.BaseTime)
+			c.faultf("maxTime", "%v is shorter than baseTime, %v", e.MaxTime, e.BaseTime)
 		}
 		c.number("maxEjectedPercent", e.MaxEjectedPercent, 100, false)
 	})
@@ -134,13 +134,13 @@ func (c *checker) policy(p *Policy, cfg *Config) {
 // number allows 0, which stands for the default, to limit, and [Off] where the thing can be switched off.
 func (c *checker) number(field string, n, limit int, off bool) {
 	if n > limit || n < 0 && (!off || n != Off) {
-		c.fault(field, "%d, expected 1 to %d%s", n, limit, orOff(off))
+		c.faultf(field, "%d, expected 1 to %d%s", n, limit, orOff(off))
 	}
 }
 
 func (c *checker) duration(field string, d, least time.Duration, off bool) {
 	if d > maxTime || d > 0 && d < least || d < 0 && (!off || d != Off) {
-		c.fault(field, "%v, expected %v to %v%s", d, least, maxTime, orOff(off))
+		c.faultf(field, "%v, expected %v to %v%s", d, least, maxTime, orOff(off))
 	}
 }
 
@@ -156,42 +156,42 @@ func (c *checker) version(v *VersionPolicy) {
 	case "", ByCapacity, Newest:
 	default:
 		if _, err := spec.ParseVersion(v.Default); err != nil {
-			c.fault("default", "%.80q, expected %s, %s or a version such as 1.4.0", v.Default, ByCapacity, Newest)
+			c.faultf("default", "%.80q, expected %s, %s or a version such as 1.4.0", v.Default, ByCapacity, Newest)
 		}
 	}
 	if v.Default != "" && v.Weights != nil {
-		c.fault("weights", "there is a default, %.80s, already: one of the two has to go", v.Default)
+		c.faultf("weights", "there is a default, %.80s, already: one of the two has to go", v.Default)
 	}
 	if v.Sticky != "" {
 		if v.Weights == nil {
-			c.fault("sticky", "nothing is spread without weights")
+			c.faultf("sticky", "nothing is spread without weights")
 		}
 		if _, err := ParseKey(v.Sticky); err != nil {
-			c.fault("sticky", "%s", strings.TrimPrefix(err.Error(), "routing: "))
+			c.faultf("sticky", "%s", strings.TrimPrefix(err.Error(), "routing: "))
 		}
 	}
 	if v.Weights == nil {
 		return
 	}
 	if len(v.Weights) > maxWeights {
-		c.fault("weights", "%d versions, the limit is %d", len(v.Weights), maxWeights)
+		c.faultf("weights", "%d versions, the limit is %d", len(v.Weights), maxWeights)
 		return
 	}
 	sum := 0
 	c.in("weights", func() {
 		for _, version := range slices.Sorted(maps.Keys(v.Weights)) {
 			if _, err := spec.ParseVersion(version); err != nil {
-				c.fault(version, "%s", unprefixed(err))
+				c.faultf(version, "%s", unprefixed(err))
 			}
 			w := v.Weights[version]
 			if w < 0 || w > maxWeight {
-				c.fault(version, "weight %d, expected 0 to %d", w, maxWeight)
+				c.faultf(version, "weight %d, expected 0 to %d", w, maxWeight)
 			}
 			sum += w
 		}
 	})
 	if sum <= 0 {
-		c.fault("weights", "their sum is %d, expected more than 0", sum)
+		c.faultf("weights", "their sum is %d, expected more than 0", sum)
 	}
 }
 
@@ -206,11 +206,11 @@ func ParseKey(text string) (Key, error) {
 		}
 	case KeyClaim:
 		if name == "" || len(name) > maxKeyName {
-			return Key{}, fmt.Errorf("routing: key %.80q, expected the claim's type after claim:, up to %d bytes", text, maxKeyName)
+			return Key{}, fmt.Errorf("routing: key %.80q, expected claim: and the claim's type, up to %d bytes", text, maxKeyName)
 		}
 	case KeyHeader:
 		if name == "" || len(name) > maxKeyName || strings.ContainsFunc(name, func(r rune) bool { return !token(r) }) {
-			return Key{}, fmt.Errorf("routing: key %.80q, expected a header's name after header:", text)
+			return Key{}, fmt.Errorf("routing: key %.80q, expected header: and a header's name", text)
 		}
 		k.Name = http.CanonicalHeaderKey(name)
 	default:

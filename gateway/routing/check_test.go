@@ -14,10 +14,10 @@ import (
 // faults are the fields that are at fault, and each has a text.
 func faults(err error) (fields []string) {
 	GinkgoHelper()
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what errors.Join returns is what is looked for
+	joined, ok := err.(interface{ Unwrap() []error })
 	Expect(ok).To(BeTrue(), "%v", err)
 	for _, e := range joined.Unwrap() {
-		var f *routing.Fault
+		var f *routing.FaultError
 		Expect(errors.As(e, &f)).To(BeTrue())
 		Expect(f.Text).NotTo(BeEmpty())
 		Expect(f.Error()).To(HavePrefix("routing: " + strings.Join(f.Field, ".") + ": "))

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -101,11 +102,7 @@ func (r *Registry) report() {
 func (r *Registry) liveVersion(service, version string) bool {
 	for _, rel := range r.releases {
 		if rel.service == service && rel.version.String() == version {
-			for _, in := range rel.standing {
-				if rel.routable(in) {
-					return true
-				}
-			}
+			return slices.ContainsFunc(rel.standing, rel.routable)
 		}
 	}
 	return false

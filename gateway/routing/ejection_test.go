@@ -94,10 +94,10 @@ var _ = Describe("ejection", func() {
 
 	It("lasts longer each time, up to the maximum, and good behaviour is rewarded", func() {
 		setup(3, routing.Ejection{BaseTime: 30 * time.Second, MaxTime: 100 * time.Second})
-		for _, want := range []time.Duration{30, 60, 90, 100, 100} {
+		for _, want := range []time.Duration{30 * time.Second, time.Minute, 90 * time.Second, 100 * time.Second, 100 * time.Second} {
 			w.fail(all[0], 5)
-			Expect(w.shown(all[0]).EjectedUntil.Sub(w.now)).To(Equal(want * time.Second))
-			w.alive(want*time.Second, all...)
+			Expect(w.shown(all[0]).EjectedUntil.Sub(w.now)).To(Equal(want))
+			w.alive(want, all...)
 			Expect(w.shown(all[0]).Ejected).To(BeEmpty())
 		}
 		w.alive(5*time.Minute, all...)

@@ -103,17 +103,30 @@ func (v *vitals) latency(now int64) float64 {
 	return max(ns, 1)
 }
 
-// cheaper reports whether a call to in is likely to be answered sooner than one to other. One without a latency is taken
-// for twice as fast as the other: it is tried at once, and by no more calls than twice the other's.
+// Latencies count as alike below noise, and as long as one is at most alike times the other. A single slow answer, which
+// any process has now and then, must not take all calls from one of two instances; and where the difference is real, calls
+// in flight pile up at the slower one and tell.
+const (
+	noise = float64(time.Millisecond)
+	alike = 2
+)
+
+// cheaper reports whether a call to in is likely to be answered sooner than one to other, and neither is as good. One without
+// a latency is taken for twice as fast as the other: it is tried at once, and by no more calls than twice the other's.
 func (in *Instance) cheaper(other *Instance, now int64) bool {
 	mine, theirs := in.vitals.latency(now), other.vitals.latency(now)
 	switch {
 	case mine == 0 && theirs == 0:
 		mine, theirs = 1, 1
 	case mine == 0:
-		mine = theirs / 2
+		mine, theirs = 1, 2
 	case theirs == 0:
-		theirs = mine / 2
+		mine, theirs = 2, 1
+	default:
+		mine, theirs = max(mine, noise), max(theirs, noise)
+		if max(mine, theirs) <= alike*min(mine, theirs) {
+			mine, theirs = 1, 1
+		}
 	}
 	return mine*float64(in.InFlight()+1) < theirs*float64(other.InFlight()+1)
 }
