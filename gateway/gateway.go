@@ -282,7 +282,12 @@ func (g *Gateway) Apply(cfg Config) error {
 	if err := Check(cfg); err != nil {
 		return err
 	}
-	return g.edge.Apply(cfg.Policy)
+	cfg, err := withDefaults(cfg)
+	if err != nil {
+		return err
+	}
+	cfg.Logger, cfg.Region, cfg.Balancers = g.log, g.cfg.Region, g.cfg.Balancers // which a restart changes, and the program
+	return errors.Join(g.registry.Configure(*cfg.routing(), time.Now()), g.edge.Apply(cfg.Policy))
 }
 
 // Reloaded counts that the configuration was read anew; err says why it was refused.

@@ -4,23 +4,26 @@ import "time"
 
 // File is gateway.yaml: each setting under its key. The table has what else there is to know of them.
 type File struct {
-	Node       Node       `key:"node"`
-	HTTP       string     `key:"http"`
-	Listeners  []Listener `key:"listeners"`
-	Transports Transports `key:"transports"`
-	Issuers    []Issuer   `key:"issuers"`
-	OpenAPI    OpenAPI    `key:"openapi"`
-	CORS       []CORS     `key:"cors"`
-	Admin      Admin      `key:"admin"`
-	Shutdown   Shutdown   `key:"shutdown"`
-	Log        Log        `key:"log"`
-	Dev        Dev        `key:"dev"`
+	Node       Node              `key:"node"`
+	HTTP       string            `key:"http"`
+	Listeners  []Listener        `key:"listeners"`
+	Transports Transports        `key:"transports"`
+	Issuers    []Issuer          `key:"issuers"`
+	Routing    Policy            `key:"routing"`
+	Services   map[string]Policy `key:"services"`
+	OpenAPI    OpenAPI           `key:"openapi"`
+	CORS       []CORS            `key:"cors"`
+	Admin      Admin             `key:"admin"`
+	Shutdown   Shutdown          `key:"shutdown"`
+	Log        Log               `key:"log"`
+	Dev        Dev               `key:"dev"`
 }
 
 // Node is who a gateway is.
 type Node struct {
-	ID     string `key:"id"`
-	Region string `key:"region"`
+	ID         string   `key:"id"`
+	Region     string   `key:"region"`
+	Neighbours []string `key:"neighbours"`
 }
 
 // Listener is one address for clients.
@@ -52,6 +55,30 @@ type Transports struct {
 	Retain     time.Duration     `key:"retain"`
 	Stall      time.Duration     `key:"stall"`
 	Queue      string            `key:"queue"`
+}
+
+// Policy is how requests find a version and an instance of a service.
+type Policy struct {
+	Version      string         `key:"version"`
+	Weights      map[string]int `key:"weights"`
+	Sticky       string         `key:"sticky"`
+	Balancer     string         `key:"balancer"`
+	SlowStart    time.Duration  `key:"slowStart"`
+	PanicPercent int            `key:"panicPercent"`
+	HedgeAfter   time.Duration  `key:"hedgeAfter"`
+	Ejection     Ejection       `key:"ejection"`
+}
+
+// Ejection is when an instance is left out because its calls fail.
+type Ejection struct {
+	Off                 bool          `key:"off"`
+	ConsecutiveFailures int           `key:"consecutiveFailures"`
+	FailurePercent      int           `key:"failurePercent"`
+	MinRequests         int           `key:"minRequests"`
+	Window              time.Duration `key:"window"`
+	BaseTime            time.Duration `key:"baseTime"`
+	MaxTime             time.Duration `key:"maxTime"`
+	MaxEjectedPercent   int           `key:"maxEjectedPercent"`
 }
 
 // Issuer is somebody whose tokens are taken.

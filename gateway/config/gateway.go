@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"time"
 
 	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/auth"
@@ -25,6 +26,13 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 		cfg.Listeners = append(cfg.Listeners, f.Listeners[i].gateway())
 	}
 	cfg.AdminTokens, cfg.AdminHosts = f.Admin.TokenFile, f.Admin.Hosts
+	cfg.Neighbours, cfg.Routing = f.Node.Neighbours, l.policy(&f.Routing, "routing")
+	for service, p := range f.Services {
+		if cfg.Services == nil {
+			cfg.Services = map[string]routing.Policy{}
+		}
+		cfg.Services[service] = l.policy(&p, "services["+service+"]")
+	}
 	for i := range f.Issuers {
 		cfg.Issuers = append(cfg.Issuers, auth.Issuer(f.Issuers[i]))
 	}
@@ -41,6 +49,31 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 }
 
 const clientsRequired = "required"
+
+// policy is a policy as routing has it, where zero is what nobody has said: a zero that was said means never.
+func (l *Loaded) policy(p *Policy, path string) routing.Policy {
+	number := func(key string, n int) int { return said(l, path+"."+key, n) }
+	duration := func(key string, d time.Duration) time.Duration { return said(l, path+"."+key, d) }
+	e := &p.Ejection
+	return routing.Policy{
+		Version:  routing.VersionPolicy{Default: p.Version, Weights: p.Weights, Sticky: p.Sticky},
+		Balancer: p.Balancer, SlowStart: duration("slowStart", p.SlowStart), PanicPercent: number("panicPercent", p.PanicPercent),
+		Hedge: routing.Hedge{After: duration("hedgeAfter", p.HedgeAfter)},
+		Ejection: routing.Ejection{
+			Off: e.Off, ConsecutiveFailures: number("ejection.consecutiveFailures", e.ConsecutiveFailures),
+			FailurePercent: number("ejection.failurePercent", e.FailurePercent), MinRequests: e.MinRequests, Window: e.Window,
+			BaseTime: e.BaseTime, MaxTime: e.MaxTime, MaxEjectedPercent: e.MaxEjectedPercent,
+		},
+	}
+}
+
+// said is a number or time, or that it is off where zero was said.
+func said[T int | time.Duration](l *Loaded, path string, v T) T {
+	if _, ok := l.origins[path]; ok && v == 0 {
+		return routing.Off
+	}
+	return v
+}
 
 func (l *Listener) gateway() gateway.Listener {
 	out := gateway.Listener{Address: l.Address}

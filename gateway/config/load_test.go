@@ -1,13 +1,17 @@
 package config_test
 
 import (
+	"log/slog"
 	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/config"
+	"github.com/stella-ops/router/gateway/routing"
+	_ "github.com/stella-ops/router/transports/tcp"
 )
 
 // load reads a file with some variables and flags, each as a pair of name and text.
@@ -116,6 +120,9 @@ var _ = Describe("a configuration", func() {
 		Entry("a network that is none", "listeners: [{address: 127.0.0.1:1, proxyProtocol: [10.0.0.1]}]\n", `1:52: listeners[0].proxyProtocol[0]: expected a network`),
 		Entry("an owner that is no service", "transports: {owners: {/a: Not Me}}\n", `1:27: transports.owners[/a]: expected the name of a service`),
 		Entry("an owner of a pattern", "transports: {owners: {'/a/{b}': me}}\n", `1:23: transports.owners: expected a path without parameters`),
+		Entry("a weight of no version", "services: {billing: {weights: {one: 1}}}\n", `1:32: services[billing].weights: expected a version`),
+		Entry("a negative weight", "services: {billing: {weights: {1.0.0: -1}}}\n", `1:39: services[billing].weights[1.0.0]: expected at least 0`),
+		Entry("a policy of no service", "services: {No One: {version: newest}}\n", `1:12: services: expected the name of a service`),
 		Entry("development without a file", "dev: {enabled: true}\n", `1:7: dev.enabled: development mode needs a file`),
 	)
 
@@ -133,6 +140,19 @@ var _ = Describe("a configuration", func() {
 	It("does not repeat a secret that is wrong", func() {
 		_, err := load("transports: {queue: 'secret'}\n", nil)
 		Expect(err).To(MatchError(And(ContainSubstring("expected a URL"), Not(ContainSubstring(`"secret"`)))))
+	})
+
+	It("has policies of routing, in which zero is said or is not", func() {
+		l, err := load("node: {region: eu-1, neighbours: [eu-2, us-1]}\nrouting: {balancer: ping, ejection: {consecutiveFailures: 0}}\n"+
+			"services:\n  billing: {weights: {1.0.0: 90, 1.1.0: 10}, sticky: subject, slowStart: 0s}\n", nil)
+		Expect(err).NotTo(HaveOccurred())
+		cfg := l.Gateway(GinkgoWriter, new(slog.LevelVar))
+		Expect(cfg.Neighbours).To(Equal([]string{"eu-2", "us-1"}))
+		Expect(cfg.Routing).To(Equal(routing.Policy{Balancer: "ping", Ejection: routing.Ejection{ConsecutiveFailures: routing.Off}}))
+		Expect(cfg.Services).To(Equal(map[string]routing.Policy{"billing": {
+			Version: routing.VersionPolicy{Weights: map[string]int{"1.0.0": 90, "1.1.0": 10}, Sticky: "subject"}, SlowStart: routing.Off,
+		}}))
+		Expect(gateway.Check(cfg)).To(Succeed())
 	})
 
 	It("is compared with another: what was added, removed and changed, and what needs a restart", func() {

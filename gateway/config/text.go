@@ -28,6 +28,7 @@ var formats = map[string]struct {
 	"network": {"a network, such as 10.0.0.0/8", `/[0-9]+$`, checkNetwork},
 	"file":    {"the name of a file", `\S`, checkFile},
 	"service": {"the name of a service", `^[a-z]`, spec.CheckService},
+	"version": {"a version, exactly, such as 1.4.0", `^[0-9]+\.[0-9]+\.[0-9]+`, checkVersion},
 	"path":    {"a path without parameters, such as /invoices", `^/`, checkPath},
 }
 
@@ -70,6 +71,11 @@ func checkFile(text string) error {
 		return errors.New("no name")
 	}
 	return nil
+}
+
+func checkVersion(text string) error {
+	_, err := spec.ParseVersion(text)
+	return err
 }
 
 func checkPath(text string) error {
