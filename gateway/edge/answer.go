@@ -29,10 +29,10 @@ const (
 // answer passes RESPONSE on; it takes over the frame. The answer has the length that the service said, or it is
 // broken off: it never ends as if it were whole. A problem is returned only as long as nothing has been sent.
 func (e *Edge) answer(x *Exchange, call *session.Call, head *transports.Frame) *problem {
-	r := &x.response
+	now, r := time.Now(), &x.response
 	if err := r.Decode(head.Meta()); err != nil {
 		head.Release()
-		x.observe(routing.Failed)
+		x.observe(routing.Failed, now)
 		call.Cancel(spec.CodeProtocol)
 		return &problem{Kind: kindAnswer, detail: "the service's answer breaks the protocol"}
 	}
@@ -41,18 +41,18 @@ func (e *Edge) answer(x *Exchange, call *session.Call, head *transports.Frame) *
 	left := r.ContentLength - int64(len(inline))
 	if some && r.ContentLength >= 0 && (left < 0 || whole && left > 0) {
 		head.Release()
-		x.observe(routing.Failed)
+		x.observe(routing.Failed, now)
 		call.Cancel(spec.CodeProtocol)
 		return &problem{Kind: kindAnswer, detail: "the service's answer is not as long as it says"}
 	}
 	if r.Status >= http.StatusInternalServerError {
-		x.observe(routing.Failed)
+		x.observe(routing.Failed, now)
 	} else {
-		x.observe(routing.Answered)
+		x.observe(routing.Answered, now)
 	}
 	x.fill(some, whole, int64(len(inline)))
 	x.status = r.Status
-	x.writeBy(time.Now().Add(e.cfg.Stall))
+	x.writeBy(now.Add(e.cfg.Stall))
 	x.head(r.Status)
 	var err error
 	if some && len(inline) > 0 {

@@ -11,8 +11,8 @@ import (
 
 // observe tells routing what the last try says of its instance. How long a call with a streamed body takes is the
 // client's doing as much as the service's, and counts for nothing.
-func (x *Exchange) observe(result routing.Result) {
-	now, took := time.Now(), time.Duration(0)
+func (x *Exchange) observe(result routing.Result, now time.Time) {
+	took := time.Duration(0)
 	if x.pump == nil {
 		took = now.Sub(x.began)
 	}
@@ -25,7 +25,7 @@ func (x *Exchange) blame(err error) {
 		return
 	}
 	if lost(err) {
-		x.observe(routing.Lost)
+		x.observe(routing.Lost, time.Now())
 		return
 	}
 	var e *session.Error
@@ -35,11 +35,11 @@ func (x *Exchange) blame(err error) {
 	switch e.Code {
 	case spec.CodeDeadline, spec.CodeIdle:
 		if x.pump == nil || x.pump.ended() { // else it may have waited for the body
-			x.observe(routing.Failed)
+			x.observe(routing.Failed, time.Now())
 		}
 	case spec.CodeRefused, spec.CodeStale, spec.CodeLimit, spec.CodeTooLarge, spec.CodeShutdown, spec.CodeClientGone, spec.CodeStalled,
 		spec.CodeSlowConsumer:
 	default:
-		x.observe(routing.Failed)
+		x.observe(routing.Failed, time.Now())
 	}
 }

@@ -51,7 +51,12 @@ func (r *Registry) judgeTier(rel *release, rank []*Instance, now time.Time) (cha
 	var out []*Instance
 	for _, in := range rank {
 		v := in.vitals
-		if v.ejected() && (!now.Before(v.until) || rel.policy.Ejection.Off) {
+		switch {
+		case !v.ejected():
+		case rel.policy.Ejection.Off:
+			r.readmit(rel, in, now, "ejection is off")
+			changed = true
+		case !now.Before(v.until):
 			r.readmit(rel, in, now, "its time is over")
 			changed = true
 		}
