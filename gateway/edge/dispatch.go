@@ -46,7 +46,7 @@ func (e *Edge) dispatch(x *Exchange) *problem {
 			f.Release()
 			return p
 		}
-		head, err := call.Head(x.ctx)
+		call, head, err := e.head(x, call, &f, &meta, flags)
 		if err == nil {
 			f.Release()
 			p = e.answer(x, call, head)
@@ -174,7 +174,7 @@ func (e *Edge) begin(x *Exchange, f **transports.Frame, meta *int, flags spec.Fl
 		if in == nil {
 			break
 		}
-		x.tried[x.tries] = in
+		x.tried[x.tries], x.served = in, in
 		x.tries++
 		left := x.remaining()
 		if left <= 0 {
@@ -269,9 +269,14 @@ func refused(err error) bool {
 
 // duplicate replaces a frame whose bytes somebody else may still read by a copy.
 func duplicate(f *transports.Frame) *transports.Frame {
+	c := clone(f)
+	f.Release()
+	return c
+}
+
+func clone(f *transports.Frame) *transports.Frame {
 	c := transports.NewFrame(len(f.Payload()))
 	c.SetBytes(append(c.Bytes(), f.Payload()...))
-	f.Release()
 	return c
 }
 

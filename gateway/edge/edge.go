@@ -138,8 +138,8 @@ func (e *Edge) account(x *Exchange) {
 	if x.route != nil {
 		attrs = append(attrs, slog.String("service", x.route.Release.Service), slog.String("version", x.route.Release.Version))
 	}
-	if x.tries > 0 {
-		attrs = append(attrs, slog.String("instance", x.tried[x.tries-1].ID()))
+	if x.served != nil {
+		attrs = append(attrs, slog.String("instance", x.served.ID()))
 	}
 	if x.problem != nil {
 		attrs = append(attrs, slog.String("code", x.problem.Code), slog.String("detail", x.problem.detail))

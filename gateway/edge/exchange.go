@@ -35,7 +35,8 @@ type Exchange struct {
 	route    *routing.Route
 	tried    [maxTries]*routing.Instance
 	tries    int
-	began    time.Time // of the last try
+	served   *routing.Instance // of the last try, or of the one that was answered
+	began    time.Time         // of the same
 	pump     *pump     // of a streamed request body
 	response spec.Response
 	values   []string // backing of the response header's values

@@ -9,14 +9,14 @@ import (
 	"github.com/stella-ops/router/transports/session"
 )
 
-// observe tells routing what the last try says of its instance. How long a call with a streamed body takes is the
+// observe tells routing what a try says of its instance. How long a call with a streamed body takes is the
 // client's doing as much as the service's, and counts for nothing.
 func (x *Exchange) observe(result routing.Result, now time.Time) {
 	took := time.Duration(0)
 	if x.pump == nil {
 		took = now.Sub(x.began)
 	}
-	x.route.Release.Observe(x.tried[x.tries-1], result, took, now)
+	x.route.Release.Observe(x.served, result, took, now)
 }
 
 // blame tells routing of a call that ended without RESPONSE, if that is the instance's fault.

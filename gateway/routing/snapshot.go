@@ -96,6 +96,10 @@ type Release struct {
 // Live reports whether any instance can be picked.
 func (r *Release) Live() bool { return len(r.tiers) > 0 }
 
+// HedgeAfter is how long an idempotent call waits for RESPONSE before it is sent to a second instance as well; 0 is for
+// ever.
+func (r *Release) HedgeAfter() time.Duration { return r.policy.Hedge.After }
+
 // offer is an endpoint of a manifest, prepared once for all snapshots.
 type offer struct {
 	*spec.Endpoint

@@ -22,6 +22,7 @@ const (
 	Answered Result = iota // with a status below 500
 	Failed                 // with a status of 500 or more, a timeout, or because the service gave it up
 	Lost                   // with its session
+	Outrun                 // cancelled, since a second instance has answered before: it takes at least as long
 )
 
 // vitals is what has been seen of an instance's calls. It outlives the session: the instance's next one has the same.
@@ -194,7 +195,7 @@ func (r *Release) Observe(in *Instance, result Result, took time.Duration, now t
 		v.observe(took, result == Answered, at)
 	}
 	e := &r.policy.Ejection
-	if e.Off {
+	if e.Off || result == Outrun {
 		return
 	}
 	if result == Answered {

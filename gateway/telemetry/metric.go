@@ -69,7 +69,7 @@ var (
 	}
 	metricRetried = &Metric{
 		"stella_gateway_retries_total", Counter, byEndpoint,
-		"Requests that were sent to another instance: the first had refused them, or an idempotent one was lost with its session.",
+		"Requests that were sent to another instance: the first had refused them, an idempotent one was lost with its session, or it is hedged.",
 	}
 	metricDenied = &Metric{
 		"stella_gateway_retries_denied_total", Counter, byEndpoint,

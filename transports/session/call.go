@@ -75,6 +75,27 @@ func (c *Call) Head(ctx context.Context) (*transports.Frame, error) {
 	}
 }
 
+// Wait waits for what Head waits for, but no longer than d, and leaves it there. It reports whether Head would return at once. The
+// time that it takes is the call's, as in Head.
+func (c *Call) Wait(ctx context.Context, d time.Duration) bool {
+	if c.timeout > 0 && d >= c.timeout {
+		return true // then Head has the last word
+	}
+	c.timer.Reset(d)
+	defer c.timer.Stop()
+	select {
+	case f := <-c.head:
+		c.head <- f // it has room: nothing comes twice
+	case <-ctx.Done():
+	case <-c.timer.C:
+		if c.timeout > 0 {
+			c.timeout -= d
+		}
+		return false
+	}
+	return true
+}
+
 func (c *Call) headOr(f *transports.Frame) (*transports.Frame, error) {
 	if f != nil {
 		return f, nil
