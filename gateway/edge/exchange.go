@@ -37,7 +37,7 @@ type Exchange struct {
 	tries    int
 	served   *routing.Instance // of the last try, or of the one that was answered
 	began    time.Time         // of the same
-	pump     *pump     // of a streamed request body
+	pump     *pump             // of a streamed request body
 	response spec.Response
 	values   []string // backing of the response header's values
 
