@@ -30,3 +30,18 @@ var _ = Describe("docs/operating.md", func() {
 		Expect(err.Error() + "\n").To(Equal(block("text")))
 	})
 })
+
+var _ = Describe("the YAML in the operators' pages", func() {
+	for _, page := range []string{"operating.md", "routing.md"} {
+		It("of "+page+" is taken", func() {
+			text, err := os.ReadFile("../../docs/" + page)
+			Expect(err).NotTo(HaveOccurred())
+			found := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1)
+			Expect(found).NotTo(BeEmpty())
+			for _, block := range found {
+				_, err := config.Load(config.Source{Name: page, Text: block[1]})
+				Expect(err).NotTo(HaveOccurred(), string(block[1]))
+			}
+		})
+	}
+})

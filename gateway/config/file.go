@@ -59,14 +59,24 @@ type Transports struct {
 
 // Policy is how requests find a version and an instance of a service.
 type Policy struct {
-	Version      string         `key:"version"`
-	Weights      map[string]int `key:"weights"`
-	Sticky       string         `key:"sticky"`
-	Balancer     string         `key:"balancer"`
-	SlowStart    time.Duration  `key:"slowStart"`
-	PanicPercent int            `key:"panicPercent"`
-	HedgeAfter   time.Duration  `key:"hedgeAfter"`
-	Ejection     Ejection       `key:"ejection"`
+	Version      Version       `key:"version"`
+	Balancer     string        `key:"balancer"`
+	SlowStart    time.Duration `key:"slowStart"`
+	PanicPercent int           `key:"panicPercent"`
+	Hedge        Hedge         `key:"hedge"`
+	Ejection     Ejection      `key:"ejection"`
+}
+
+// Version is which version a request goes to that names none.
+type Version struct {
+	Default string         `key:"default"`
+	Weights map[string]int `key:"weights"`
+	Sticky  string         `key:"sticky"`
+}
+
+// Hedge is when a call is sent to a second instance, too.
+type Hedge struct {
+	After time.Duration `key:"after"`
 }
 
 // Ejection is when an instance is left out because its calls fail.

@@ -56,9 +56,9 @@ func (l *Loaded) policy(p *Policy, path string) routing.Policy {
 	duration := func(key string, d time.Duration) time.Duration { return said(l, path+"."+key, d) }
 	e := &p.Ejection
 	return routing.Policy{
-		Version:  routing.VersionPolicy{Default: p.Version, Weights: p.Weights, Sticky: p.Sticky},
+		Version:  routing.VersionPolicy(p.Version),
 		Balancer: p.Balancer, SlowStart: duration("slowStart", p.SlowStart), PanicPercent: number("panicPercent", p.PanicPercent),
-		Hedge: routing.Hedge{After: duration("hedgeAfter", p.HedgeAfter)},
+		Hedge: routing.Hedge{After: duration("hedge.after", p.Hedge.After)},
 		Ejection: routing.Ejection{
 			Off: e.Off, ConsecutiveFailures: number("ejection.consecutiveFailures", e.ConsecutiveFailures),
 			FailurePercent: number("ejection.failurePercent", e.FailurePercent), MinRequests: e.MinRequests, Window: e.Window,

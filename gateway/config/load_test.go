@@ -120,9 +120,9 @@ var _ = Describe("a configuration", func() {
 		Entry("a network that is none", "listeners: [{address: 127.0.0.1:1, proxyProtocol: [10.0.0.1]}]\n", `1:52: listeners[0].proxyProtocol[0]: expected a network`),
 		Entry("an owner that is no service", "transports: {owners: {/a: Not Me}}\n", `1:27: transports.owners[/a]: expected the name of a service`),
 		Entry("an owner of a pattern", "transports: {owners: {'/a/{b}': me}}\n", `1:23: transports.owners: expected a path without parameters`),
-		Entry("a weight of no version", "services: {billing: {weights: {one: 1}}}\n", `1:32: services[billing].weights: expected a version`),
-		Entry("a negative weight", "services: {billing: {weights: {1.0.0: -1}}}\n", `1:39: services[billing].weights[1.0.0]: expected at least 0`),
-		Entry("a policy of no service", "services: {No One: {version: newest}}\n", `1:12: services: expected the name of a service`),
+		Entry("a weight of no version", "services: {billing: {version: {weights: {one: 1}}}}\n", `1:42: services[billing].version.weights: expected a version`),
+		Entry("a negative weight", "services: {billing: {version: {weights: {1.0.0: -1}}}}\n", `1:49: services[billing].version.weights[1.0.0]: expected at least 0`),
+		Entry("a policy of no service", "services: {No One: {balancer: ping}}\n", `1:12: services: expected the name of a service`),
 		Entry("development without a file", "dev: {enabled: true}\n", `1:7: dev.enabled: development mode needs a file`),
 	)
 
@@ -144,7 +144,7 @@ var _ = Describe("a configuration", func() {
 
 	It("has policies of routing, in which zero is said or is not", func() {
 		l, err := load("node: {region: eu-1, neighbours: [eu-2, us-1]}\nrouting: {balancer: ping, ejection: {consecutiveFailures: 0}}\n"+
-			"services:\n  billing: {weights: {1.0.0: 90, 1.1.0: 10}, sticky: subject, slowStart: 0s}\n", nil)
+			"services:\n  billing: {version: {weights: {1.0.0: 90, 1.1.0: 10}, sticky: subject}, slowStart: 0s}\n", nil)
 		Expect(err).NotTo(HaveOccurred())
 		cfg := l.Gateway(GinkgoWriter, new(slog.LevelVar))
 		Expect(cfg.Neighbours).To(Equal([]string{"eu-2", "us-1"}))
