@@ -255,7 +255,9 @@ func Check(cfg Config) error {
 		}
 	}
 	for i := range cfg.Issuers {
-		fault(cfg.Issuers[i].Check())
+		if err := cfg.Issuers[i].Check(); err != nil {
+			fault(fmt.Errorf("issuer %q: %w", cfg.Issuers[i].Issuer, err))
+		}
 		if slices.ContainsFunc(cfg.Issuers[:i], func(other auth.Issuer) bool { return other.Issuer == cfg.Issuers[i].Issuer }) {
 			fault(fmt.Errorf("issuer %q is given twice", cfg.Issuers[i].Issuer))
 		}

@@ -90,14 +90,8 @@ func New(cfg Config) (*Gateway, error) {
 	if err := Check(cfg); err != nil {
 		return nil, err
 	}
-	if len(cfg.Issuers) > 0 {
-		g.verifier = auth.NewVerifier(cfg.Issuers...)
-	}
-	if cfg.Dev != nil {
-		if g.token, err = newTokenFile(*cfg.Dev, cfg.Logger); err != nil {
-			return nil, err
-		}
-		g.verifier = g.token.key.Trusted(g.verifier)
+	if err := g.authentication(); err != nil {
+		return nil, err
 	}
 	g.telemetry, err = telemetry.New(telemetry.Config{
 		Outcomes: edge.Outcomes(), Sessions: func() []telemetry.Session { return g.registry.Sessions() }, Dropped: g.dropped,
@@ -138,6 +132,25 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, errors.Join(err, g.release())
 	}
 	return g, nil
+}
+
+// authentication makes what verifies tokens, where any are to be taken.
+func (g *Gateway) authentication() error {
+	cfg := auth.Config{Issuers: g.cfg.Issuers, Logger: g.log}
+	var err error
+	if g.cfg.Dev != nil {
+		if g.token, err = newTokenFile(*g.cfg.Dev, g.log); err != nil {
+			return err
+		}
+		cfg.Dev = g.token.key
+	}
+	if len(cfg.Issuers) == 0 && cfg.Dev == nil {
+		return nil
+	}
+	if g.verifier, err = auth.NewVerifier(cfg); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return nil
 }
 
 // desk takes jobs in, where a queue is configured.
@@ -296,6 +309,14 @@ func (g *Gateway) Reloaded(err error) { g.telemetry.Reload(err) }
 // Registry is who is connected and what they offer.
 func (g *Gateway) Registry() *routing.Registry { return g.registry }
 
+// Issuers is what is known of the keys of every issuer whose tokens are taken; nil without authentication.
+func (g *Gateway) Issuers() []auth.IssuerStatus {
+	if g.verifier == nil {
+		return nil
+	}
+	return g.verifier.Status()
+}
+
 // Serve serves until ctx ends, and then drains: /readyz turns 503, after the delay nothing new is accepted, open requests
 // have the grace to end, and services are told. It returns nil after that. Any other end is an error.
 func (g *Gateway) Serve(ctx context.Context) error {
@@ -310,7 +331,7 @@ func (g *Gateway) Serve(ctx context.Context) error {
 		g.wg.Go(func() { g.token.keep(inner, g.registry) })
 	}
 	if g.verifier != nil {
-		g.wg.Go(func() { g.verifier.Run(inner, g.log) })
+		g.wg.Go(func() { g.verifier.Run(inner) })
 	}
 	for _, l := range g.listeners {
 		g.wg.Go(func() { failed <- g.accept(inner, l) })

@@ -1,358 +1,149 @@
-// Package auth turns a bearer token into the identity it proves, and makes tokens for development. Tokens are those of
-// issuers that the configuration names, whose keys are fetched and kept ([Issuer]), or of a local key ([DevKey]).
+// Package auth turns what a caller shows into the identity that it proves: a bearer token of an issuer whose keys are
+// published as a JSON Web Key Set, or a client's certificate. It makes tokens for development, too.
 //
-// It knows nothing of HTTP servers and decides nothing: whether an identity may call an endpoint is package edge's business.
-// Start reading at [Verifier].
+// It decides nothing: whether an identity may call an endpoint is package edge's business, which asks [Missing]. It
+// never trusts what a token says of its own keys, never follows a redirect, and serves no one once the keys are too
+// old to be believed. Start reading at [Verifier]; token.go has the rules of a token, source.go those of getting keys.
 package auth
 
 import (
 	"context"
-	"crypto/ed25519"
-	"encoding/base64"
-	"encoding/json"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"log/slog"
-	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/lestrrat-go/jwx/v3/jwa"
-	"github.com/lestrrat-go/jwx/v3/jwt"
 
 	"github.com/stella-ops/router/spec"
 )
 
-const (
-	// maxToken bounds a token, in bytes.
-	maxToken = 8 << 10
-	// maxRemembered bounds the tokens whose verification is remembered, in each of the shards.
-	maxRemembered = 128
-	shards        = 16
+// maxToken bounds a token, in bytes.
+const maxToken = 8 << 10
+
+var (
+	// ErrToken is what every error about a token wraps: the caller has to get another one.
+	ErrToken = errors.New("auth: token refused")
+	// ErrKeys is what every error wraps that is no fault of the token: its issuer's keys cannot be had, or are too old.
+	// The same token may be taken later.
+	ErrKeys = errors.New("auth: no keys to verify the token with")
+	// ErrConfig is what errors about a configuration wrap.
+	ErrConfig = errors.New("auth: configuration")
 )
 
-// ErrToken is what every error about a token wraps.
-var ErrToken = errors.New("auth: token refused")
+// Config is what a [Verifier] needs.
+type Config struct {
+	Issuers []Issuer     // who may issue tokens; each at most once
+	Dev     *DevKey      // one more issuer, for development; may be nil
+	Logger  *slog.Logger // nil: [slog.Default]
+	// TLS is how issuers' key sets are asked for by https. Nil: the system's roots, TLS 1.2 or later.
+	TLS *tls.Config
+	// Remember is how many verified tokens are kept, so that the next request with one of them costs no signature. Zero:
+	// 8,192, which is room for half as many that come in turns. It is rounded up to a power of two; each takes the bytes
+	// of its token, 8 KiB at most, and of its identity.
+	Remember int
+}
 
-// Verifier verifies the tokens of its issuers. It may be used concurrently.
+// Proof is what a token has proved. What it points at is shared: it must not be changed.
+type Proof struct {
+	*spec.Identity
+
+	Issuer string
+	// Tenants lists every tenant that the caller may act for, for [SelectTenant]. The identity's own may be missing.
+	Tenants []string
+	// Until is the first moment at which the token proves nothing any more: its end and the skew its issuer is allowed.
+	Until time.Time
+}
+
+// Verifier verifies tokens. It may be used concurrently. Tokens of issuers with a key set can be verified while
+// [Verifier.Run] runs.
 type Verifier struct {
-	issuers []*trusted
-
-	// A signature takes more time to verify than all the rest of a request, and clients send a token many times.
-	seed       maphash.Seed
-	remembered [shards]shard
+	sources map[string]*source // by issuer; never changed
+	order   []*source          // as configured
+	known   *memory
 }
 
-type shard struct {
-	mu     sync.RWMutex
-	tokens map[string]verified
-}
-
-// trusted is an issuer with its keys: those of a source, or fixed ones.
-type trusted struct {
-	Issuer
-
-	source *keySource
-	fixed  []key
-}
-
-type verified struct {
-	identity *spec.Identity
-	until    time.Time // with the skew
-	issuer   *trusted
-	keys     *keySet // that it was verified with; nil: fixed ones
-}
-
-// NewVerifier returns a verifier of the tokens of issuers, each of which has passed [Issuer.Check].
-func NewVerifier(issuers ...Issuer) *Verifier {
-	v := &Verifier{seed: maphash.MakeSeed()}
-	for _, i := range issuers {
-		i = withDefaults(i)
-		v.issuers = append(v.issuers, &trusted{Issuer: i, source: newKeySource(i)})
+// NewVerifier checks the configuration, whose errors wrap [ErrConfig], and reads key sets that are files. Nothing is
+// fetched before [Verifier.Run]: a gateway starts while an issuer is down.
+func NewVerifier(cfg Config) (*Verifier, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
 	}
-	return v
-}
-
-// Trust adds an issuer with one fixed key for EdDSA. It is not safe for concurrent use.
-func (v *Verifier) Trust(public ed25519.PublicKey, issuer, audience string) *Verifier {
-	i := withDefaults(Issuer{Issuer: issuer, Audiences: []string{audience}, Algorithms: []string{"EdDSA"}})
-	v.issuers = append(v.issuers, &trusted{Issuer: i, fixed: []key{{public: public}}})
-	return v
-}
-
-// lookEvery is how often [Verifier.Run] looks whether keys have to be fetched.
-const lookEvery = time.Second
-
-// Run fetches keys before they are stale, until ctx ends. Without it they are fetched when a request needs them.
-func (v *Verifier) Run(ctx context.Context, log *slog.Logger) {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for _, t := range v.issuers {
-		if t.source != nil {
-			wg.Go(func() { t.source.keep(ctx, log) })
-		}
+	v := &Verifier{sources: map[string]*source{}, known: newMemory(cfg.Remember)}
+	if cfg.Dev != nil {
+		v.add(cfg.Dev.source())
 	}
-}
-
-// keep fetches whenever it is time to.
-func (s *keySource) keep(ctx context.Context, log *slog.Logger) {
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
-	due, said := time.Time{}, ""
-	for {
-		if now := time.Now(); s.isFile() || !now.Before(due) {
-			err := s.refresh(ctx, now)
-			switch {
-			case err != nil && err.Error() != said:
-				said = err.Error()
-				log.Warn("an issuer's keys cannot be had: what was fetched before counts as long as it may", "error", err)
-			case err == nil && said != "":
-				said = ""
-				log.Info("an issuer's keys are to be had again", "issuer", s.issuer.Issuer)
-			}
-			due = s.due()
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
-}
-
-// Status is what operators see of the issuers' keys.
-func (v *Verifier) Status() []KeyStatus {
-	list := []KeyStatus{}
-	for _, t := range v.issuers {
-		if t.source != nil {
-			list = append(list, t.source.status())
-		}
-	}
-	return list
-}
-
-// Verify returns the identity that token proves at now. The identity is shared: it must not be changed. Errors wrap
-// [ErrToken], whose text may be shown to the caller, or [ErrKeys], where nobody can say whether the token is good.
-func (v *Verifier) Verify(ctx context.Context, token string, now time.Time) (*spec.Identity, error) {
-	if len(token) > maxToken {
-		return nil, fmt.Errorf("%w: it has %d bytes, the limit is %d", ErrToken, len(token), maxToken)
-	}
-	s := &v.remembered[maphash.String(v.seed, token)%shards]
-	s.mu.RLock()
-	known, ok := s.tokens[token]
-	s.mu.RUnlock()
-	if !ok || !known.counts(now) {
-		var err error
-		if known, err = v.verify(ctx, token, now); err != nil {
-			s.forget(token)
-			return nil, err
-		}
-		s.remember(token, known)
-	}
-	if now.After(known.until) {
-		return nil, fmt.Errorf("%w: it has expired", ErrToken)
-	}
-	return known.identity, nil
-}
-
-// counts reports whether what was found out about a token may still be said: its issuer's keys are the same, and not too old.
-func (k *verified) counts(now time.Time) bool {
-	if k.keys == nil {
-		return true
-	}
-	return k.issuer.source.current.Load() == k.keys && now.Sub(k.keys.fetched) <= k.issuer.MaxStale+k.keys.fresh
-}
-
-func (s *shard) remember(token string, known verified) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.tokens == nil || len(s.tokens) >= maxRemembered { // rare, and cheaper than keeping an order
-		s.tokens = make(map[string]verified, maxRemembered)
-	}
-	s.tokens[strings.Clone(token)] = known // the token is a part of a larger string
-}
-
-func (s *shard) forget(token string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.tokens, token)
-}
-
-// claim is what has to be read of a token before its signature can be checked. It is believed of nothing but that: which
-// issuer's keys, and which of them.
-type claim struct {
-	issuer, alg, kid string
-}
-
-func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (verified, error) {
-	c, err := read(token)
-	if err != nil {
-		return verified{}, fmt.Errorf("%w: %w", ErrToken, err)
-	}
-	var from *trusted
-	for _, t := range v.issuers {
-		if t.Issuer.Issuer == c.issuer {
-			from = t
-		}
-	}
-	if from == nil {
-		return verified{}, fmt.Errorf("%w: it was issued by or for somebody else", ErrToken)
-	}
-	if !slices.Contains(from.Algorithms, c.alg) {
-		return verified{}, fmt.Errorf("%w: it is signed with %.20q, expected %s", ErrToken, c.alg, strings.Join(from.Algorithms, " or "))
-	}
-	keys, set := from.fixed, (*keySet)(nil)
-	if from.source != nil {
-		if keys, set, err = from.source.find(ctx, c.kid, now); err != nil {
-			return verified{}, err
-		}
-	}
-	err = errors.New("no key of its issuer has signed it")
-	for _, k := range keys {
-		if k.alg != "" && k.alg != c.alg {
+	var faults []error
+	for i := range cfg.Issuers {
+		issuer := cfg.Issuers[i]
+		if err := issuer.Check(); err != nil {
+			faults = append(faults, fmt.Errorf("%w: issuer %q: %w", ErrConfig, issuer.Issuer, err))
 			continue
 		}
-		var t jwt.Token
-		if t, err = from.check(token, algorithms[c.alg], k, now); err == nil {
-			return from.found(t, set)
+		if v.sources[issuer.Issuer] != nil {
+			faults = append(faults, fmt.Errorf("%w: issuer %q is there twice: expected one entry, with all its audiences", ErrConfig, issuer.Issuer))
+			continue
 		}
-		if errors.Is(err, jwt.ValidateError()) { // it is this key that has signed it
-			break
-		}
-	}
-	return verified{}, fmt.Errorf("%w: %s", ErrToken, explain(err))
-}
-
-// check checks the signature by one key, and what the token says of itself.
-func (t *trusted) check(token string, alg jwa.SignatureAlgorithm, k key, now time.Time) (jwt.Token, error) {
-	return jwt.ParseString(token, jwt.WithKey(alg, k.public), jwt.WithValidate(true), jwt.WithIssuer(t.Issuer.Issuer), //nolint:wrapcheck // the caller explains it
-		jwt.WithRequiredClaim(jwt.ExpirationKey), jwt.WithAcceptableSkew(t.Skew), jwt.WithClock(jwt.ClockFunc(func() time.Time { return now })),
-		jwt.WithValidator(jwt.ValidatorFunc(func(_ context.Context, token jwt.Token) error {
-			audience, _ := token.Audience()
-			if !slices.ContainsFunc(audience, func(a string) bool { return slices.Contains(t.Audiences, a) }) {
-				return jwt.InvalidAudienceError()
-			}
-			return nil
-		})))
-}
-
-// found is what a token that is good says.
-func (t *trusted) found(token jwt.Token, set *keySet) (verified, error) {
-	claims, err := claimsOf(token)
-	if err != nil {
-		return verified{}, fmt.Errorf("%w: %w", ErrToken, err)
-	}
-	known := verified{identity: &spec.Identity{Claims: claims, Tenant: t.tenant(claims)}, issuer: t, keys: set}
-	known.identity.Subject, _ = token.Subject()
-	known.until, _ = token.Expiration()
-	known.until = known.until.Add(t.Skew)
-	return known, nil
-}
-
-// tenant is the caller's, by its claim alone.
-func (t *trusted) tenant(claims []spec.Claim) string {
-	names := []string{t.TenantClaim}
-	if t.TenantClaim == "" {
-		names = []string{"tenant", "tid"}
-	}
-	for _, name := range names {
-		for _, c := range claims {
-			if c.Type == name {
-				return c.Value
-			}
-		}
-	}
-	return ""
-}
-
-// read reads what a token says before it is checked.
-func read(token string) (claim, error) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 { //nolint:mnd // RFC 7515, section 7.1
-		return claim{}, errors.New("it is not a token of three parts")
-	}
-	var header struct {
-		Alg      string          `json:"alg"`
-		Kid      string          `json:"kid"`
-		Critical json.RawMessage `json:"crit"`
-	}
-	var payload struct {
-		Issuer string `json:"iss"`
-	}
-	for i, v := range []any{&header, &payload} {
-		text, err := base64.RawURLEncoding.DecodeString(parts[i])
-		if err == nil {
-			err = json.Unmarshal(text, v)
-		}
+		s, err := newSource(issuer, cfg)
 		if err != nil {
-			return claim{}, errors.New("it is not a token: its header and claims are no JSON")
+			faults = append(faults, fmt.Errorf("%w: issuer %q: %w", ErrConfig, issuer.Issuer, err))
+			continue
 		}
+		v.add(s)
 	}
-	if header.Critical != nil { // RFC 7515, section 4.1.11: what is not understood must not be passed over
-		return claim{}, errors.New("its header demands an extension (crit) that the gateway does not have")
+	if len(faults) > 0 {
+		return nil, errors.Join(faults...)
 	}
-	return claim{payload.Issuer, header.Alg, header.Kid}, nil
+	return v, nil
 }
 
-// explain says why a token was refused, without what the parser thought on the way.
-func explain(err error) string {
-	switch {
-	case errors.Is(err, jwt.TokenExpiredError()):
-		return "it has expired"
-	case errors.Is(err, jwt.TokenNotYetValidError()), errors.Is(err, jwt.InvalidIssuedAtError()):
-		return "it is not valid yet"
-	case errors.Is(err, jwt.InvalidIssuerError()), errors.Is(err, jwt.InvalidAudienceError()):
-		return "it was issued by or for somebody else"
-	case errors.Is(err, jwt.MissingRequiredClaimError()):
-		return "it does not say when it expires"
-	}
-	return "no key of its issuer has signed it"
+func (v *Verifier) add(s *source) {
+	v.sources[s.issuer.Issuer] = s
+	v.order = append(v.order, s)
 }
 
-// claimsOf maps a token's claims: a string is one claim, a list of strings one each, and the words of scope (RFC
-// 8693, section 4.2) and of scp, as some issuers call it, one each. Claims of other types cannot be asked for, and are left out.
-func claimsOf(t jwt.Token) ([]spec.Claim, error) {
-	var claims []spec.Claim
-	keys := t.Keys()
-	slices.Sort(keys)
-	for _, key := range keys {
-		var value any
-		if err := t.Get(key, &value); err != nil {
-			return nil, fmt.Errorf("claim %q: %w", key, err)
-		}
-		kind := key
-		if key == scpClaim {
-			kind = scopeClaim
-		}
-		for _, s := range values(kind, value) {
-			claims = append(claims, spec.Claim{Type: kind, Value: s})
+// Run gets the keys of all issuers, and keeps them fresh until ctx ends. It may be called once.
+func (v *Verifier) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, s := range v.order {
+		if s.load != nil {
+			wg.Go(func() { s.run(ctx) })
 		}
 	}
-	if len(claims) > spec.MaxFields {
-		return nil, fmt.Errorf("it holds %d claims, the limit is %d", len(claims), spec.MaxFields)
-	}
-	return claims, nil
+	wg.Wait()
 }
 
-func values(key string, value any) []string {
-	switch value := value.(type) {
-	case string:
-		if key == scopeClaim {
-			return strings.Fields(value)
-		}
-		return []string{value}
-	case []string:
-		return value
-	case []any:
-		var list []string
-		for _, e := range value {
-			if s, ok := e.(string); ok {
-				list = append(list, s)
-			}
-		}
-		return list
+// Verify returns what token proves at now. An error wraps [ErrToken] or [ErrKeys]; the text of the former may be shown
+// to the caller, the latter's is for the operator. It waits only for a fetch of keys that it needs, 6 seconds at
+// most, and no longer than ctx.
+func (v *Verifier) Verify(ctx context.Context, token string, now time.Time) (Proof, error) {
+	if len(token) > maxToken {
+		return Proof{}, fmt.Errorf("%w: it has %d bytes, the limit is %d", ErrToken, len(token), maxToken)
 	}
-	return nil
+	hash := v.known.hash(token)
+	known := v.known.find(hash, token)
+	if known == nil || known.key.gone.Load() {
+		var err error
+		if known, err = v.verify(ctx, token, now); err != nil {
+			return Proof{}, err
+		}
+		v.known.keep(hash, known, now)
+	}
+	if !now.Before(known.proof.Until) {
+		return Proof{}, fmt.Errorf("%w: it has expired", ErrToken)
+	}
+	if known.source.closed(now) {
+		return Proof{}, known.source.unusable()
+	}
+	return known.proof, nil
+}
+
+// Status is what is known of every issuer's keys, in the order of the configuration, that of development first.
+func (v *Verifier) Status() []IssuerStatus {
+	list := make([]IssuerStatus, len(v.order))
+	now := time.Now()
+	for i, s := range v.order {
+		list[i] = s.status(now)
+	}
+	return list
 }

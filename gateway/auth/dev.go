@@ -25,8 +25,6 @@ const (
 	devIssuer   = "stella-gateway-dev"
 	devAudience = "stella"
 	devSubject  = "developer"
-	scopeClaim  = "scope"
-	scpClaim    = "scp"
 	// anyValue stands for the value of a claim of which only the presence is asked for.
 	anyValue = "dev"
 	keyBlock = "PRIVATE KEY"
@@ -76,13 +74,18 @@ func EnsureDevKey(path string) (*DevKey, error) {
 	return &DevKey{key}, nil
 }
 
-// Trusted has a verifier, or a new one instead of nil, verify the tokens that the key signs, too.
-func (k *DevKey) Trusted(v *Verifier) *Verifier {
-	if v == nil {
-		v = NewVerifier()
-	}
+// Verifier verifies the tokens that the key signs, and no others. It needs no Run.
+func (k *DevKey) Verifier() *Verifier {
+	v := &Verifier{sources: map[string]*source{}, known: newMemory(0)}
+	v.add(k.source())
+	return v
+}
+
+// source makes the key an issuer like others, whose keys never change.
+func (k *DevKey) source() *source {
 	public, _ := k.key.Public().(ed25519.PublicKey) // what Public is documented to return
-	return v.Trust(public, devIssuer, devAudience)
+	issuer := Issuer{Issuer: devIssuer, Audiences: []string{devAudience}, Algorithms: []string{edDSA}, anyTenant: true}
+	return builtIn(issuer, &key{alg: edDSA, kind: "Ed25519", public: public})
 }
 
 // Token makes a token that holds claims from now on for ttl.

@@ -6,109 +6,151 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
-
-	"github.com/lestrrat-go/jwx/v3/jwa"
 )
 
-// Issuer is somebody whose tokens the gateway takes. Zero fields mean the defaults.
-type Issuer struct {
-	Issuer     string   // iss, as its tokens have it
-	Audiences  []string // a token has to be for one of them
-	Algorithms []string // that may sign: see [Algorithms]
-	// JWKS is where its keys are: an https URL, http on loopback alone, or a file.
-	JWKS        string
-	Skew        time.Duration // how far its clock and the gateway's may differ; [DefaultSkew]
-	TenantClaim string        // the claim that names the caller's tenant; empty: tenant, or tid
-	Cooldown    time.Duration // the least between two fetches for keys that are not known; [DefaultCooldown]
-	MaxStale    time.Duration // how long keys count that cannot be fetched anew; [DefaultMaxStale]
-}
-
-// The defaults.
+// The values of an [Issuer] that says nothing else.
 const (
 	DefaultSkew     = 30 * time.Second
-	DefaultCooldown = 30 * time.Second
 	DefaultMaxStale = time.Hour
-	maxSkew         = 5 * time.Minute
+	DefaultCooldown = 30 * time.Second
+
+	defaultTenantClaim  = "tenant"
+	fallbackTenantClaim = "tid"
+
+	maxSkew     = 5 * time.Minute
+	maxMaxStale = 7 * 24 * time.Hour
+	minCooldown = time.Second
+	maxCooldown = time.Hour
 )
 
-var algorithms = map[string]jwa.SignatureAlgorithm{
-	"RS256": jwa.RS256(), "RS384": jwa.RS384(), "RS512": jwa.RS512(), "PS256": jwa.PS256(), "PS384": jwa.PS384(), "PS512": jwa.PS512(),
-	"ES256": jwa.ES256(), "ES384": jwa.ES384(), "ES512": jwa.ES512(), "EdDSA": jwa.EdDSA(),
+// Algorithms are those that an [Issuer] can be allowed. With any of them the gateway holds nothing that could sign.
+var Algorithms = []string{
+	"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 }
 
-// Algorithms lists what may sign tokens. Whoever checks an HMAC could make one, and none is no signature: neither is there.
-func Algorithms() []string {
-	names := make([]string, 0, len(algorithms))
-	for name := range algorithms {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+// Issuer is one issuer of tokens, and what its tokens must be like. It is plain data.
+type Issuer struct {
+	Issuer     string   // as tokens say it in iss, compared byte for byte
+	Audiences  []string // a token must be for one of them (aud)
+	Algorithms []string // that its keys may sign with; see [Algorithms]
+	// JWKS is where its keys are: a URL by https (by http from this machine only), or the path of a file.
+	JWKS string
+
+	Skew time.Duration // how far its clock may differ from the gateway's; [DefaultSkew], at most 5 minutes
+
+	// TenantClaim names the claim that says which tenant the caller belongs to. Empty: tenant, and tid where that is missing.
+	TenantClaim string
+	// TenantsClaim names the claim that lists the tenants which the caller may choose from. Empty: there is no choice.
+	TenantsClaim string
+
+	// MaxStale is how long keys are used after they should have been fetched again, while they cannot be: from then on no
+	// token of the issuer is taken. [DefaultMaxStale]; at most 7 days.
+	MaxStale time.Duration
+	// Cooldown is how often tokens with unknown keys can make the gateway ask for the keys: once in that time.
+	// [DefaultCooldown]; 1 second to 1 hour. Files are read again once a second at most, whatever it is.
+	Cooldown time.Duration
+
+	// anyTenant takes a tenant that is none for none: a development token may have to hold two to call everything.
+	anyTenant bool
 }
 
-// Check says everything that is wrong with an issuer.
+// FieldError is one fault of an [Issuer].
+type FieldError struct {
+	Field   string // JSON pointer within the issuer as it stands in the configuration's file, such as /algorithms/1
+	Problem string // what was expected, what came
+}
+
+func (f *FieldError) Error() string { return strings.TrimPrefix(f.Field, "/") + ": " + f.Problem }
+
+// Check returns every fault at once, each a [*FieldError], joined by [errors.Join]. It opens no file and asks no one.
 func (i *Issuer) Check() error {
-	var errs []error
-	fault := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("auth: issuer %q: "+format, append([]any{i.Issuer}, args...)...))
+	var faults []error
+	fault := func(field, format string, args ...any) {
+		faults = append(faults, &FieldError{Field: field, Problem: fmt.Sprintf(format, args...)})
 	}
-	if i.Issuer == "" {
-		fault("it has no name: expected what its tokens have as iss")
+	switch i.Issuer {
+	case "":
+		fault("/issuer", "it is empty: expected what tokens say in iss")
+	case devIssuer:
+		fault("/issuer", "%q is the development key's own", devIssuer)
 	}
-	if len(i.Audiences) == 0 || slices.Contains(i.Audiences, "") {
-		fault("expected at least one audience: without it, tokens for anybody else would do here")
+	if len(i.Audiences) == 0 {
+		fault("/audiences", "it is empty: expected at least one, or tokens that were issued for others would be taken")
 	}
-	if len(i.Algorithms) == 0 {
-		fault("expected at least one algorithm of %s", strings.Join(Algorithms(), ", "))
-	}
-	for _, name := range i.Algorithms {
-		if _, ok := algorithms[name]; !ok {
-			fault("algorithm %.20q, expected one of %s", name, strings.Join(Algorithms(), ", "))
+	for n, a := range i.Audiences {
+		if a == "" {
+			fault(item("/audiences", n), "it is empty")
 		}
 	}
-	if err := checkJWKS(i.JWKS); err != nil {
-		fault("jwks %.200q: %w", i.JWKS, err)
+	if len(i.Algorithms) == 0 {
+		fault("/algorithms", "it is empty: expected one or more of %s", strings.Join(Algorithms, ", "))
 	}
-	if i.Skew < 0 || i.Skew > maxSkew {
-		fault("skew %v, expected up to %v", i.Skew, maxSkew)
+	for n, a := range i.Algorithms {
+		if !slices.Contains(Algorithms, a) {
+			fault(item("/algorithms", n), "%q is none of %s", a, strings.Join(Algorithms, ", "))
+		}
 	}
-	if i.Cooldown < 0 || i.MaxStale < 0 {
-		fault("a time is negative")
+	if problem := checkJWKS(i.JWKS); problem != "" {
+		fault("/jwks", "%s", problem)
 	}
-	return errors.Join(errs...)
+	within := func(field string, d, low, high time.Duration) {
+		if d != 0 && (d < low || d > high) {
+			fault(field, "it is %s: expected %s to %s", d, low, high)
+		}
+	}
+	within("/skew", i.Skew, 0, maxSkew)
+	within("/maxStale", i.MaxStale, 0, maxMaxStale)
+	within("/cooldown", i.Cooldown, minCooldown, maxCooldown)
+	return errors.Join(faults...)
 }
 
-func checkJWKS(text string) error {
-	if text == "" {
-		return errors.New("expected an https URL or a file")
+func item(field string, n int) string { return field + "/" + strconv.Itoa(n) }
+
+// checkJWKS says what is wrong with a source of keys.
+func checkJWKS(s string) string {
+	if s == "" {
+		return "it is empty: expected the URL of a JSON Web Key Set, or the path of a file that holds one"
 	}
-	if !strings.Contains(text, "://") {
-		return nil
+	if !isURL(s) {
+		return ""
 	}
-	u, err := url.Parse(text)
+	u, err := url.Parse(s)
+	if err != nil {
+		return "it is not a URL"
+	}
 	switch {
-	case err != nil:
-		return err //nolint:wrapcheck // the caller says of what
-	case u.Scheme == "https" && u.Host != "" && u.User == nil:
-		return nil
-	case u.Scheme == "http" && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()):
-		return nil
+	case u.Host == "" || u.Hostname() == "":
+		return "it names no host"
+	case u.User != nil || u.Fragment != "":
+		return "it has a login or a fragment: expected neither, keys are public"
+	case u.Scheme == "https":
+	case u.Scheme != "http":
+		return fmt.Sprintf("its scheme is %q: expected https, or the path of a file", u.Scheme)
+	case !isLoopback(u.Hostname()):
+		return "it is http and not on this machine: expected https, or anyone on the way could replace the keys"
 	}
-	return errors.New("expected an https URL without a login; http is for loopback alone, where nobody can change the keys on their way")
+	return ""
 }
 
-// withDefaults fills in the defaults.
+func isURL(s string) bool { return strings.Contains(s, "://") }
+
+func isLoopback(host string) bool {
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+// withDefaults fills in what was left out.
 func withDefaults(i Issuer) Issuer {
 	if i.Skew == 0 {
 		i.Skew = DefaultSkew
 	}
-	if i.Cooldown == 0 {
-		i.Cooldown = DefaultCooldown
-	}
 	if i.MaxStale == 0 {
 		i.MaxStale = DefaultMaxStale
+	}
+	if i.Cooldown == 0 {
+		i.Cooldown = DefaultCooldown
 	}
 	return i
 }

@@ -1,342 +1,234 @@
 package auth
 
 import (
-	"context"
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"net/http"
-	"os"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/lestrrat-go/jwx/v3/jwk"
 )
 
-// Bounds of a key set, and of fetching one.
 const (
-	maxKeySet    = 1 << 20 // bytes
-	maxKeys      = 100
-	minRSA       = 2048 // bits (RFC 8725, section 3.5)
-	fetchTimeout = 5 * time.Second
-	minFresh     = time.Minute
-	maxFresh     = 24 * time.Hour
-	defaultFresh = 15 * time.Minute // where the answer does not say
-	minBackoff   = time.Second
-	maxBackoff   = time.Minute
-	fileLook     = time.Second // the least between two looks at a file
+	maxKeySet = 1 << 20  // bytes
+	maxKeys   = 100      // in a set
+	maxKey    = 32 << 10 // bytes of one, with its certificates
+	maxKeyID  = 512      // bytes
+	minRSA    = 2048     // bits
+	maxRSA    = 8192     // bits; larger ones take milliseconds a token
 )
-
-// ErrKeys is what errors wrap that are nobody's but the gateway's and the issuer's: there is no key to check a token with.
-var ErrKeys = errors.New("auth: no keys")
 
 // key is one public key of an issuer.
 type key struct {
-	id, alg string // alg is empty where the issuer does not say
-	public  any    // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
+	id     string // opaque: it is compared, and nothing else
+	alg    string // that the set binds it to; empty: any that fits its kind
+	kind   string // for people: RSA-2048, P-256, Ed25519
+	public any    // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
+	print  string // all that makes it this key
+	gone   atomic.Bool
 }
 
-// keySet is what an issuer had when it was asked. It is immutable.
+// keySet is what an issuer publishes, as far as it is of use. It is not changed.
 type keySet struct {
-	byID    map[string][]key
-	all     []key
-	fetched time.Time
-	fresh   time.Duration // how long the issuer says it may be kept
+	keys    []*key
+	ignored []string // why keys of the set are not used, for people
 }
 
-// keySource keeps an issuer's keys. It may be used concurrently: requests read one pointer, and of those that have to wait
-// for a fetch one makes it.
-type keySource struct {
-	issuer Issuer
-	client *http.Client
-
-	current atomic.Pointer[keySet]
-
-	mu       sync.Mutex // held while fetching, and by whoever waits for that
-	tried    time.Time  // when a fetch began last
-	failed   int        // fetches in a row
-	unknown  time.Time  // when a fetch was made for a key that was not known
-	failure  string     // why the last fetch failed; empty: it did not
-	fileSize int64
-	fileTime time.Time
-	looked   time.Time // at the file
-}
-
-func newKeySource(issuer Issuer) *keySource {
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
-	transport.DisableKeepAlives = true                           // it is asked once in many minutes
-	return &keySource{issuer: issuer, client: &http.Client{
-		Timeout: fetchTimeout, Transport: transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return errors.New("it redirects: name the address where the keys are") // elsewhere is not where the operator looked
-		},
-	}}
-}
-
-// find returns the keys that may have signed a token: those with its kid, or all of a token without one.
-func (s *keySource) find(ctx context.Context, kid string, now time.Time) ([]key, *keySet, error) {
-	set := s.current.Load()
-	if set == nil || now.Sub(set.fetched) > s.issuer.MaxStale+set.fresh || s.isFile() {
-		var err error
-		if set, err = s.fetched(ctx, now, set); err != nil {
-			return nil, nil, err
+// find returns the keys that a token with this kid and algorithm may be signed with, maxTries at most, and whether the
+// kid is known at all. A token without kid may mean every key that fits, and names none.
+func (s *keySet) find(kid, alg string) (keys []*key, known bool) {
+	for _, k := range s.keys {
+		if kid != "" && k.id != kid {
+			continue
+		}
+		known = known || kid != ""
+		if len(keys) < maxTries && k.fits(alg) {
+			keys = append(keys, k)
 		}
 	}
-	if kid == "" {
-		return set.all, set, nil
-	}
-	keys := set.byID[kid]
-	if len(keys) == 0 {
-		set = s.lookFor(ctx, now, set)
-		keys = set.byID[kid]
-	}
-	return keys, set, nil
+	return keys, known
 }
 
-func (s *keySource) isFile() bool { return !strings.Contains(s.issuer.JWKS, "://") }
-
-// fetched makes sure that there are keys that count. Whoever comes while somebody fetches waits for that.
-func (s *keySource) fetched(ctx context.Context, now time.Time, seen *keySet) (*keySet, error) {
-	if s.isFile() {
-		return s.fromFile(now)
+// fits reports whether the key may verify what alg has signed.
+func (k *key) fits(alg string) bool {
+	if k.alg != "" && k.alg != alg {
+		return false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if set := s.current.Load(); set != nil && set != seen {
-		return set, nil
+	switch public := k.public.(type) {
+	case *rsa.PublicKey:
+		return strings.HasPrefix(alg, "RS") || strings.HasPrefix(alg, "PS")
+	case *ecdsa.PublicKey: // RFC 7518, section 3.4: the algorithm names the curve
+		return alg == curveAlgorithms[public.Curve.Params().Name]
+	case ed25519.PublicKey:
+		return alg == edDSA
 	}
-	if wait := s.backoff(); s.failed > 0 && now.Sub(s.tried) < wait {
-		return nil, fmt.Errorf("%w of %s: %s", ErrKeys, s.issuer.Issuer, s.failure)
-	}
-	return s.fetch(ctx, now)
+	return false
 }
 
-// lookFor fetches for a key that is not known, unless that was done a moment ago: whoever makes keys up does not make the
-// gateway ask. It returns what is known then.
-func (s *keySource) lookFor(ctx context.Context, now time.Time, seen *keySet) *keySet {
-	if s.isFile() {
-		return seen // fromFile has looked
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if set := s.current.Load(); set != seen { // somebody has fetched
-		return set
-	}
-	if !s.unknown.IsZero() && now.Sub(s.unknown) < s.issuer.Cooldown {
-		return seen
-	}
-	s.unknown = now
-	if set, err := s.fetch(ctx, now); err == nil {
-		return set
-	}
-	return seen
-}
+const edDSA = "EdDSA"
 
-// backoff is how long to wait after so many failures. The caller holds mu.
-func (s *keySource) backoff() time.Duration {
-	return min(minBackoff<<min(max(s.failed-1, 0), 6), maxBackoff) //nolint:mnd // more are over the most anyway
-}
+var curveAlgorithms = map[string]string{"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 
-// due is when the keys should be fetched again: before they are stale, each gateway at another moment.
-func (s *keySource) due() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	set := s.current.Load()
-	if s.failed > 0 || set == nil {
-		return s.tried.Add(s.backoff())
+// parseKeySet reads a JSON Web Key Set (RFC 7517). Keys that are of no use to verify with any of algorithms are left
+// out, as the RFC has it; a set without a single one of use is an error. old lends its keys: one that is still there
+// stays the same key.
+func parseKeySet(text []byte, algorithms []string, old *keySet) (*keySet, error) {
+	if len(text) > maxKeySet {
+		return nil, fmt.Errorf("it has over %d bytes", maxKeySet)
 	}
-	early := time.Duration(rand.Int64N(int64(set.fresh)/10) + 1) //nolint:gosec,mnd // a tenth, to spread load; guards nothing
-	return set.fetched.Add(set.fresh*4/5 - early)                //nolint:mnd // well before its end
-}
-
-// refresh fetches because it is time to.
-func (s *keySource) refresh(ctx context.Context, now time.Time) error {
-	if s.isFile() {
-		_, err := s.fromFile(now)
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, err := s.fetch(ctx, now)
-	return err
-}
-
-// fetch asks the issuer. The caller holds mu.
-func (s *keySource) fetch(ctx context.Context, now time.Time) (*keySet, error) {
-	s.tried = now
-	set, err := s.ask(context.WithoutCancel(ctx)) // others wait for it, too; the client has a timeout
-	if err != nil {
-		s.failed++
-		s.failure = err.Error()
-		return nil, fmt.Errorf("%w of %s: %w", ErrKeys, s.issuer.Issuer, err)
-	}
-	s.failed, s.failure = 0, ""
-	set.fetched = now
-	s.current.Store(set)
-	return set, nil
-}
-
-func (s *keySource) ask(ctx context.Context) (*keySet, error) {
-	q, err := http.NewRequestWithContext(ctx, http.MethodGet, s.issuer.JWKS, nil)
-	if err != nil {
-		return nil, fmt.Errorf("jwks: %w", err)
-	}
-	q.Header.Set("Accept", "application/jwk-set+json, application/json")
-	resp, err := s.client.Do(q)
-	if err != nil {
-		return nil, fmt.Errorf("jwks: %w", err)
-	}
-	defer func() { _ = resp.Body.Close() }() // it has been read
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("jwks: %s answers %s", s.issuer.JWKS, resp.Status)
-	}
-	text, err := io.ReadAll(io.LimitReader(resp.Body, maxKeySet+1))
-	if err != nil {
-		return nil, fmt.Errorf("jwks: %w", err)
-	}
-	set, err := parseKeys(text)
+	raw, err := splitKeySet(text)
 	if err != nil {
 		return nil, err
 	}
-	set.fresh = freshness(resp.Header.Get("Cache-Control"))
-	return set, nil
-}
-
-// freshness is how long an answer may be kept (RFC 9111, section 5.2.2.1), within bounds.
-func freshness(cacheControl string) time.Duration {
-	for part := range strings.SplitSeq(cacheControl, ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
-		if !strings.EqualFold(name, "max-age") {
+	set := &keySet{}
+	for i, text := range raw {
+		k, err := parseKey(text)
+		if err == nil && !slices.ContainsFunc(algorithms, k.fits) {
+			err = fmt.Errorf("kid %q: a key of kind %s and alg %q is for none of the issuer's algorithms", k.id, k.kind, k.alg)
+		}
+		if err == nil && slices.ContainsFunc(set.keys, func(o *key) bool { return o.print == k.print }) {
+			err = fmt.Errorf("kid %q: the same key is there twice", k.id)
+		}
+		if err != nil {
+			set.ignored = append(set.ignored, "/keys/"+strconv.Itoa(i)+": "+err.Error())
 			continue
 		}
-		if n, err := strconv.Atoi(strings.Trim(value, `"`)); err == nil && n >= 0 {
-			return min(max(time.Duration(min(n, int(maxFresh/time.Second)))*time.Second, minFresh), maxFresh)
-		}
-	}
-	return defaultFresh
-}
-
-// fromFile returns what the file says, which is read again when it has changed. A broken one leaves what it said before.
-func (s *keySource) fromFile(now time.Time) (*keySet, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	set := s.current.Load()
-	if set != nil && now.Sub(s.looked) < fileLook {
-		return set, nil
-	}
-	s.looked = now
-	info, err := os.Stat(s.issuer.JWKS)
-	if err == nil && set != nil && info.Size() == s.fileSize && info.ModTime().Equal(s.fileTime) {
-		return set, nil
-	}
-	var next *keySet
-	if err == nil {
-		next, err = readKeys(s.issuer.JWKS)
-	}
-	if err != nil {
-		s.failed++
-		s.failure = err.Error()
-		if set != nil {
-			return set, nil
-		}
-		return nil, fmt.Errorf("%w of %s: %w", ErrKeys, s.issuer.Issuer, err)
-	}
-	s.failed, s.failure, s.fileSize, s.fileTime = 0, "", info.Size(), info.ModTime()
-	next.fetched, next.fresh = now, maxFresh
-	s.current.Store(next)
-	return next, nil
-}
-
-func readKeys(name string) (*keySet, error) {
-	f, err := os.Open(name) //nolint:gosec // the file is configuration
-	if err != nil {
-		return nil, fmt.Errorf("jwks: %w", err)
-	}
-	defer func() { _ = f.Close() }() // it was read only
-	text, err := io.ReadAll(io.LimitReader(f, maxKeySet+1))
-	if err != nil {
-		return nil, fmt.Errorf("jwks: %w", err)
-	}
-	return parseKeys(text)
-}
-
-// parseKeys reads a JWK Set (RFC 7517, section 5). Keys that are not for signatures, secret, of a kind that the gateway does
-// not know, or too short are left out.
-func parseKeys(text []byte) (*keySet, error) {
-	if len(text) > maxKeySet {
-		return nil, fmt.Errorf("jwks: over %d bytes", maxKeySet)
-	}
-	parsed, err := jwk.Parse(text, jwk.WithIgnoreParseError(true))
-	if err != nil {
-		return nil, fmt.Errorf("jwks: not a set of keys: %w", err)
-	}
-	if parsed.Len() > maxKeys {
-		return nil, fmt.Errorf("jwks: %d keys, expected at most %d", parsed.Len(), maxKeys)
-	}
-	set := &keySet{byID: map[string][]key{}}
-	for i := range parsed.Len() {
-		k, ok := parsed.Key(i)
-		if !ok {
-			continue
-		}
-		if use, has := k.KeyUsage(); has && use != "sig" {
-			continue
-		}
-		var raw any
-		if err := jwk.Export(k, &raw); err != nil {
-			continue
-		}
-		one := key{}
-		switch public := raw.(type) {
-		case *rsa.PublicKey:
-			if public.N.BitLen() < minRSA {
-				continue
+		if old != nil {
+			if at := slices.IndexFunc(old.keys, func(o *key) bool { return o.print == k.print }); at >= 0 {
+				k = old.keys[at]
 			}
-			one.public = public
-		case *ecdsa.PublicKey, ed25519.PublicKey:
-			one.public = public
-		default:
-			continue
 		}
-		one.id, _ = k.KeyID()
-		if alg, has := k.Algorithm(); has {
-			one.alg = alg.String()
-		}
-		set.all = append(set.all, one)
-		if one.id != "" {
-			set.byID[one.id] = append(set.byID[one.id], one)
-		}
+		set.keys = append(set.keys, k)
 	}
-	if len(set.all) == 0 {
-		return nil, errors.New("jwks: no key that may sign tokens: RSA of at least 2048 bits, EC or Ed25519")
+	if len(set.keys) == 0 {
+		if len(set.ignored) > 0 {
+			return nil, fmt.Errorf("none of its %d keys is of use: %s", len(raw), set.ignored[0])
+		}
+		return nil, errors.New("it holds no keys")
 	}
 	return set, nil
 }
 
-// KeyStatus is what operators see of an issuer's keys.
-type KeyStatus struct {
-	Issuer  string    `json:"issuer"`
-	Keys    []string  `json:"keys"` // their ids
-	Fetched time.Time `json:"fetched,omitzero"`
-	Failure string    `json:"failure,omitempty"` // why the last fetch failed
-}
-
-func (s *keySource) status() KeyStatus {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := KeyStatus{Issuer: s.issuer.Issuer, Keys: []string{}, Failure: s.failure}
-	if set := s.current.Load(); set != nil {
-		st.Fetched = set.fetched.UTC()
-		for _, k := range set.all {
-			st.Keys = append(st.Keys, k.id)
+// splitKeySet finds the members of keys, and stops at one too many.
+func splitKeySet(text []byte) ([]json.RawMessage, error) {
+	notSet := errors.New(`it is not a JSON object with a list "keys"`)
+	d := json.NewDecoder(bytes.NewReader(text))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, notSet
+	}
+	var list []json.RawMessage
+	found := false
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return nil, notSet
+		}
+		if name != "keys" {
+			var skipped json.RawMessage
+			if d.Decode(&skipped) != nil {
+				return nil, notSet
+			}
+			continue
+		}
+		if t, err := d.Token(); found || err != nil || t != json.Delim('[') {
+			return nil, notSet
+		}
+		found = true
+		for d.More() {
+			var raw json.RawMessage
+			if d.Decode(&raw) != nil {
+				return nil, notSet
+			}
+			if len(list) == maxKeys {
+				return nil, fmt.Errorf("it holds more than %d keys", maxKeys)
+			}
+			list = append(list, raw)
+		}
+		if _, err := d.Token(); err != nil {
+			return nil, notSet
 		}
 	}
-	return st
+	if _, err := d.Token(); err != nil || !found || len(bytes.TrimSpace(text[d.InputOffset():])) > 0 {
+		return nil, notSet
+	}
+	return list, nil
+}
+
+func parseKey(text []byte) (*key, error) {
+	if len(text) > maxKey {
+		return nil, fmt.Errorf("it has over %d bytes", maxKey)
+	}
+	// Looked for before anything is made of them: a private RSA key is checked for primes, which can take minutes.
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(text, &members); err != nil {
+		return nil, errors.New("it is not a JSON object")
+	}
+	for _, secret := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
+		if _, ok := members[secret]; ok {
+			return nil, fmt.Errorf("kid %.64s: it is secret, or half of it is (%s): expected public keys only", members["kid"], secret)
+		}
+	}
+	parsed, err := jwk.ParseKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("it is not a key, or of a kind that the gateway does not know: %w", err)
+	}
+	k := &key{}
+	k.id, _ = parsed.KeyID()
+	if len(k.id) > maxKeyID {
+		return nil, fmt.Errorf("its kid has over %d bytes", maxKeyID)
+	}
+	if private, err := jwk.IsPrivateKey(parsed); err != nil || private {
+		return nil, fmt.Errorf("kid %q: it is secret, or half of it is: expected public keys only", k.id)
+	}
+	if use, ok := parsed.KeyUsage(); ok && use != "sig" {
+		return nil, fmt.Errorf("kid %q: its use is %q, not sig", k.id, use)
+	}
+	if ops, ok := parsed.KeyOps(); ok && !slices.Contains(ops, jwk.KeyOpVerify) {
+		return nil, fmt.Errorf("kid %q: its key_ops are without verify", k.id)
+	}
+	if alg, ok := parsed.Algorithm(); ok {
+		k.alg = alg.String()
+	}
+	var raw any
+	if err := jwk.Export(parsed, &raw); err != nil {
+		return nil, fmt.Errorf("kid %q: it is not a whole key", k.id)
+	}
+	return k.of(raw)
+}
+
+// of completes the key with its public part.
+func (k *key) of(raw any) (*key, error) {
+	switch public := raw.(type) {
+	case *rsa.PublicKey:
+		if n := public.N.BitLen(); n < minRSA || n > maxRSA {
+			return nil, fmt.Errorf("kid %q: it is RSA of %d bits: expected %d to %d", k.id, n, minRSA, maxRSA)
+		}
+		if public.E < 3 || public.E&1 == 0 {
+			return nil, fmt.Errorf("kid %q: its RSA exponent is %d: expected an odd one from 3 on", k.id, public.E)
+		}
+		k.kind = "RSA-" + strconv.Itoa(public.N.BitLen())
+	case *ecdsa.PublicKey:
+		k.kind = public.Curve.Params().Name
+	case ed25519.PublicKey:
+		if len(public) != ed25519.PublicKeySize {
+			return nil, fmt.Errorf("kid %q: it is Ed25519 of %d bytes: expected %d", k.id, len(public), ed25519.PublicKeySize)
+		}
+		k.kind = "Ed25519"
+	default:
+		return nil, fmt.Errorf("kid %q: a %T verifies no signatures of tokens", k.id, raw)
+	}
+	der, err := x509.MarshalPKIXPublicKey(raw)
+	if err != nil {
+		return nil, fmt.Errorf("kid %q: it is not a point on its curve, or not a whole key", k.id)
+	}
+	k.public, k.print = raw, k.id+"\x00"+k.alg+"\x00"+string(der)
+	return k, nil
 }

@@ -93,14 +93,15 @@ type Ejection struct {
 
 // Issuer is somebody whose tokens are taken.
 type Issuer struct {
-	Issuer      string        `key:"issuer"`
-	Audiences   []string      `key:"audiences"`
-	Algorithms  []string      `key:"algorithms"`
-	JWKS        string        `key:"jwks"`
-	Skew        time.Duration `key:"skew"`
-	TenantClaim string        `key:"tenantClaim"`
-	Cooldown    time.Duration `key:"cooldown"`
-	MaxStale    time.Duration `key:"maxStale"`
+	Issuer       string        `key:"issuer"`
+	Audiences    []string      `key:"audiences"`
+	Algorithms   []string      `key:"algorithms"`
+	JWKS         string        `key:"jwks"`
+	Skew         time.Duration `key:"skew"`
+	TenantClaim  string        `key:"tenantClaim"`
+	TenantsClaim string        `key:"tenantsClaim"`
+	Cooldown     time.Duration `key:"cooldown"`
+	MaxStale     time.Duration `key:"maxStale"`
 }
 
 // OpenAPI is the document of all services.

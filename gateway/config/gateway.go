@@ -34,7 +34,7 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 		cfg.Services[service] = l.policy(&p, "services["+service+"]")
 	}
 	for i := range f.Issuers {
-		cfg.Issuers = append(cfg.Issuers, auth.Issuer(f.Issuers[i]))
+		cfg.Issuers = append(cfg.Issuers, f.Issuers[i].gateway())
 	}
 	for i := range f.CORS {
 		cfg.Policy.CORS = append(cfg.Policy.CORS, edge.CORS(f.CORS[i]))
@@ -49,6 +49,13 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 }
 
 const clientsRequired = "required"
+
+func (i *Issuer) gateway() auth.Issuer {
+	return auth.Issuer{
+		Issuer: i.Issuer, Audiences: i.Audiences, Algorithms: i.Algorithms, JWKS: i.JWKS, Skew: i.Skew, TenantClaim: i.TenantClaim,
+		TenantsClaim: i.TenantsClaim, Cooldown: i.Cooldown, MaxStale: i.MaxStale,
+	}
+}
 
 // policy is a policy as routing has it, where zero is what nobody has said: a zero that was said means never.
 func (l *Loaded) policy(p *Policy, path string) routing.Policy {

@@ -1,13 +1,24 @@
 package edge_test
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jws"
+	"github.com/lestrrat-go/jwx/v3/jwt"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gbytes"
 
 	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/auth"
@@ -94,6 +105,95 @@ var _ = Describe("an endpoint with claims", func() {
 		info, err := os.Stat(file)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(info.Mode().Perm()).To(BeEquivalentTo(0o600))
+	})
+})
+
+var _ = Describe("an endpoint with claims, for tokens of an issuer with a key set", func() {
+	const name = "https://issuer.example"
+	var (
+		now    = time.Now()
+		key    ed25519.PrivateKey
+		keys   atomic.Pointer[[]byte] // what the issuer publishes; nil: it is down
+		server *httptest.Server
+	)
+	BeforeEach(func() {
+		var public ed25519.PublicKey
+		var err error
+		public, key, err = ed25519.GenerateKey(rand.Reader)
+		Expect(err).NotTo(HaveOccurred())
+		set := fmt.Appendf(nil, `{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"a","x":%q}]}`, base64.RawURLEncoding.EncodeToString(public))
+		keys.Store(&set)
+		server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			set := keys.Load()
+			if set == nil {
+				w.WriteHeader(http.StatusInternalServerError)
+				return
+			}
+			_, _ = w.Write(*set)
+		}))
+		DeferCleanup(server.Close)
+	})
+	begin := func() (*rig, *member) {
+		GinkgoHelper()
+		r := start(func(c *gateway.Config) {
+			c.Issuers = []auth.Issuer{{Issuer: name, Audiences: []string{"billing"}, Algorithms: []string{"EdDSA"}, JWKS: server.URL}}
+		})
+		return r, r.join(identity{}, describe, endpoint("GET", "/a", claims("scope=orders:read", "scope=orders:list")))
+	}
+	sign := func(kid string, list map[string]any) string {
+		GinkgoHelper()
+		b := jwt.NewBuilder().Issuer(name).Audience([]string{"billing"}).Subject("alice").Expiration(now.Add(time.Minute))
+		for kind, value := range list {
+			b = b.Claim(kind, value)
+		}
+		t, err := b.Build()
+		Expect(err).NotTo(HaveOccurred())
+		h := jws.NewHeaders()
+		Expect(h.Set("kid", kid)).To(Succeed())
+		s, err := jwt.Sign(t, jwt.WithKey(jwa.EdDSA(), key, jws.WithProtectedHeaders(h)))
+		Expect(err).NotTo(HaveOccurred())
+		return "Bearer " + string(s)
+	}
+
+	It("passes subject, tenant and claims on, 403 naming what is missing, 401 naming the token", func() {
+		r, m := begin()
+		got := r.do("GET", "/a", "", "Authorization", sign("a", map[string]any{"scope": "orders:read"}))
+		Expect(got.StatusCode).To(Equal(403))
+		Expect(got.Header.Get("Www-Authenticate")).To(Equal(`Bearer error="insufficient_scope", scope="orders:read orders:list"`))
+		for _, bad := range []string{sign("b", nil), sign("a", map[string]any{"aud": "x"}), sign("a", map[string]any{"exp": now.Add(-time.Minute)})} {
+			got = r.do("GET", "/a", "", "Authorization", bad)
+			Expect(got.StatusCode).To(Equal(401))
+			Expect(got.Header.Get("Www-Authenticate")).To(Equal(`Bearer error="invalid_token"`))
+			Expect(got.body).NotTo(ContainSubstring(strings.TrimPrefix(bad, "Bearer ")))
+		}
+		Expect(m.tap.received(spec.TypeRequest)).To(BeEmpty())
+		got = r.do("GET", "/a", "", "Authorization", sign("a", map[string]any{"scope": "orders:*", "tid": "acme"}))
+		Expect(got.StatusCode).To(Equal(200))
+		Expect(got.body).To(And(ContainSubstring("subject=alice"), ContainSubstring("tenant=acme"), ContainSubstring("{scope orders:*}")))
+		Expect(r.g.Issuers()).To(ConsistOf(And(HaveField("Issuer", name), HaveField("Closed", false), HaveField("Keys", HaveLen(1)))))
+	})
+
+	It("answers 503 while the keys cannot be had, says so, and passes nobody", func() {
+		set := keys.Swap(nil)
+		r, m := begin()
+		got := r.do("GET", "/a", "", "Authorization", sign("a", map[string]any{"scope": "orders:*"}))
+		Expect(got.StatusCode).To(Equal(503))
+		Expect(got.Header.Get("Retry-After")).NotTo(BeEmpty())
+		Expect(got.Header.Get("Www-Authenticate")).To(BeEmpty())
+		Expect(got.body).To(And(ContainSubstring("keys_unavailable"), ContainSubstring(`"retryable":true`), Not(ContainSubstring(server.URL))))
+		Expect(m.tap.received(spec.TypeRequest)).To(BeEmpty())
+		Expect(r.log).To(gbytes.Say("the keys of an issuer cannot be had"))
+		Expect(r.do("GET", "/a", "").StatusCode).To(Equal(401), "who brings no token is told so")
+		keys.Store(set)
+		Eventually(func() int {
+			return r.do("GET", "/a", "", "Authorization", sign("a", map[string]any{"scope": "orders:*"})).StatusCode
+		}).WithTimeout(2 * patience).Should(Equal(200))
+	})
+
+	It("is configured whole, or the gateway does not start", func() {
+		_, err := gateway.New(gateway.Config{HTTP: "127.0.0.1:0", Admin: "127.0.0.1:0", Issuers: []auth.Issuer{{Issuer: name, Algorithms: []string{"HS256"}}}})
+		Expect(err).To(MatchError(gateway.ErrConfig))
+		Expect(err).To(MatchError(And(ContainSubstring("HS256"), ContainSubstring("audiences"), ContainSubstring("jwks"))))
 	})
 })
 

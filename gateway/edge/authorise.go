@@ -14,6 +14,14 @@ const (
 	bearer              = "Bearer "
 )
 
+// What WWW-Authenticate says (RFC 6750, section 3).
+const (
+	challengeNone    = "Bearer"
+	challengeRequest = `Bearer error="invalid_request"`
+	challengeToken   = `Bearer error="invalid_token"` //nolint:gosec // no secret
+	challengeScope   = `Bearer error="insufficient_scope"`
+)
+
 // authorise proves who calls and that they hold every claim that the endpoint requires.
 //
 // On an endpoint with claims, Authorization ends here: the service gets the identity that it proved, and no
@@ -30,12 +38,8 @@ func (e *Edge) authorise(x *Exchange) *problem {
 	if p != nil {
 		return p
 	}
-	for _, r := range required {
-		if !auth.Holds(identity.Claims, r) {
-			return &problem{
-				Kind: kindForbidden, detail: "the caller lacks the claim " + r.String(), challenge: `Bearer error="insufficient_scope"`,
-			}
-		}
+	if r, missing := auth.Missing(required, identity.Claims); missing {
+		return &problem{Kind: kindForbidden, detail: "the caller lacks the claim " + r.String(), challenge: insufficient(required)}
 	}
 	x.request.Identity = identity
 	x.request.Header = slices.DeleteFunc(x.request.Header, func(f spec.Field) bool { return f.Name == headerAuthorization })
@@ -46,23 +50,39 @@ func (e *Edge) authorise(x *Exchange) *problem {
 func (e *Edge) identity(x *Exchange) (*spec.Identity, *problem) {
 	given := x.header()[headerAuthorization]
 	if len(given) == 0 {
-		return nil, &problem{Kind: kindUnauthenticated, detail: "the endpoint requires a bearer token", challenge: "Bearer"}
+		return nil, &problem{Kind: kindUnauthenticated, detail: "the endpoint requires a bearer token", challenge: challengeNone}
 	}
 	if e.cfg.Verifier == nil {
-		return nil, &problem{Kind: kindUnauthenticated, detail: "the gateway has no authentication configured", challenge: "Bearer"}
+		return nil, &problem{Kind: kindUnauthenticated, detail: "the gateway has no authentication configured", challenge: challengeNone}
 	}
 	if len(given) > 1 || len(given[0]) <= len(bearer) || !strings.EqualFold(given[0][:len(bearer)], bearer) {
 		return nil, &problem{
-			Kind: kindUnauthenticated, detail: "Authorization must be Bearer and one token", challenge: `Bearer error="invalid_request"`,
+			Kind: kindUnauthenticated, detail: "Authorization must be Bearer and one token", challenge: challengeRequest,
 		}
 	}
-	identity, err := e.cfg.Verifier.Verify(x.ctx, strings.TrimLeft(given[0][len(bearer):], " "), x.start)
-	if errors.Is(err, auth.ErrKeys) {
-		e.log.WarnContext(x.ctx, "a token cannot be checked", "error", err, "requestId", x.request.ID.String())
+	proof, err := e.cfg.Verifier.Verify(x.context(), strings.TrimLeft(given[0][len(bearer):], " "), x.start)
+	switch {
+	case errors.Is(err, auth.ErrKeys): // whether the token is good cannot be told, and nobody passes on trust
 		return nil, &problem{Kind: kindKeys, detail: "the keys of the token's issuer cannot be had now", retryable: true}
+	case err != nil:
+		return nil, &problem{Kind: kindUnauthenticated, detail: err.Error(), challenge: challengeToken}
 	}
-	if err != nil {
-		return nil, &problem{Kind: kindUnauthenticated, detail: err.Error(), challenge: `Bearer error="invalid_token"`}
-	}
-	return identity, nil
+	return proof.Identity, nil
 }
+
+// insufficient says which scopes a token needs, as far as they can be said in a header.
+func insufficient(required []spec.ClaimRequirement) string {
+	var scopes []string
+	for _, r := range required {
+		if r.Type == "scope" && r.Value != "" && !strings.ContainsFunc(r.Value, notOfScope) {
+			scopes = append(scopes, r.Value)
+		}
+	}
+	if len(scopes) == 0 {
+		return challengeScope
+	}
+	return challengeScope + `, scope="` + strings.Join(scopes, " ") + `"`
+}
+
+// notOfScope reports whether r cannot stand in a scope (RFC 6749, section 3.3).
+func notOfScope(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' }

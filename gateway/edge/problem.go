@@ -25,7 +25,7 @@ var (
 	kindMethod          = &Kind{"method_not_allowed", 405, "The path is served for other methods; Allow lists them."}
 	kindVersion         = &Kind{"version_not_found", 404, "The service does not offer the endpoint in the version that Stella-Version names."}
 	kindUnauthenticated = &Kind{"unauthenticated", 401, "The endpoint requires claims, and the request proves no identity; see WWW-Authenticate."}
-	kindKeys            = &Kind{"keys_unavailable", 503, "The keys of the token's issuer cannot be had, or are too old: nobody can say whether the token is good."}
+	kindKeys            = &Kind{"keys_unavailable", 503, "The keys of the token's issuer cannot be had now, and nobody passes unverified. Try again after Retry-After."}
 	kindForbidden       = &Kind{"forbidden", 403, "The caller is known and lacks a claim; detail names it."}
 	kindTooLarge        = &Kind{"payload_too_large", 413, "The request body is over the endpoint's limit."}
 	kindNoInstance      = &Kind{"no_instance", 503, "The endpoint is known, and no instance that offers it is connected. Try again after Retry-After."}

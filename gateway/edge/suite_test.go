@@ -219,7 +219,7 @@ func describe(in *session.Incoming) {
 	fmt.Fprintf(&b, "method=%s\nparams=%q\npath=%s\nquery=%s\nauthority=%s\nid=%s\n", q.Method, q.Params, q.Path, q.Query, q.Authority, q.ID)
 	fmt.Fprintf(&b, "trace=%x-%x-%x %s\n", q.Trace.TraceID, q.Trace.SpanID, q.Trace.Flags, q.Trace.State)
 	if q.Identity != nil {
-		fmt.Fprintf(&b, "subject=%s claims=%v\n", q.Identity.Subject, q.Identity.Claims)
+		fmt.Fprintf(&b, "subject=%s tenant=%s claims=%v\n", q.Identity.Subject, q.Identity.Tenant, q.Identity.Claims)
 	}
 	for _, f := range q.Header {
 		fmt.Fprintf(&b, "header %s: %s\n", f.Name, f.Value)

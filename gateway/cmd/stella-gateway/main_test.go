@@ -99,7 +99,7 @@ var _ = Describe("the command", func() {
 		Eventually(printed).WithTimeout(patience).Should(Receive(BeZero()))
 		k, err := auth.LoadDevKey(key)
 		Expect(err).NotTo(HaveOccurred())
-		id, err := k.Trusted(nil).Verify(context.Background(), strings.TrimSpace(string(out.Contents())), time.Now())
+		id, err := k.Verifier().Verify(context.Background(), strings.TrimSpace(string(out.Contents())), time.Now())
 		Expect(err).NotTo(HaveOccurred())
 		Expect(id.Claims).To(ContainElements(HaveField("Value", "billing:read"), HaveField("Value", "a,b")))
 		signals <- syscall.SIGINT
