@@ -115,14 +115,44 @@ func BenchmarkPick(b *testing.B) {
 	}
 }
 
-// BenchmarkSnapshot makes the snapshot of 10,000 endpoints anew.
+// BenchmarkSnapshot makes the snapshot of 10,000 endpoints: whole, after a change of policies, and after one of a service's
+// 10 instances has come or gone.
 func BenchmarkSnapshot(b *testing.B) {
 	cfg := routing.Config{Logger: slog.New(slog.DiscardHandler)}
-	r, now := crowd(b, cfg, 1), time.Now()
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := r.Configure(cfg, now); err != nil {
-			b.Fatal(err)
+	r, now := crowd(b, cfg, 9), time.Now()
+	b.Run("whole", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			r.Whole()
 		}
+	})
+	b.Run("policies", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := r.Configure(cfg, now); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	paths := []string{}
+	for _, e := range r.Endpoints() {
+		if e.Service == "service-0" {
+			paths = append(paths, e.Path)
+		}
+	}
+	manifest := offered(b, "service-0", "1.0.0", paths...)
+	g := open(b, spec.Instance{Service: "service-0", Version: "1.0.0", Region: "eu", ID: "another"}, 100, manifest)
+	offer, err := routing.Prepare(g.Hello(), manifest)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("instance", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			r.Remove(r.Add(g, offer, now), now) // two snapshots
+		}
+	})
+	if n := len(r.Services()); n != 20 {
+		b.Fatalf("%d services", n)
 	}
 }

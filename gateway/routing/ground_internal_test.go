@@ -30,7 +30,7 @@ func TestGroundAgreesWithTheTree(t *testing.T) {
 		}
 		offers[i] = &offer{Endpoint: &spec.Endpoint{Method: "GET", Path: text}, pattern: p, identity: "GET " + p.Identity()}
 		matches[i] = map[string]bool{}
-		s := build([]*release{bare("one", *offers[i])}, ladder{}, nil)
+		s := build(nil, []*release{bare("one", *offers[i])}, ladder{}, nil)
 		for _, path := range paths {
 			if s.Match("GET", path, nil).Endpoint != nil {
 				matches[i][path] = true
@@ -70,7 +70,7 @@ func bare(service string, offers ...offer) *release {
 // wins checks that the narrower of two patterns gets all that it matches.
 func wins(t *testing.T, one, other *offer, first bool, ofOne, ofOther map[string]bool) {
 	t.Helper()
-	s := build([]*release{bare("one", *one), bare("other", *other)}, ladder{}, nil)
+	s := build(nil, []*release{bare("one", *one), bare("other", *other)}, ladder{}, nil)
 	want, paths := "other", ofOther
 	if first {
 		want, paths = "one", ofOne

@@ -71,6 +71,9 @@ type release struct {
 	balancer Balancer
 	capacity *atomic.Int64 // the leases of its routable instances
 	panics   bool          // all its instances are used that do not drain
+	now      *Release      // what it is to requests, by the last snapshot
+	routes   []*Route      // of that
+	routed   []offer       // what they are of
 	gone     time.Time     // since when nobody is standing
 	warning  string        // what operators should know of it
 }
@@ -93,7 +96,7 @@ func NewRegistry(cfg Config) *Registry {
 	}
 	r := &Registry{cfg: cfg, wake: make(chan struct{}, 1)}
 	r.adjust()
-	r.current.Store(new(Snapshot))
+	r.current.Store(&Snapshot{topology: new(topology)})
 	return r
 }
 
@@ -313,7 +316,7 @@ func (r *Registry) settle(now time.Time) {
 	a.run()
 	a.extend()
 	r.judge(now)
-	r.current.Store(build(r.releases, r.ladder, r))
+	r.current.Store(build(r.current.Load(), r.releases, r.ladder, r))
 	r.report()
 	for _, in := range r.replaced { // from now on nobody begins a call on them
 		in.Session.Drain(spec.CodeNoError, "superseded by a newer session of the same instance")

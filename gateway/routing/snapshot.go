@@ -1,9 +1,6 @@
 package routing
 
 import (
-	"cmp"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -11,22 +8,30 @@ import (
 	"github.com/stella-ops/router/spec"
 )
 
-// Snapshot is everything a request has to know about the services, at one moment. It is immutable.
+// Snapshot is everything a request has to know about the services, at one moment. It is immutable. It shares with others
+// what is the same in them.
 type Snapshot struct {
-	root      node
-	endpoints map[string]*Endpoint // by identity
-	claims    []spec.ClaimRequirement
+	*topology
+
+	endpoints []*Endpoint // by the numbers that the topology has for them
 }
 
 // Claims are the requirements of all endpoints that are routed, each once, sorted.
 func (s *Snapshot) Claims() []spec.ClaimRequirement { return s.claims }
 
+// endpoint finds one by identity.
+func (s *Snapshot) endpoint(identity string) *Endpoint {
+	if i, ok := s.numbers[identity]; ok {
+		return s.endpoints[i]
+	}
+	return nil
+}
+
 // Endpoint is one Method + Path, over all versions of the service that owns it.
 type Endpoint struct {
 	Service string
 	Method  string
-	Path    string // the pattern, with the parameter names of the version that is selected by default
-	bit     uint16
+	Path    string   // the pattern, with the parameter names of the version that is selected by default
 	routes  []*Route // best first: live before gone, stable before prerelease, higher before lower
 
 	// Of the default version; see Default.
@@ -66,7 +71,7 @@ type Route struct {
 // Again is the same endpoint in the same version as a route of an older snapshot, if it is still what was checked then: of
 // the same contract. Else it is nil.
 func (s *Snapshot) Again(old *Route) *Route {
-	e := s.endpoints[old.identity]
+	e := s.endpoint(old.identity)
 	if e == nil || e.Service != old.Release.Service {
 		return nil
 	}
@@ -118,87 +123,4 @@ func (o *offer) route(r *Release) *Route {
 		Unary:     o.Stream == spec.StreamNone || o.Stream == "",
 		MaxBody:   limits.MaxBodyBytes, Timeout: limits.Timeout(), Idle: limits.Idle(),
 	}
-}
-
-// snap is the release at this moment.
-func (rel *release) snap(l ladder, r *Registry) *Release {
-	return &Release{
-		Service: rel.service, Version: rel.version.String(), Retries: rel.retries, version: rel.version, contract: rel.contract,
-		tiers: rel.tiers(l), policy: rel.policy, balancer: rel.balancer, capacity: rel.capacity, registry: r,
-	}
-}
-
-// ordered are the releases with what each is at this moment: the best first.
-func ordered(releases []*release, l ladder, r *Registry) []snapped {
-	all := make([]snapped, len(releases))
-	for i, rel := range releases {
-		all[i] = snapped{rel, rel.snap(l, r)}
-	}
-	slices.SortStableFunc(all, func(a, b snapped) int {
-		return cmp.Or(
-			-compareBool(a.now.Live(), b.now.Live()),
-			-compareBool(a.now.version.Stable(), b.now.version.Stable()),
-			-a.now.version.Compare(b.now.version),
-		)
-	})
-	return all
-}
-
-// snapped is a release, and what it is at this moment.
-type snapped struct {
-	*release
-
-	now *Release
-}
-
-// build makes a snapshot of releases that do not contradict each other, for a gateway that tries regions in this order.
-// r is told of failures; it may be nil.
-func build(releases []*release, l ladder, r *Registry) *Snapshot {
-	s := &Snapshot{endpoints: map[string]*Endpoint{}}
-	claims := map[spec.ClaimRequirement]bool{}
-	versions := map[[2]string]*Release{}
-	all := ordered(releases, l, r)
-	for _, rel := range all {
-		now := rel.now
-		versions[[2]string{now.Service, now.Version}] = now
-		for i := range rel.offers {
-			o := &rel.offers[i]
-			e := s.endpoints[o.identity]
-			if e == nil {
-				e = &Endpoint{Service: rel.service, Method: o.Method, Path: o.Path, bit: methodBit(o.Method)}
-				s.endpoints[o.identity] = e
-				s.root.insert(o.pattern, e)
-			}
-			e.routes = append(e.routes, o.route(now))
-			for _, c := range o.Claims {
-				claims[c] = true
-			}
-		}
-	}
-	for _, rel := range all {
-		known := func(version string) *Release { return versions[[2]string{rel.service, version}] }
-		for i := range rel.offers {
-			if e := s.endpoints[rel.offers[i].identity]; e.routes[0].Release == rel.now { // once for each
-				e.decide(rel.policy, known)
-			}
-		}
-	}
-	for c := range claims {
-		s.claims = append(s.claims, c)
-	}
-	slices.SortFunc(s.claims, func(a, b spec.ClaimRequirement) int {
-		return cmp.Or(strings.Compare(a.Type, b.Type), strings.Compare(a.Value, b.Value))
-	})
-	return s
-}
-
-// compareBool orders false before true.
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
 }

@@ -12,11 +12,18 @@ import (
 type node struct {
 	literals map[string]*node
 	param    *node
-	here     []*Endpoint // patterns that end with this segment
-	rest     []*Endpoint // patterns whose {name...} begins after this segment
+	here     []leaf // patterns that end with this segment
+	rest     []leaf // patterns whose {name...} begins after this segment
 }
 
-func (n *node) insert(p spec.Pattern, e *Endpoint) {
+// leaf is an endpoint of a pattern.
+type leaf struct {
+	method string
+	bit    uint16
+	number int32
+}
+
+func (n *node) insert(p spec.Pattern, e leaf) {
 	for _, s := range p.Segments {
 		switch {
 		case s.Rest:
@@ -79,53 +86,58 @@ func methodBit(method string) uint16 {
 // result.
 func (s *Snapshot) Match(method, path string, params []string) Match {
 	m := Match{Params: params[:0]}
-	m.Endpoint = m.walk(&s.root, method, path[1:])
-	if m.Endpoint == nil && path == "/" { // "/" is all that /{rest...} can match with nothing
-		if m.Endpoint = m.at(s.root.rest, method); m.Endpoint != nil {
+	number := m.walk(&s.root, method, path[1:])
+	if number < 0 && path == "/" { // "/" is all that /{rest...} can match with nothing
+		if number = m.at(s.root.rest, method); number >= 0 {
 			m.Params = append(m.Params, "")
 		}
+	}
+	if number >= 0 {
+		m.Endpoint = s.endpoints[number]
 	}
 	return m
 }
 
-// walk follows path below n. It visits each node at most once, since a node is reached in one way only.
-func (m *Match) walk(n *node, method, path string) *Endpoint {
+// walk follows path below n to an endpoint's number, or -1. It visits each node at most once, since a node is reached in one
+// way only.
+func (m *Match) walk(n *node, method, path string) int32 {
 	if path == "" {
 		return m.at(n.here, method)
 	}
 	segment, tail, _ := strings.Cut(path, "/")
 	if next := n.literals[segment]; next != nil {
-		if e := m.walk(next, method, tail); e != nil {
+		if e := m.walk(next, method, tail); e >= 0 {
 			return e
 		}
 	}
 	if n.param != nil {
 		m.Params = append(m.Params, segment)
-		if e := m.walk(n.param, method, tail); e != nil {
+		if e := m.walk(n.param, method, tail); e >= 0 {
 			return e
 		}
 		m.Params = m.Params[:len(m.Params)-1]
 	}
-	if e := m.at(n.rest, method); e != nil {
+	if e := m.at(n.rest, method); e >= 0 {
 		m.Params = append(m.Params, path)
 		return e
 	}
-	return nil
+	return -1
 }
 
-func (m *Match) at(endpoints []*Endpoint, method string) *Endpoint {
-	var get *Endpoint
-	for _, e := range endpoints {
-		if e.Method == method {
-			return e
+func (m *Match) at(endpoints []leaf, method string) int32 {
+	get := int32(-1)
+	for i := range endpoints {
+		e := &endpoints[i]
+		if e.method == method {
+			return e.number
 		}
-		if e.Method == http.MethodGet {
-			get = e
+		if e.method == http.MethodGet {
+			get = e.number
 		}
 		m.methods |= e.bit
 	}
 	if method == http.MethodHead {
 		return get
 	}
-	return nil
+	return -1
 }

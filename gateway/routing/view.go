@@ -206,7 +206,7 @@ func (r *Registry) endpointView(rel *release, o *offer) EndpointView {
 			v.Instances++
 		}
 	}
-	if e := r.current.Load().endpoints[o.identity]; e != nil && e.Service == rel.service {
+	if e := r.current.Load().endpoint(o.identity); e != nil && e.Service == rel.service {
 		v.Share = e.share(e.Select(v.Version))
 		v.Selected = v.Share > 0
 	}
