@@ -43,6 +43,22 @@ var _ = Describe("the registry", func() {
 		Expect(held.Match("GET", "/a", nil).Endpoint.Default("").Release.Pick(w.now, nil)).To(BeIdenticalTo(in))
 	})
 
+	It("shares with the next snapshot what has not changed", func() {
+		w := newWorld("")
+		w.join(who{service: "a", version: "1.0.0"}, endpoint("GET", "/a"))
+		w.join(who{service: "b", version: "1.0.0"}, endpoint("GET", "/b"))
+		more := w.join(who{service: "a", version: "1.0.0"}, endpoint("GET", "/a"))
+		before := w.Snapshot()
+		w.Remove(more, w.now)
+		after := w.Snapshot()
+		Expect(after.Match("GET", "/b", nil).Endpoint).To(BeIdenticalTo(before.Match("GET", "/b", nil).Endpoint))
+		Expect(after.Match("GET", "/a", nil).Endpoint).NotTo(BeIdenticalTo(before.Match("GET", "/a", nil).Endpoint))
+		w.join(who{service: "c", version: "1.0.0"}, endpoint("GET", "/c"))
+		Expect(w.owner("GET", "/b")).To(Equal("b"))
+		Expect(w.owner("GET", "/c")).To(Equal("c"))
+		Expect(after.Match("GET", "/c", nil).Endpoint).To(BeNil())
+	})
+
 	It("refuses a manifest of another service or version than HELLO names", func() {
 		m := &spec.Manifest{Service: "a", Version: "1.0.0", Endpoints: []spec.Endpoint{endpoint("GET", "/a")}}
 		b, err := m.Encode()
