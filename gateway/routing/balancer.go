@@ -60,7 +60,7 @@ func (c Candidates) Ramp(i int) float64 {
 		return 1
 	}
 	age := c.now - c.tier[i].vitals.warm.Load()
-	if age >= c.slow {
+	if age >= c.slow || age < -c.slow { // the clock was set back
 		return 1
 	}
 	return max(float64(age)/float64(c.slow), leastRamp)

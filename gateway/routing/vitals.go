@@ -221,7 +221,8 @@ func (r *Release) Observe(in *Instance, result Result, took time.Duration, now t
 
 // accuse says why an instance should be ejected.
 func (v *vitals) accuse(e *Ejection, row int, now int64) string {
-	if now < v.deaf.Load() || v.suspect.Load() != nil {
+	deaf := v.deaf.Load() - now
+	if deaf > 0 && deaf <= int64(deafness) || v.suspect.Load() != nil { // longer: the clock was set back
 		return ""
 	}
 	if e.ConsecutiveFailures > 0 && row >= e.ConsecutiveFailures {

@@ -148,9 +148,10 @@ func (c *core) pulse(beat func()) {
 		if beat != nil {
 			beat()
 		}
-		alive := c.received.Load() != last
+		now := c.received.Load()
+		alive := now != last
 		if alive {
-			last, silent = c.received.Load(), 0
+			last, silent = now, 0
 		} else if silent++; silent >= spec.DeadAfter {
 			c.fail(fmt.Errorf("session: nothing received for %d intervals of %v", silent, c.interval))
 			return

@@ -179,3 +179,49 @@ func TestStalledLinkDies(t *testing.T) {
 		_ = link.Close()
 	})
 }
+
+func TestWaitingBeforeHeadCountsToTheTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s, _ := openPair(t, func(in *session.Incoming) {
+			if in.Request().Query == "late" {
+				time.Sleep(3 * time.Second)
+				_ = in.Respond(&spec.Response{Status: 200, ContentLength: -1}, nil)
+				return
+			}
+			<-in.Context().Done()
+		})
+		for _, query := range []string{"late", "never"} {
+			began := time.Now()
+			f := transports.NewFrame(64)
+			b := (&spec.Request{ContentLength: -1, Query: query}).AppendTo(f.Bytes())
+			f.SetBytes(b)
+			c, err := g.Start(f, len(b)-spec.HeaderSize, spec.FlagEnd, 5*time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Wait(t.Context(), 2*time.Second) || time.Since(began) != 2*time.Second {
+				t.Errorf("%s: there is an answer, or it took %v", query, time.Since(began))
+			}
+			late := query == "late"
+			if c.Wait(t.Context(), 2*time.Second) != late {
+				t.Errorf("%s: an answer within 4 s: %v", query, !late)
+			}
+			if !c.Wait(t.Context(), time.Minute) {
+				t.Errorf("%s: waiting goes on beyond the timeout", query)
+			}
+			head, err := c.Head(t.Context())
+			var e *session.Error
+			switch took := time.Since(began); {
+			case late && (err != nil || took != 3*time.Second):
+				t.Errorf("answered after %v: %v", took, err)
+			case late:
+				head.Release()
+			case !errors.As(err, &e) || e.Code != spec.CodeDeadline || took != 5*time.Second:
+				t.Errorf("%v after %v, expected DEADLINE after 5s", err, took)
+			}
+			c.Close()
+		}
+		_ = g.Close(spec.CodeNoError, "")
+		_ = s.Close()
+	})
+}
