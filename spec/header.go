@@ -1,29 +1,51 @@
 package spec
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// reservedHeaders are the beginnings of names of request header fields that say who calls, or from where: only the gateway
-// may say that, and it says it in REQUEST's identity block. Those of the proxy include hop-by-hop ones.
+// reservedHeaders are the request header fields that say who calls, where from, or what is really asked for, in the words
+// of one proxy or another. Only the gateway may say that, and it says it in REQUEST's identity block and typed metadata.
+// Names are canonical. A star at the end stands for anything. Those of the proxy include hop-by-hop ones.
 var reservedHeaders = []string{
-	"Proxy", "Stella-", "X-Auth", "X-Client-Cert", "X-Consumer", "X-Forwarded", "X-Original-", "X-Rewrite-", "X-Ssl-",
-	"X-Stella-", "X-Tenant", "X-User",
+	"Cf-Access-*", "Cf-Connecting-*", "Client-Cert*", "Client-Ip", "Fastly-Client-*", "Forwarded", "Proxy*", "Remote-*", "Ssl-Client-*",
+	"Stella-*", "True-Client-Ip", "X-Amzn-Oidc-*", "X-Anonymous-Consumer", "X-Auth*", "X-Client-Cert*", "X-Client-Ip",
+	"X-Cluster-Client-Ip", "X-Consumer*", "X-Credential-*", "X-Envoy-*", "X-Forwarded*", "X-Goog-Authenticated-*", "X-Goog-Iap-*", "X-Host",
+	"X-Http-Method*", "X-Jwt-*", "X-Method-Override", "X-Ms-Client-Principal*", "X-Original-*", "X-Originating-*", "X-Real-Ip", "X-Remote-*",
+	"X-Rewrite-*", "X-Scope-Orgid", "X-Ssl*", "X-Stella-*", "X-Tenant*", "X-User*", "X-Webauth-*",
+}
+
+// ReservedHeaders lists the request header fields that [IsReservedHeader] knows, in order. A star at the end of a name
+// stands for anything, nothing included.
+func ReservedHeaders() []string { return slices.Clone(reservedHeaders) }
+
+// reserved are the same by the letter that tells most: the first, or for those of X- the one behind it, from 32 on.
+var reserved = func() (t [64][]string) {
+	for _, name := range reservedHeaders {
+		i := letter(name)
+		t[i] = append(t[i], name)
+	}
+	return t
+}()
+
+// letter is the place of a name in the table. Any other bytes than capitals share places with them, which is no harm.
+func letter(name string) int {
+	if len(name) > 2 && name[0] == 'X' && name[1] == '-' {
+		return 32 + int(name[2]&31)
+	}
+	return int(name[0] & 31)
 }
 
 // IsReservedHeader reports whether a gateway takes a request's header field away, whoever sends it: no handler ever sees
-// one. The name is canonical, as net/http has it.
+// one. The name is canonical, as net/http has it. See [ReservedHeaders].
 func IsReservedHeader(name string) bool {
-	switch name {
-	case "":
+	if name == "" {
 		return false
-	case "Cf-Connecting-Ip", "Client-Ip", "Forwarded", "True-Client-Ip", "X-Http-Method-Override", "X-Real-Ip":
-		return true
 	}
-	switch name[0] {
-	case 'P', 'S', 'X':
-		for _, p := range reservedHeaders {
-			if strings.HasPrefix(name, p) {
-				return true
-			}
+	for _, r := range reserved[letter(name)] {
+		if prefix, any := strings.CutSuffix(r, "*"); r == name || any && strings.HasPrefix(name, prefix) {
+			return true
 		}
 	}
 	return false

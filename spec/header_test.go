@@ -1,6 +1,10 @@
 package spec_test
 
 import (
+	"net/http"
+	"slices"
+	"strings"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -13,6 +17,20 @@ var _ = Describe("header fields", func() {
 		Entry(nil, "X-User-Id", true), Entry(nil, "X-Username", true), Entry(nil, "Forwarded", true), Entry(nil, "X-Forwarded-For", true),
 		Entry(nil, "Proxy-Authorization", true), Entry(nil, "Stella-Tenant", true), Entry(nil, "Client-Ip", true),
 		Entry(nil, "X-Request-Token", false), Entry(nil, "Authorization", false), Entry(nil, "Forwarded-By", false), Entry(nil, "", false),
-		Entry(nil, "Priority", false),
+		Entry(nil, "Priority", false), Entry(nil, "Client-Cert", true), Entry(nil, "Client-Cert-Chain", true), Entry(nil, "Remote-User", true),
+		Entry(nil, "X-Http-Method", true), Entry(nil, "X-Envoy-External-Address", true), Entry(nil, "X-Host", true), Entry(nil, "X-Hosting", false),
+		Entry(nil, "X", false), Entry(nil, "X-", false), Entry(nil, "Client-Ip-Hint", false), Entry(nil, "Remote", false),
 	)
+
+	It("are listed as they are reserved: canonical, in order, each once", func() {
+		list := spec.ReservedHeaders()
+		Expect(slices.IsSorted(list)).To(BeTrue())
+		Expect(slices.Compact(slices.Clone(list))).To(Equal(list))
+		for _, name := range list {
+			bare := strings.TrimSuffix(name, "*")
+			Expect(http.CanonicalHeaderKey(bare)).To(Equal(bare))
+			Expect(spec.IsReservedHeader(bare)).To(BeTrue(), name)
+			Expect(spec.IsReservedHeader(bare+"x")).To(Equal(bare != name), name)
+		}
+	})
 })

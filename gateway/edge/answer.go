@@ -24,6 +24,7 @@ const (
 	headerContentLength = "Content-Length"
 	headerContentType   = "Content-Type"
 	headerExpect        = "Expect"
+	headerProxyStatus   = "Proxy-Status"
 )
 
 // answer passes RESPONSE on; it takes over the frame. The answer has the length that the service said, or it is

@@ -13,34 +13,35 @@ import (
 type Kind struct {
 	Code    string // stable
 	Status  int
+	Error   string // the error type in Proxy-Status (RFC 9209, section 2.3)
 	Meaning string // when it is given, and what to do
 }
 
 // The kinds. Their order is that of the stages.
 var (
-	kindPath            = &Kind{"bad_path", 400, "The request target is not a path in a form that means one thing only."}
-	kindRequest         = &Kind{"bad_request", 400, "A header field that belongs to the connection is used to hide others."}
-	kindHeaders         = &Kind{"headers_too_large", 431, "The header fields, query and path take more than 64 KiB, or are more than 128."}
-	kindNotFound        = &Kind{"not_found", 404, "No connected service offers the path."}
-	kindMethod          = &Kind{"method_not_allowed", 405, "The path is served for other methods; Allow lists them."}
-	kindVersion         = &Kind{"version_not_found", 404, "The service does not offer the endpoint in the version that Stella-Version names."}
-	kindUnauthenticated = &Kind{"unauthenticated", 401, "The endpoint requires claims, and the request proves no identity; see WWW-Authenticate."}
-	kindKeys            = &Kind{"keys_unavailable", 503, "The keys of the token's issuer cannot be had now, and nobody passes unverified. Try again after Retry-After."}
-	kindForbidden       = &Kind{"forbidden", 403, "The caller is known and lacks a claim; detail names it."}
-	kindTooLarge        = &Kind{"payload_too_large", 413, "The request body is over the endpoint's limit."}
-	kindNoInstance      = &Kind{"no_instance", 503, "The endpoint is known, and no instance that offers it is connected. Try again after Retry-After."}
-	kindOverloaded      = &Kind{"overloaded", 503, "Every instance has all the calls that it takes at once. Try again after Retry-After."}
-	kindRefused         = &Kind{"refused", 503, "The service did not take the call on: nothing was done, and it may be repeated whatever its method."}
-	kindTransport       = &Kind{"transport_unfit", 503, "Its instances' transport carries small, idempotent calls only; detail says what the endpoint is instead."}
-	kindQueue           = &Kind{"queue_unavailable", 503, "The endpoint's requests wait in a queue, and its broker cannot be used now; detail says why."}
-	kindJob             = &Kind{"job_not_found", 404, "Nothing is known of the job that is asked for, or it is somebody else's."}
-	kindStalled         = &Kind{"body_stalled", 408, "The request body stopped arriving."}
-	kindBody            = &Kind{"bad_body", 400, "The request body does not keep to its own framing."}
-	kindTimeout         = &Kind{"timeout", 504, "The service did not answer within the endpoint's timeout."}
-	kindLost            = &Kind{"service_lost", 502, "The connection to the service was lost during the call. Whether the call was done is unknown."}
-	kindFailed          = &Kind{"service_failed", 502, "The service gave the call up without an answer."}
-	kindAnswer          = &Kind{"bad_answer", 502, "The service's answer breaks the protocol."}
-	kindAnswerSize      = &Kind{"response_too_large", 502, "The service's answer is larger than the transport carries by which the instance is connected."}
+	kindPath            = &Kind{"bad_path", 400, "http_request_error", "The request target is not a path in a form that means one thing only."}
+	kindRequest         = &Kind{"bad_request", 400, "http_request_error", "A header field that belongs to the connection is used to hide others."}
+	kindHeaders         = &Kind{"headers_too_large", 431, "http_request_error", "The header fields, query and path take more than 64 KiB, or are more than 128."}
+	kindNotFound        = &Kind{"not_found", 404, "destination_not_found", "No connected service offers the path."}
+	kindMethod          = &Kind{"method_not_allowed", 405, "http_request_error", "The path is served for other methods; Allow lists them."}
+	kindVersion         = &Kind{"version_not_found", 404, "destination_not_found", "The service does not offer the endpoint in the version that Stella-Version names."}
+	kindUnauthenticated = &Kind{"unauthenticated", 401, "http_request_denied", "The endpoint requires claims, and the request proves no identity; see WWW-Authenticate."}
+	kindKeys            = &Kind{"keys_unavailable", 503, "proxy_internal_error", "The keys of the token's issuer cannot be had now, and nobody passes unverified. Try again after Retry-After."}
+	kindForbidden       = &Kind{"forbidden", 403, "http_request_denied", "The caller is known and lacks a claim; detail names it."}
+	kindTooLarge        = &Kind{"payload_too_large", 413, "http_request_error", "The request body is over the endpoint's limit."}
+	kindNoInstance      = &Kind{"no_instance", 503, "destination_unavailable", "The endpoint is known, and no instance that offers it is connected. Try again after Retry-After."}
+	kindOverloaded      = &Kind{"overloaded", 503, "connection_limit_reached", "Every instance has all the calls that it takes at once. Try again after Retry-After."}
+	kindRefused         = &Kind{"refused", 503, "connection_refused", "The service did not take the call on: nothing was done, and it may be repeated whatever its method."}
+	kindTransport       = &Kind{"transport_unfit", 503, "proxy_configuration_error", "Its instances' transport carries small, idempotent calls only; detail says what the endpoint is instead."}
+	kindQueue           = &Kind{"queue_unavailable", 503, "destination_unavailable", "The endpoint's requests wait in a queue, and its broker cannot be used now; detail says why."}
+	kindJob             = &Kind{"job_not_found", 404, "http_request_error", "Nothing is known of the job that is asked for, or it is somebody else's."}
+	kindStalled         = &Kind{"body_stalled", 408, "http_request_error", "The request body stopped arriving."}
+	kindBody            = &Kind{"bad_body", 400, "http_request_error", "The request body does not keep to its own framing."}
+	kindTimeout         = &Kind{"timeout", 504, "http_response_timeout", "The service did not answer within the endpoint's timeout."}
+	kindLost            = &Kind{"service_lost", 502, "connection_terminated", "The connection to the service was lost during the call. Whether the call was done is unknown."}
+	kindFailed          = &Kind{"service_failed", 502, "http_response_incomplete", "The service gave the call up without an answer."}
+	kindAnswer          = &Kind{"bad_answer", 502, "http_protocol_error", "The service's answer breaks the protocol."}
+	kindAnswerSize      = &Kind{"response_too_large", 502, "http_response_body_size", "The service's answer is larger than the transport carries by which the instance is connected."}
 )
 
 var kinds = []*Kind{
@@ -48,6 +49,16 @@ var kinds = []*Kind{
 	kindNoInstance, kindOverloaded, kindRefused, kindTransport, kindQueue, kindJob, kindStalled, kindBody, kindTimeout, kindLost, kindFailed,
 	kindAnswer, kindAnswerSize,
 }
+
+// proxyStatus is Proxy-Status for each of the kinds: it tells an answer of the gateway's own from a service's, and why there is
+// no other. Shared: never changed.
+var proxyStatus = func() map[*Kind][]string {
+	m := make(map[*Kind][]string, len(kinds))
+	for _, k := range kinds {
+		m[k] = []string{"stella; error=" + k.Error + `; details="` + k.Code + `"`}
+	}
+	return m
+}()
 
 // Problems lists every answer that the gateway makes itself.
 func Problems() []Kind {
@@ -101,6 +112,7 @@ func (e *Edge) refuse(x *Exchange, p *problem) {
 	}
 	h := x.answerHeader()
 	x.stamp(h)
+	h[headerProxyStatus] = proxyStatus[p.Kind]
 	h[headerContentType] = []string{spec.ProblemType}
 	h[headerContentLength] = []string{strconv.Itoa(len(body))}
 	if p.allow != "" {

@@ -89,17 +89,28 @@ func (x *Exchange) isNominated(name string) bool {
 	return slices.Contains(x.nominated, name)
 }
 
+// answerDropped are the fields of a service's answer that do not pass, beside those of the gateway's own names. Proxy-Status
+// is the gateway's: who reads it learns that the service did not make the answer.
+var answerDropped = []string{
+	"Alt-Svc", "Connection", "Content-Length", "Date", "Http2-Settings", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+	"Proxy-Connection", headerProxyStatus, "Server", "Te", "Trailer", "Transfer-Encoding", "Upgrade", headerRequestID,
+}
+
+var answerVerdicts = func() map[string]verdict {
+	m := make(map[string]verdict, len(answerDropped))
+	for _, name := range answerDropped {
+		m[name] = drop
+	}
+	return m
+}()
+
 // judgeAnswer decides on a field of a service's answer, by its canonical name. A service's word about the connection,
 // the length or the gateway's own headers does not count.
 func judgeAnswer(name string) verdict {
-	switch name {
-	case "Alt-Svc", "Connection", "Content-Length", "Date", "Http2-Settings", "Keep-Alive", "Proxy-Authenticate",
-		"Proxy-Authorization", "Proxy-Connection", "Server", "Te", "Trailer", "Transfer-Encoding", "Upgrade":
-		return drop
-	case headerRequestID:
-		return reserved
+	if v, ok := answerVerdicts[name]; ok {
+		return v
 	}
-	if name[0] == 'X' && strings.HasPrefix(name, "X-Stella-") || name[0] == 'S' && strings.HasPrefix(name, "Stella-") {
+	if strings.HasPrefix(name, "X-Stella-") || strings.HasPrefix(name, "Stella-") {
 		return reserved
 	}
 	return keep

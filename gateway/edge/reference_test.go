@@ -1,0 +1,68 @@
+package edge
+
+import (
+	"flag"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stella-ops/router/spec"
+)
+
+var update = flag.Bool("update", false, "write docs/reference/headers.md")
+
+const headersFile = "../../docs/reference/headers.md"
+
+const headersHead = `<!-- Generated from spec and gateway/edge: go test ./gateway/edge -run Reference -update -->
+
+# Header fields
+
+What becomes of a request's header fields at the gateway is the same for every endpoint, with and without claims, and for
+requests that are refused. Letter case does not count. A field that is kept reaches the service with the value that the
+client sent; trailers never do.
+
+A name with an underscore is dropped: many readers take an underscore for a dash, and ` + "`X_User_Id` would pass for `X-User-Id`" + `.
+
+` + "`Connection`" + ` makes the fields that it names hop-by-hop, and they are dropped. It must not name Host, Authorization, Content-* or
+a reserved field: that is 400 ` + "`bad_request`" + `. More than 128 fields that are kept, or more than 64 KiB of them, are 431.
+
+` + "`Authorization`" + ` ends at the gateway where the endpoint requires claims: the service gets the identity that it proved.
+`
+
+// TestReferenceIsCurrent compares docs/reference/headers.md with the tables.
+func TestReferenceIsCurrent(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(headersHead)
+	row := func(title, text string, names []string) {
+		b.WriteString("\n## " + title + "\n\n" + text + "\n\n")
+		for _, name := range names {
+			b.WriteString("- `" + name + "`\n")
+		}
+	}
+	row("Reserved", "They say who calls, where from, or what is really asked for. Only the gateway may say that, and it says it in typed metadata.\n"+
+		"A client's are dropped. A star stands for anything.", spec.ReservedHeaders())
+	var dropped []string
+	for name, v := range named {
+		if v == drop {
+			dropped = append(dropped, name)
+		}
+	}
+	slices.Sort(dropped)
+	row("Dropped", "They belong to the connection, or their meaning reaches the service in typed metadata: the length, the authority, the trace\n"+
+		"context. The request id is always the gateway's own; a client's `X-Request-Id` is logged.", dropped)
+	row("Dropped from answers", "A service's word about the connection, the length or the gateway does not count.", append(slices.Clone(answerDropped), "Stella-*", "X-Stella-*"))
+	if *update {
+		if err := os.WriteFile(headersFile, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	old, err := os.ReadFile(headersFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(old) != b.String() {
+		t.Error("docs/reference/headers.md differs from the tables: run go test ./gateway/edge -run Reference -update, and look at what changed")
+	}
+}
