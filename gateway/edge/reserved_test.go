@@ -218,14 +218,20 @@ var _ = Describe("a reserved header field", func() {
 			conn := r.h2()
 			for i, name := range everyReserved() {
 				stream := uint32(2*i + 1)
+				if c.status != http.StatusOK { // net/http takes trailers that come behind the answer for a fault of the connection
+					Expect(conn.Close()).To(Succeed())
+					conn = r.h2()
+				}
 				name = strings.ToLower(name)
 				declared := []string{"authorization", c.authorization}
 				if i%2 == 0 {
 					declared = append(declared, "trailer", name)
 				}
-				Expect(conn.send(h2Headers, h2EndHeaders, stream, asking("POST", c.path, declared...))).To(Succeed())
-				Expect(conn.send(h2Data, 0, stream, []byte("ok"))).To(Succeed())
-				Expect(conn.send(h2Headers, h2EndHeaders|h2End, stream, fields(name, evil))).To(Succeed())
+				_, err := conn.Write(slices.Concat(
+					frame(h2Headers, h2EndHeaders, stream, asking("POST", c.path, declared...)), frame(h2Data, 0, stream, []byte("ok")),
+					frame(h2Headers, h2EndHeaders|h2End, stream, fields(name, evil)),
+				))
+				Expect(err).NotTo(HaveOccurred())
 				answer := conn.until(stream, h2Headers, h2Reset)
 				if c.status == http.StatusOK && slices.Contains(noTrailers, name) {
 					broken++
