@@ -1,7 +1,6 @@
 package edge_test
 
 import (
-	"fmt"
 	"net/http"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -9,38 +8,6 @@ import (
 )
 
 var _ = Describe("a request target", func() {
-	DescribeTable("that could mean two things is refused and reaches no service",
-		func(target string) {
-			r := start()
-			m := r.join(identity{}, describe, endpoint("GET", "/{rest...}"))
-			_, in := r.raw(fmt.Sprintf("GET %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", target))
-			Expect(status(in)).To(Equal(http.StatusBadRequest))
-			Expect(m.tap.received(3)).To(BeEmpty())
-		},
-		Entry("an encoded NUL", "/a%00b"),
-		Entry("an encoded slash", "/a%2fb"),
-		Entry("an encoded slash in capitals", "/a%2Fb"),
-		Entry("an encoded backslash", "/a%5cb"),
-		Entry("a backslash", `/a\b`),
-		Entry("encoded dots", "/a/%2e%2e/b"),
-		Entry("half-encoded dots", "/a/.%2E/b"),
-		Entry("dots", "/a/../b"),
-		Entry("one dot", "/a/./b"),
-		Entry("dots at the end", "/a/.."),
-		Entry("an empty segment", "/a//b"),
-		Entry("slashes alone", "//"),
-		Entry("two slashes at the end", "/a//"),
-		Entry("a leading empty segment", "//host/x"),
-		Entry("a fragment", "/a#b"),
-		Entry("an encoded line feed", "/a%0ab"),
-		Entry("raw bytes beyond ASCII", "/a\xff"),
-		Entry("raw bytes beyond ASCII in the query", "/a?b\xff"),
-		Entry("a cut escape", "/a%2"),
-		Entry("an escape that is none", "/a%zz"),
-		Entry("neither a path nor a URL", "a/b"),
-		Entry("an asterisk for GET", "*"),
-	)
-
 	DescribeTable("reaches the service in its one canonical form",
 		func(target, path, params string) {
 			r := start()
