@@ -37,9 +37,21 @@ func (f *front) context() context.Context { return f.r.Context() }
 func (f *front) http1() bool { return f.r.ProtoMajor == 1 }
 
 // ambiguous reports whether the end of the request in the byte stream depends on who reads it: the body is chunked,
-// and net/http hides a Content-Length that stood beside that; or HTTP/1.0, where it hides a Transfer-Encoding.
+// and net/http hides a Content-Length that stood beside that; or HTTP/1.0, where it hides a Transfer-Encoding; or framed
+// has the name of such a field.
 func (f *front) ambiguous() bool {
-	return len(f.r.TransferEncoding) > 0 || f.http1() && f.r.ProtoMinor == 0
+	return len(f.r.TransferEncoding) > 0 || f.http1() && (f.r.ProtoMinor == 0 || f.framed() != "")
+}
+
+// framed is the name of a field that frames the body for readers who take an underscore for a dash; empty if there is none.
+// Names are canonical: letters behind an underscore are small.
+func (f *front) framed() string {
+	for _, name := range [...]string{"Content_length", "Transfer_encoding"} {
+		if _, ok := f.r.Header[name]; ok {
+			return name
+		}
+	}
+	return ""
 }
 
 // read reads from the request body. io.EOF is its end.

@@ -20,7 +20,7 @@ type Kind struct {
 // The kinds. Their order is that of the stages.
 var (
 	kindPath            = &Kind{"bad_path", 400, "http_request_error", "The request target is not a path in a form that means one thing only."}
-	kindRequest         = &Kind{"bad_request", 400, "http_request_error", "A header field that belongs to the connection is used to hide others."}
+	kindRequest         = &Kind{"bad_request", 400, "http_request_error", "A header field that belongs to the connection is used to hide others, or has an underscore in its name."}
 	kindHeaders         = &Kind{"headers_too_large", 431, "http_request_error", "The header fields, query and path take more than 64 KiB, or are more than 128."}
 	kindNotFound        = &Kind{"not_found", 404, "destination_not_found", "No connected service offers the path."}
 	kindMethod          = &Kind{"method_not_allowed", 405, "http_request_error", "The path is served for other methods; Allow lists them."}

@@ -23,6 +23,8 @@ requests that are refused. Letter case does not count. A field that is kept reac
 client sent; trailers never do.
 
 A name with an underscore is dropped: many readers take an underscore for a dash, and ` + "`X_User_Id` would pass for `X-User-Id`" + `.
+` + "`Content_Length` and `Transfer_Encoding`" + ` are refused with 400, and the connection ends: a proxy before the gateway may have
+taken them at their word.
 
 ` + "`Connection`" + ` makes the fields that it names hop-by-hop, and they are dropped. It must not name Host, Authorization, Content-* or
 a reserved field: that is 400 ` + "`bad_request`" + `. More than 128 fields that are kept, or more than 64 KiB of them, are 431.

@@ -39,9 +39,13 @@ func judge(name string) verdict {
 const fieldOverhead = 9
 
 // scrub decides which header fields go on. It is the same for every endpoint, with and without claims. A name with an
-// underscore is dropped, since many readers take it for a dash: X_User_Id would pass for X-User-Id.
+// underscore is dropped, since many readers take it for a dash: X_User_Id would pass for X-User-Id. One that would frame the
+// body is refused: a proxy before the gateway may have taken it at its word.
 func scrub(x *Exchange) *problem {
 	header := x.header()
+	if name := x.framed(); name != "" {
+		return &problem{Kind: kindRequest, detail: name + " must be spelt with a dash"}
+	}
 	if c := header["Connection"]; len(c) > 0 {
 		if p := x.nominate(c); p != nil {
 			return p
