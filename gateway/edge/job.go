@@ -82,7 +82,7 @@ func (e *Edge) enqueue(x *Exchange) *problem {
 		return nil
 	default:
 		e.log.WarnContext(x.ctx, "a request could not be queued", "error", err, "requestId", x.request.ID.String())
-		return &problem{Kind: kindQueue, detail: "the queue's broker did not take the request. It may have it all the same", retryable: true}
+		return &problem{Kind: kindQueue, detail: "the queue's broker did not take the request. It may have it all the same"}
 	}
 	id := x.request.ID.String()
 	return e.tell(x, http.StatusAccepted, &jobAnswer{Job: id, State: transports.JobQueued, StatusURL: jobsPath + id, Changed: x.start.UTC()})
