@@ -19,6 +19,8 @@ LINTVER  := $(shell sed -n 's|.*golangci/golangci-lint/v2 v\([0-9.]*\).*|\1|p' t
 TESTSUM  := tools/bin/testsum
 # The module of the validators that judge what stellagen exports, and what npm leaves there when it is done.
 ARTIFACTS := e2e/artifacts
+# The module that holds the gateway's HTTP/2 against h2spec.
+H2SPEC    := e2e/h2spec
 NPMTOOLS := $(ARTIFACTS)/node_modules/.package-lock.json
 
 # Test output is read in logs.
@@ -46,13 +48,15 @@ test: test-deps modules npm-tools build $(TESTSUM) ## all tests with the race de
 	E2E_BIN=$(CURDIR)/bin $(TESTSUM) \
 		-- env CGO_ENABLED=1 $(GO) test -race -timeout 5m $$($(GO) list $(PKGS) | grep -vE '/e2e$$|/transports/(rabbitmq|session)$$') \
 		-- env CGO_ENABLED=1 $(GO) test -race -timeout 10m -count=1 -p 1 ./transports/rabbitmq ./transports/session ./e2e \
-		-- env CGO_ENABLED=0 $(GO) -C $(ARTIFACTS) test -timeout 10m -count=1 ./...
+		-- env CGO_ENABLED=0 $(GO) -C $(ARTIFACTS) test -timeout 10m -count=1 ./... \
+		-- env CGO_ENABLED=0 $(GO) -C $(H2SPEC) test -timeout 5m -count=1 ./...
 
 .PHONY: test-go
 test-go: modules build $(TESTSUM) ## what Go alone can test: no race detector (it needs gcc), no specs that run curl, no brokers
 	E2E_BIN=$(CURDIR)/bin $(TESTSUM) \
 		-- env CGO_ENABLED=0 $(GO) test -tags nobrokers -timeout 5m $$($(GO) list $(PKGS) | grep -vE '/e2e$$|/transports/(brokertest|rabbitmq|valkey)$$') \
-		-- env CGO_ENABLED=0 $(GO) test -tags nobrokers -timeout 10m -count=1 ./e2e -args -ginkgo.label-filter='!curl'
+		-- env CGO_ENABLED=0 $(GO) test -tags nobrokers -timeout 10m -count=1 ./e2e -args -ginkgo.label-filter='!curl' \
+		-- env CGO_ENABLED=0 $(GO) -C $(H2SPEC) test -timeout 5m -count=1 ./...
 
 # Suites compile modules of their own without the network: every module of go.mod has to be there, needed by a build or not.
 .PHONY: modules
@@ -85,6 +89,7 @@ check-format:
 check-vet:
 	$(PLAIN) $(GO) vet ./...
 	$(PLAIN) $(GO) -C $(ARTIFACTS) vet ./...
+	$(PLAIN) $(GO) -C $(H2SPEC) vet ./...
 
 check-generated:
 	bin/stellagen check ./...
@@ -97,6 +102,7 @@ check-endpoints:
 check-modules:
 	$(GO) mod tidy -diff
 	$(GO) -C $(ARTIFACTS) mod tidy -diff
+	$(GO) -C $(H2SPEC) mod tidy -diff
 
 check-imports:
 	$(PLAIN) $(GO) test -count=1 -run '^TestImportRules$$' ./e2e
@@ -104,6 +110,7 @@ check-imports:
 check-lint: lint-tool
 	$(PLAIN) $(LINT) run ./...
 	cd $(ARTIFACTS) && $(PLAIN) ../../$(LINT) run ./...
+	cd $(H2SPEC) && $(PLAIN) ../../$(LINT) run ./...
 
 # The linter is pinned by tools/go.mod, and is built when it is missing or another version: that takes minutes.
 .PHONY: lint-tool
