@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/base64"
 	"flag"
 	"fmt"
 	"io"
@@ -73,6 +74,12 @@ func sends(text string) func(*statuses) answer {
 
 const anyJob = "/_stella/jobs/"
 
+// missing is an issuer whose keys cannot be had, and unprovable a token in its name.
+const missing = "https://missing.example"
+
+var unprovable = base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","kid":"one"}`)) + "." +
+	base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"`+missing+`","aud":"api","exp":4102444800}`)) + "." + strings.Repeat("A", 86)
+
 // causes are all of them, by status.
 func causes() []cause {
 	return []cause{
@@ -105,6 +112,8 @@ func causes() []cause {
 		{502, "service_failed", "The handler ended without an answer.", false, asks("GET /do?nothing")},
 		{502, "bad_answer", "The answer is not as long as it says, or breaks the protocol.", false, asks("GET /do?lie")},
 		{502, "response_too_large", "The service is connected by udp, and its answer does not fit.", false, asks("GET /udp/large")},
+		{503, "keys_unavailable", "The keys of the token's issuer cannot be had, or are too old: nobody can say whether the token is good.", true,
+			asks("GET /claimed", "Authorization: Bearer "+unprovable+"\r\n")},
 		{503, "no_instance", "The endpoint is known, and no instance is connected.", true, asks("GET /gone")},
 		{503, "overloaded", "Every instance has all the calls that it takes at once.", true, func(s *statuses) answer {
 			Eventually(s.entered).Should(BeClosed())
@@ -202,7 +211,9 @@ func startStatuses() *statuses {
 		entered: make(chan struct{}),
 	}
 	datagrams := "udp://" + address()
-	p := start("gateway", nil, binary("stella-gateway"), "run", "--http", s.http, "--listen", s.listen+","+datagrams, "--admin", s.admin,
+	issuers := filepath.Join(dir, "gateway.yaml")
+	Expect(os.WriteFile(issuers, []byte("issuers: [{issuer: '"+missing+"', audiences: [api], jwks: 'http://"+address()+"'}]\n"), 0o600)).To(Succeed())
+	p := start("gateway", nil, binary("stella-gateway"), "run", "--config", issuers, "--http", s.http, "--listen", s.listen+","+datagrams, "--admin", s.admin,
 		"--dev", "--dev-token-file", file, "--queue", "valkey://"+address())
 	Eventually(func() error {
 		if p.ended() {
@@ -313,13 +324,13 @@ const statusesFoot = `
 func TestStatuses(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(statusesHead)
-	missing := map[string]int{}
+	unexplained := map[string]int{}
 	for _, k := range edge.Problems() {
-		missing[k.Code] = k.Status
+		unexplained[k.Code] = k.Status
 	}
 	last := 0
 	for _, c := range causes() {
-		if status, ok := missing[c.code]; ok && status != c.status {
+		if status, ok := unexplained[c.code]; ok && status != c.status {
 			t.Errorf("%s is %d in the table and %d in gateway/edge", c.code, c.status, status)
 		}
 		if c.status < last {
@@ -336,9 +347,9 @@ func TestStatuses(t *testing.T) {
 		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s |\n", c.status, code, kind, again, c.what)
 	}
 	for _, c := range causes() {
-		delete(missing, c.code)
+		delete(unexplained, c.code)
 	}
-	for code, status := range missing {
+	for code, status := range unexplained {
 		t.Errorf("no cause in the table is answered with %d %s", status, code)
 	}
 	b.WriteString(statusesFoot)

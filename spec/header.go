@@ -44,7 +44,7 @@ func IsReservedHeader(name string) bool {
 		return false
 	}
 	for _, r := range reserved[letter(name)] {
-		if prefix, any := strings.CutSuffix(r, "*"); r == name || any && strings.HasPrefix(name, prefix) {
+		if prefix, all := strings.CutSuffix(r, "*"); r == name || all && strings.HasPrefix(name, prefix) {
 			return true
 		}
 	}

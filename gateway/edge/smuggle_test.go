@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -47,7 +48,7 @@ var chunkedLines = []string{
 var lengthLines = []string{
 	"Content-Length: LEN\r\nContent-Length: 0", "Content-Length: 0\r\nContent-Length: LEN", "Content-Length: LEN, 0", "Content-Length: 0, LEN",
 	"Content-Length: LEN,LEN", "Content-Length: +LEN", "Content-Length: -LEN", "Content-Length: LEN.0", "Content-Length: LENe0", "Content-Length: 0xLEN",
-	"Content-Length: LEN;", "Content-Length: \"LEN\"", "Content-Length: LEN LEN", "Content-Length: 0 LEN", "Content-Length : LEN", "Content-Length\t: LEN",
+	"Content-Length: LEN;", "Content-Length: \"LEN\"", "Content-Length: LEN" + " LEN", "Content-Length: 0 LEN", "Content-Length : LEN", "Content-Length\t: LEN",
 	" Content-Length: LEN", "Content-Length: \x0bLEN", "Content-Length: LEN\x00", "Content-Length: \x00LEN", "Content-Length\x00: LEN",
 	"Content-Length:\r\n LEN", "Content-Length: LEN\r\n ", "Content-Length: 00LEN", "Content_Length: LEN", "content_length: LEN", "X: a\nContent-Length: LEN",
 	"X: a\rContent-Length: LEN", "Content-Length: 18446744073709551616", "Content-Length: 184467440737095516LEN", "Content-Length:", "Content-Length: \xb2",
@@ -72,7 +73,7 @@ var unreadHeads = []string{
 }
 
 func smugglings() []smuggling {
-	length, size := fmt.Sprint(len(number(hidden, 100))), fmt.Sprintf("%x", len(number(hidden, 100)))
+	length, size := strconv.Itoa(len(number(hidden, 100))), fmt.Sprintf("%x", len(number(hidden, 100)))
 	expand := strings.NewReplacer("LEN", length, "HEX", size, "HIDDEN", hidden)
 	const head = "POST /t/attack-N HTTP/1.1\r\nHost: h\r\n"
 	var all []smuggling
@@ -136,7 +137,7 @@ func (w *witness) serve(in *session.Incoming) {
 func (w *witness) of(n int) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.seen[fmt.Sprint(n)])
+	return slices.Clone(w.seen[strconv.Itoa(n)])
 }
 
 var _ = Describe("a smuggled request", func() {
@@ -174,7 +175,7 @@ func (r *rig) smuggle(w *witness, s smuggling, n int) (wrong string) {
 	var statuses []int
 	var tags []string
 	for {
-		resp, err := http.ReadResponse(in, nil)
+		resp, err := http.ReadResponse(in, nil) //nolint:bodyclose // the connection is closed
 		if err != nil {
 			break
 		}
