@@ -66,6 +66,9 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.join()
 	}
 	e.account(x)
+	if !x.http1() {
+		e.weigh(x)
+	}
 	aborted := x.aborted
 	x.release()
 	if aborted { // breaks the connection or the stream off: nobody must take what was sent for the whole

@@ -104,6 +104,22 @@ func (c *h2conn) ends() (code int) {
 	}
 }
 
+// settles reads until the connection ends, or the server has come to a PING. It returns the code of GOAWAY; none of it is -1, and
+// 0 is PING's answer.
+func (c *h2conn) settles() int {
+	for {
+		f, err := c.next()
+		switch {
+		case err != nil:
+			return -1
+		case f.kind == h2GoAway && len(f.payload) >= 8:
+			return int(binary.BigEndian.Uint32(f.payload[4:]))
+		case f.kind == h2Ping && f.flags == h2End:
+			return 0
+		}
+	}
+}
+
 // ok reports whether HEADERS begin with :status 200, by its place in the static table.
 func (f h2frame) ok() bool { return f.kind == h2Headers && len(f.payload) > 0 && f.payload[0] == 0x88 }
 

@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"context"
 	"net"
 	"sync"
 	"syscall"
@@ -12,14 +11,6 @@ import (
 
 // watchEvery is how often a client is looked at whose body waits for the service.
 const watchEvery = 50 * time.Millisecond
-
-// connKey finds a client's connection in its requests' contexts.
-type connKey struct{}
-
-// withConn is for [net/http.Server.ConnContext].
-func withConn(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, bare(conn))
-}
 
 // bare is the connection within one that encrypts, or that has begun with a PROXY protocol header.
 func bare(conn net.Conn) net.Conn {
@@ -48,8 +39,12 @@ type watch struct {
 
 func newWatch(p *pump) *watch {
 	w := &watch{p: p}
-	conn, _ := p.x.context().Value(connKey{}).(syscall.Conn)
-	if conn == nil || !p.x.http1() { // a client's HTTP/2 stream tells by itself
+	c := clientOf(p.x.context())
+	if c == nil || !p.x.http1() { // a client's HTTP/2 stream tells by itself
+		return w
+	}
+	conn, ok := bare(c.Conn).(syscall.Conn)
+	if !ok {
 		return w
 	}
 	if raw, err := conn.SyscallConn(); err == nil {

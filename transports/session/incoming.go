@@ -173,11 +173,15 @@ func (c *Incoming) respond(r *spec.Response, flags spec.Flags, body []byte) erro
 	return c.w.send(f, nil)
 }
 
+// chunk is how much of an answer one frame takes: with the header it fills a pooled buffer. A byte more would take one twice as
+// large at both ends, and credit counts bytes, not buffers.
+const chunk = spec.MaxChunk - spec.HeaderSize
+
 // Write sends a part of a streamed answer, and waits for the credit that it needs.
 func (c *Incoming) Write(p []byte) (int, error) {
 	sent := 0
 	for sent < len(p) {
-		n, err := c.acquire(len(p) - sent)
+		n, err := c.acquire(min(len(p)-sent, chunk))
 		if err != nil {
 			return sent, err
 		}
@@ -195,7 +199,7 @@ func (c *Incoming) Write(p []byte) (int, error) {
 func (c *Incoming) ReadFrom(src io.Reader) (int64, error) {
 	var sent int64
 	for {
-		got, err := c.acquire(spec.MaxChunk)
+		got, err := c.acquire(chunk)
 		if err != nil {
 			return sent, err
 		}
