@@ -13,12 +13,22 @@ const prefix = "STELLA_"
 // variables are those that a service reads.
 var variables = []string{EnvGateways, EnvRegion, EnvInstanceID, EnvLease, EnvToken, EnvMaxAge, EnvMemory, EnvQueue, EnvJobs, EnvGrace}
 
-// gatewayVariables are those that only a gateway reads (gateway/cmd/stella-gateway has them): services and gateways
-// often share an environment.
+// gatewayVariables are those that only a gateway reads (gateway/config and gateway/cmd/stella-gateway have them): services
+// and gateways often share an environment.
 var gatewayVariables = []string{
 	"STELLA_HTTP", "STELLA_LISTEN", "STELLA_ADMIN", "STELLA_NODE", "STELLA_RETAIN", "STELLA_LOG_LEVEL",
 	"STELLA_DEV", "STELLA_DEV_TOKEN_FILE", "STELLA_DEV_KEY",
 	"STELLA_TOKEN_FILE", "STELLA_OWNERS", "STELLA_PEERS", "STELLA_ACCEPT_RATE", "STELLA_DRAIN_DELAY",
+	"STELLA_CONFIG", "STELLA_ADMIN_TOKEN",
+}
+
+// gatewaySections begin the names of further ones, by the sections of a gateway's configuration.
+var gatewaySections = []string{"STELLA_ADMIN_", "STELLA_LOG_", "STELLA_NODE_", "STELLA_OPENAPI_", "STELLA_ROUTING_", "STELLA_TRANSPORTS_"}
+
+// isKnown reports whether a service or a gateway reads a variable.
+func isKnown(name string) bool {
+	return slices.Contains(variables, name) || slices.Contains(gatewayVariables, name) ||
+		slices.ContainsFunc(gatewaySections, func(section string) bool { return strings.HasPrefix(name, section) })
 }
 
 // warnOfUnknown logs every variable of the environment that looks like Stella's and is not: it is most often a known
@@ -26,7 +36,7 @@ var gatewayVariables = []string{
 func warnOfUnknown(log *slog.Logger) {
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, prefix) || slices.Contains(variables, name) || slices.Contains(gatewayVariables, name) {
+		if !strings.HasPrefix(name, prefix) || isKnown(name) {
 			continue
 		}
 		log.Warn("stella: there is no such variable, it is ignored", "variable", name, "nearest", nearest(name))

@@ -10,14 +10,19 @@ import (
 
 var _ = Describe("the variables of Stella", func() {
 	It("are those that services read and those that the gateway's command reads", func() {
-		source, err := os.ReadFile("../gateway/cmd/stella-gateway/main.go")
-		Expect(err).NotTo(HaveOccurred())
-		read := regexp.MustCompile(`env:"(STELLA_\w+)"`).FindAllStringSubmatch(string(source), -1)
-		Expect(read).NotTo(BeEmpty())
-		known := append(append([]string{}, variables...), gatewayVariables...)
-		for _, name := range read {
-			Expect(known).To(ContainElement(name[1]))
+		read := func(file, pattern string) {
+			GinkgoHelper()
+			source, err := os.ReadFile(file)
+			Expect(err).NotTo(HaveOccurred())
+			found := regexp.MustCompile(pattern).FindAllStringSubmatch(string(source), -1)
+			Expect(found).NotTo(BeEmpty())
+			for _, name := range found {
+				Expect(isKnown(name[1])).To(BeTrue(), name[1])
+			}
 		}
+		read("../docs/reference/configuration.md", "`(STELLA_\\w+)` \\|\n")
+		read("../gateway/cmd/stella-gateway/run.go", `env:"(STELLA_\w+)"`)
+		read("../gateway/cmd/stella-gateway/ctl.go", `env:"(STELLA_\w+)"`)
 	})
 
 	DescribeTable("that a wrong name most probably meant", func(name, want string) {

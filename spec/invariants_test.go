@@ -255,6 +255,9 @@ var _ = Describe("Invariant 4: there is no HTTP between gateway and service", fu
 			if strings.HasPrefix(f.path, "gateway/auth/") {
 				continue // an identity provider's keys come by HTTP; it is no service behind the gateway
 			}
+			if f.path == "gateway/cmd/stella-gateway/ctl.go" {
+				continue // it asks a gateway's own address for operators, from a shell
+			}
 			Expect(f.imports()).NotTo(ContainElement("net/http/httputil"), f.path)
 			names := f.uses("net/http")
 			for _, client := range []string{
