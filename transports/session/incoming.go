@@ -173,15 +173,11 @@ func (c *Incoming) respond(r *spec.Response, flags spec.Flags, body []byte) erro
 	return c.w.send(f, nil)
 }
 
-// chunk is how much of an answer one frame takes: with the header it fills a pooled buffer. A byte more would take one twice as
-// large at both ends, and credit counts bytes, not buffers.
-const chunk = spec.MaxChunk - spec.HeaderSize
-
 // Write sends a part of a streamed answer, and waits for the credit that it needs.
 func (c *Incoming) Write(p []byte) (int, error) {
 	sent := 0
 	for sent < len(p) {
-		n, err := c.acquire(min(len(p)-sent, chunk))
+		n, err := c.acquire(len(p) - sent)
 		if err != nil {
 			return sent, err
 		}
@@ -199,7 +195,7 @@ func (c *Incoming) Write(p []byte) (int, error) {
 func (c *Incoming) ReadFrom(src io.Reader) (int64, error) {
 	var sent int64
 	for {
-		got, err := c.acquire(chunk)
+		got, err := c.acquire(spec.MaxChunk)
 		if err != nil {
 			return sent, err
 		}
