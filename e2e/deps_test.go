@@ -73,6 +73,9 @@ for tool in node npm; do
 done
 case "$*" in
 *prometheus*) printf '#!/bin/sh\n' >`+dir+`/promtool; /bin/chmod +x `+dir+`/promtool;;
+esac
+case "$*" in
+*systemd*) printf '#!/bin/sh\n' >`+dir+`/systemd-analyze; /bin/chmod +x `+dir+`/systemd-analyze;;
 esac`)
 	}
 
@@ -82,7 +85,7 @@ esac`)
 		apt(compiles)
 	})
 
-	It("that has gcc, curl, brokers, Node.js and promtool installs nothing", func() {
+	It("that has gcc, curl, brokers, Node.js, promtool and systemd-analyze installs nothing", func() {
 		m.has("gcc", compiles)
 		m.has("curl", "")
 		m.has("valkey-server", "")
@@ -90,6 +93,7 @@ esac`)
 		m.has("node", "")
 		m.has("npm", "")
 		m.has("promtool", "")
+		m.has("systemd-analyze", "")
 		code, said, calls := m.install()
 		Expect(code).To(BeZero(), said)
 		Expect(said + calls).To(BeEmpty())
@@ -97,7 +101,7 @@ esac`)
 
 	// lacking is a machine that has everything but some commands.
 	lacking := func(names ...string) map[string]string {
-		all := map[string]string{"gcc": compiles, "curl": "", "redis-server": "", "rabbitmq-server": "", "node": "", "npm": "", "promtool": ""}
+		all := map[string]string{"gcc": compiles, "curl": "", "redis-server": "", "rabbitmq-server": "", "node": "", "npm": "", "promtool": "", "systemd-analyze": ""}
 		for _, name := range names {
 			delete(all, name)
 		}
@@ -124,7 +128,7 @@ esac`)
 			Expect(code).To(BeZero())
 			Expect(again).To(Equal(calls), "it installs a second time")
 		},
-		Entry("everything", nil, "gcc libc6-dev curl redis-server rabbitmq-server nodejs npm prometheus"),
+		Entry("everything", nil, "gcc libc6-dev curl redis-server rabbitmq-server nodejs npm prometheus systemd"),
 		Entry("gcc", lacking("gcc"), "gcc libc6-dev"),
 		Entry("curl", lacking("curl"), "curl"),
 		Entry("a Redis", lacking("redis-server"), "redis-server"),
@@ -132,6 +136,7 @@ esac`)
 		Entry("Node.js", lacking("node", "npm"), "nodejs npm"),
 		Entry("npm, which Debian has apart", lacking("npm"), "npm"),
 		Entry("promtool, which Debian has with Prometheus", lacking("promtool"), "prometheus"),
+		Entry("systemd-analyze, which Debian has with systemd", lacking("systemd-analyze"), "systemd"),
 		Entry("what gcc needs to compile", has(lacking("gcc"), "gcc", fails), "gcc libc6-dev"),
 	)
 
