@@ -105,6 +105,7 @@ func causes() []cause {
 		{413, "payload_too_large", "Content-Length is over the endpoint's limit.", false, asks("POST /do", "Content-Length: 1001\r\n")},
 		{413, "payload_too_large", "A body of unknown length has passed the endpoint's limit.", false, sends("POST /do HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n", 2000, strings.Repeat("x", 2000)))},
 		{417, "", "Expect asks for something else than 100-continue. The connection ends.", false, asks("GET /do", "Expect: miracles\r\n")},
+		{429, "rate_limited", "The caller has asked more often than a rate limit passes.", true, nil},
 		{431, "", "The request's head is larger than 64 KiB. The connection ends.", false, asks("GET /do", "X: "+strings.Repeat("x", 80<<10)+"\r\n")},
 		{431, "headers_too_large", "More than 128 header fields.", false, asks("GET /do", strings.Repeat("X: 1\r\n", 200))},
 		{501, "", "Transfer-Encoding is anything else than `chunked`. The connection ends.", false, asks("POST /do", "Transfer-Encoding: gzip, chunked\r\n")},
@@ -114,11 +115,13 @@ func causes() []cause {
 		{502, "response_too_large", "The service is connected by udp, and its answer does not fit.", false, asks("GET /udp/large")},
 		{503, "keys_unavailable", "The keys of the token's issuer cannot be had, or are too old: nobody can say whether the token is good.", true,
 			asks("GET /claimed", "Authorization: Bearer "+unprovable+"\r\n")},
+		{503, "limits_unavailable", "A rate limit of the environment cannot be counted, and its failure mode is closed.", true, nil},
 		{503, "no_instance", "The endpoint is known, and no instance is connected.", true, asks("GET /gone")},
 		{503, "overloaded", "Every instance has all the calls that it takes at once.", true, func(s *statuses) answer {
 			Eventually(s.entered).Should(BeClosed())
 			return s.get("GET /full")
 		}},
+		{503, "overloaded", "The gateway serves as many requests at once as it may, or as their latency allows.", true, nil},
 		{503, "refused", "No instance takes the call on; nothing was done.", true, asks("GET /do?refuse")},
 		{503, "transport_unfit", "The service is connected by udp, and the endpoint streams, is not idempotent, or takes large bodies.", false, asks("POST /udp/once", "Content-Length: 0\r\n")},
 		{503, "queue_unavailable", "The broker does not take the job. It may have it all the same.", false, func(s *statuses) answer {
@@ -268,7 +271,7 @@ var _ = Describe("every status that a gateway answers with", func() {
 				p := a.problem()
 				if p.Code != c.code || p.Origin != "gateway" || p.Retryable != c.retryable || p.Title == "" || p.Detail == "" ||
 					a.Header.Get("Proxy-Status") != "stella; error="+proxyError(c.code)+`; details="`+c.code+`"` ||
-					(a.Header.Get("Retry-After") != "") != (c.status == 503) || (a.Header.Get("Allow") != "") != (c.status == 405) ||
+					(a.Header.Get("Retry-After") != "") != (c.status == 503 || c.status == 429) || (a.Header.Get("Allow") != "") != (c.status == 405) ||
 					(a.Header.Get("Www-Authenticate") != "") != (c.status == 401 || c.status == 403) {
 					wrong[i] = fmt.Sprintf("%d %s, %s: got %+v and %v", c.status, c.code, c.what, p, a.Header)
 				}
@@ -303,7 +306,7 @@ Every status that a gateway answers with, by its cause. The end-to-end suite ask
 An answer with a code is a problem by RFC 9457 (` + "`application/problem+json`" + `) with ` + "`type`, `title`, `status`, `detail`, `code`,\n`requestId`" + `
 and ` + "`origin: gateway`" + `; ` + "`retryable: true`" + ` says that the call was certainly not taken on, and may be repeated whatever its method.
 ` + "`Proxy-Status`" + ` (RFC 9209) says the same to tools, as ` + "`stella; error=TYPE; details=\"CODE\"`" + `: an answer without it is the service's, or
-of HTTP itself. 503 has ` + "`Retry-After`, 405 `Allow`, 401 and 403 `WWW-Authenticate`" + `. An answer to a request of HTTP/1.0, or with
+of HTTP itself. 429 and 503 have ` + "`Retry-After`, 405 `Allow`, 401 and 403 `WWW-Authenticate`" + `. An answer to a request of HTTP/1.0, or with
 Transfer-Encoding, has ` + "`Connection: close`" + `.
 
 | status | code | error in Proxy-Status | retryable | cause |

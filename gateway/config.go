@@ -12,6 +12,7 @@ import (
 
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/edge"
+	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
@@ -66,7 +67,8 @@ type Config struct {
 
 	Issuers []auth.Issuer // whose tokens are taken; none, and no Dev: endpoints with claims answer 401
 
-	Policy edge.Policy // can change while the gateway runs: see Apply
+	Limits limit.Config // of rates, concurrency and connections; zero: nothing is limited
+	Policy edge.Policy  // can change while the gateway runs: see Apply
 
 	// Configuration is what operators see of the configuration, and Reload has it read anew. Both may be nil.
 	Configuration func() any
@@ -263,6 +265,7 @@ func Check(cfg Config) error {
 		}
 	}
 	fault(cfg.Policy.Check())
+	fault(cfg.Limits.Check())
 	for _, l := range cfg.listeners() {
 		if l.TLS != nil {
 			_, err := l.TLS.config(func(error) {})

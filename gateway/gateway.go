@@ -27,6 +27,7 @@ import (
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/catalog"
 	"github.com/stella-ops/router/gateway/edge"
+	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/gateway/queue"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/gateway/telemetry"
@@ -56,6 +57,7 @@ type Gateway struct {
 	catalog     *catalog.Catalog // or nil
 	edge        *edge.Edge
 	verifier    *auth.Verifier // or nil
+	limiter     *limit.Limiter
 	door        *door
 	memory      *session.Memory
 
@@ -93,8 +95,12 @@ func New(cfg Config) (*Gateway, error) {
 	if err := g.authentication(); err != nil {
 		return nil, err
 	}
+	if g.limiter, err = limit.New(cfg.Limits, cfg.Logger); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	g.telemetry, err = telemetry.New(telemetry.Config{
 		Outcomes: edge.Outcomes(), Sessions: func() []telemetry.Session { return g.registry.Sessions() }, Dropped: g.dropped,
+		Limits: func() telemetry.Limits { return g.limiter.Limits() },
 	})
 	if err != nil {
 		return nil, err
@@ -111,7 +117,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	front := edge.New(edge.Config{
 		Registry: g.registry, Verifier: g.verifier, Logger: cfg.Logger, Stall: cfg.Stall, Telemetry: g.telemetry, Draining: g.draining.Load,
-		Queue: desk, Catalog: g.catalog,
+		Queue: desk, Catalog: g.catalog, Limiter: g.limiter,
 	})
 	if err := front.Apply(cfg.Policy); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
@@ -172,7 +178,7 @@ func (g *Gateway) desk() (*queue.Desk, error) {
 func (g *Gateway) listen() error {
 	altSvc := map[string][]string{}
 	for _, l := range g.cfg.listeners() {
-		taken, cfg, err := l.listen(func(err error) { g.log.Warn("a listener's file", "address", l.Address, "error", err) })
+		taken, cfg, err := l.listen(g.limiter, func(err error) { g.log.Warn("a listener's file", "address", l.Address, "error", err) })
 		if err != nil {
 			return err
 		}
@@ -300,7 +306,7 @@ func (g *Gateway) Apply(cfg Config) error {
 		return err
 	}
 	cfg.Logger, cfg.Region, cfg.Balancers = g.log, g.cfg.Region, g.cfg.Balancers // which a restart changes, and the program
-	return errors.Join(g.registry.Configure(*cfg.routing(), time.Now()), g.edge.Apply(cfg.Policy))
+	return errors.Join(g.registry.Configure(*cfg.routing(), time.Now()), g.edge.Apply(cfg.Policy), g.limiter.Apply(cfg.Limits))
 }
 
 // Reloaded counts that the configuration was read anew; err says why it was refused.
@@ -333,6 +339,8 @@ func (g *Gateway) Serve(ctx context.Context) error {
 	if g.verifier != nil {
 		g.wg.Go(func() { g.verifier.Run(inner) })
 	}
+	g.limiter.Connect(inner)
+	g.wg.Go(func() { g.limiter.Run(inner) })
 	for _, l := range g.listeners {
 		g.wg.Go(func() { failed <- g.accept(inner, l) })
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pires/go-proxyproto"
 
+	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/transports/trust"
 )
 
@@ -55,7 +56,7 @@ func (l *Listener) check() error {
 }
 
 // listen takes the address, and returns the settings of TLS, if any. What becomes wrong with its files is told to broken.
-func (l *Listener) listen(broken func(error)) (net.Listener, *tls.Config, error) {
+func (l *Listener) listen(limits *limit.Limiter, broken func(error)) (net.Listener, *tls.Config, error) {
 	var cfg *tls.Config
 	if l.TLS != nil {
 		var err error
@@ -67,6 +68,7 @@ func (l *Listener) listen(broken func(error)) (net.Listener, *tls.Config, error)
 	if err != nil {
 		return nil, nil, fmt.Errorf("gateway: http: %w", err)
 	}
+	inner = limits.LimitListener(inner, l.ProxyFrom...)
 	if len(l.ProxyFrom) > 0 {
 		inner = &proxyproto.Listener{Listener: inner, ConnPolicy: l.proxied, ReadHeaderTimeout: proxyHeaderTimeout}
 	}

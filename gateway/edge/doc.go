@@ -6,7 +6,7 @@
 //	scrub       which header fields go on
 //	resolve     method and path to an endpoint, and its version
 //	authorise   who calls, and whether they may
-//	limit       the payload's size
+//	limit       the payload's size, how many at once, and how often
 //	dispatch    an instance, REQUEST, and the body
 //	answer      RESPONSE to the client
 //

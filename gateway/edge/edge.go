@@ -9,6 +9,7 @@ import (
 
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/catalog"
+	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/gateway/queue"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/gateway/telemetry"
@@ -29,6 +30,8 @@ type Config struct {
 	Queue *queue.Desk
 	// Catalog has the documents that the gateway serves itself. Nil: it serves none.
 	Catalog *catalog.Catalog
+	// Limiter has the limits of rates and concurrency. Nil: there are none.
+	Limiter *limit.Limiter
 	// Draining says that clients' connections are to end with their next answer. Nil: they are not.
 	Draining func() bool
 }
@@ -65,6 +68,7 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if x.pump != nil {
 		x.join()
 	}
+	e.leave(x)
 	e.account(x)
 	if !x.http1() {
 		e.weigh(x)
@@ -101,7 +105,7 @@ func (e *Edge) serve(x *Exchange) *problem {
 	if p := e.authorise(x); p != nil {
 		return p
 	}
-	if p := limit(x); p != nil {
+	if p := e.limit(x); p != nil {
 		return p
 	}
 	if x.route.Queue != nil {

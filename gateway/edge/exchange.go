@@ -38,6 +38,7 @@ type Exchange struct {
 	served   *routing.Instance // of the last try, or of the one that was answered
 	began    time.Time         // of the same
 	pump     *pump             // of a streamed request body
+	limited  limited
 	response spec.Response
 	values   []string // backing of the response header's values
 

@@ -16,6 +16,7 @@ func (x *Exchange) observe(result routing.Result, now time.Time) {
 	if x.pump == nil {
 		took = now.Sub(x.began)
 	}
+	x.limited.latency(result, took)
 	x.route.Release.Observe(x.served, result, took, now)
 }
 

@@ -36,6 +36,23 @@ func (r *rig) counted(metric string) map[string]float64 {
 	return found
 }
 
+// value is a metric without labels as the admin address shows it.
+func (r *rig) value(metric string) float64 {
+	GinkgoHelper()
+	resp, err := r.client.Get("http://" + r.g.AdminAddr() + "/metrics")
+	Expect(err).NotTo(HaveOccurred())
+	defer resp.Body.Close()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if text, ok := strings.CutPrefix(lines.Text(), metric+" "); ok {
+			v, err := strconv.ParseFloat(text, 64)
+			Expect(err).NotTo(HaveOccurred())
+			return v
+		}
+	}
+	Fail("there is no " + metric)
+	return 0
+}
+
 const (
 	requestsTotal = "stella_gateway_requests_total"
 	onA           = `endpoint="/a/{id}",method="POST",%service="test",version="1.0.0"`

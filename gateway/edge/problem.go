@@ -29,8 +29,10 @@ var (
 	kindKeys            = &Kind{"keys_unavailable", 503, "proxy_internal_error", "The keys of the token's issuer cannot be had now, and nobody passes unverified. Try again after Retry-After."}
 	kindForbidden       = &Kind{"forbidden", 403, "http_request_denied", "The caller is known and lacks a claim; detail names it."}
 	kindTooLarge        = &Kind{"payload_too_large", 413, "http_request_error", "The request body is over the endpoint's limit."}
+	kindRate            = &Kind{"rate_limited", 429, "http_request_denied", "The caller has asked more often than a rate limit passes. Try again after Retry-After."}
+	kindLimits          = &Kind{"limits_unavailable", 503, "proxy_internal_error", "A rate limit cannot be counted now, and is declared to pass nothing then. Try again after Retry-After."}
 	kindNoInstance      = &Kind{"no_instance", 503, "destination_unavailable", "The endpoint is known, and no instance that offers it is connected. Try again after Retry-After."}
-	kindOverloaded      = &Kind{"overloaded", 503, "connection_limit_reached", "Every instance has all the calls that it takes at once. Try again after Retry-After."}
+	kindOverloaded      = &Kind{"overloaded", 503, "connection_limit_reached", "Every instance, or the gateway itself, has all that it takes at once. Try again after Retry-After."}
 	kindRefused         = &Kind{"refused", 503, "connection_refused", "The service did not take the call on: nothing was done, and it may be repeated whatever its method."}
 	kindTransport       = &Kind{"transport_unfit", 503, "proxy_configuration_error", "Its instances' transport carries small, idempotent calls only; detail says what the endpoint is instead."}
 	kindQueue           = &Kind{"queue_unavailable", 503, "destination_unavailable", "The endpoint's requests wait in a queue, and its broker cannot be used now; detail says why."}
@@ -46,7 +48,7 @@ var (
 
 var kinds = []*Kind{
 	kindPath, kindRequest, kindHeaders, kindNotFound, kindMethod, kindVersion, kindUnauthenticated, kindKeys, kindForbidden, kindTooLarge,
-	kindNoInstance, kindOverloaded, kindRefused, kindTransport, kindQueue, kindJob, kindStalled, kindBody, kindTimeout, kindLost, kindFailed,
+	kindRate, kindLimits, kindNoInstance, kindOverloaded, kindRefused, kindTransport, kindQueue, kindJob, kindStalled, kindBody, kindTimeout, kindLost, kindFailed,
 	kindAnswer, kindAnswerSize,
 }
 
@@ -77,6 +79,8 @@ type problem struct {
 	allow     string // Allow
 	challenge string // WWW-Authenticate
 	retryable bool
+	// retryAfter is Retry-After, in seconds; empty: a second, with 503.
+	retryAfter string
 }
 
 // retryAfter is what 503 asks clients to wait, in seconds.
@@ -93,6 +97,9 @@ func (x *Exchange) stamp(h http.Header) {
 	h[headerRequestID] = x.value(x.request.ID.String())
 	if x.cors != nil {
 		x.shareAnswer(h)
+	}
+	if x.limited.policy != nil {
+		x.limited.stamp(h)
 	}
 	if x.last || x.ambiguous() {
 		h[headerConnection] = closing
@@ -121,8 +128,11 @@ func (e *Edge) refuse(x *Exchange, p *problem) {
 	if p.challenge != "" {
 		h["Www-Authenticate"] = []string{p.challenge}
 	}
-	if p.Status == http.StatusServiceUnavailable {
-		h["Retry-After"] = []string{retryAfter}
+	switch {
+	case p.retryAfter != "":
+		h[headerRetryAfter] = []string{p.retryAfter}
+	case p.Status == http.StatusServiceUnavailable:
+		h[headerRetryAfter] = []string{retryAfter}
 	}
 	x.spare(h)
 	x.writeBy(time.Now().Add(e.cfg.Stall))

@@ -68,6 +68,9 @@ type Route struct {
 	identity string // of the endpoint
 }
 
+// Identity is the endpoint's: its method, and its path without parameter names.
+func (r *Route) Identity() string { return r.identity }
+
 // Again is the same endpoint in the same version as a route of an older snapshot, if it is still what was checked then: of
 // the same contract. Else it is nil.
 func (s *Snapshot) Again(old *Route) *Route {

@@ -45,6 +45,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	c.sessionsTo(ch)
 	c.droppedTo(ch)
+	c.limitsTo(ch)
 }
 
 // endpointTo leaves out what has never been asked for.

@@ -111,7 +111,8 @@ var (
 
 var metrics = []*Metric{
 	metricRequests, metricDuration, metricInFlight, metricReceived, metricSent, metricRetried, metricDenied, metricSessions, metricBeat, metricRefused, metricRejected,
-	metricDropped, metricReloads, metricConfigRefused, metricConfigSince,
+	metricDropped, metricReloads, metricConfigRefused, metricConfigSince, metricLimited, metricLimitKeys, metricLimitForgotten, metricLimitCheck,
+	metricLimitFailures, metricBreaker, metricConcurrency, metricAdmitted, metricShed, metricConnections, metricCrowded,
 }
 
 // Metrics lists the metrics of the gateway's own. Beside them stand go_* and process_*.

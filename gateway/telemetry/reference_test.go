@@ -47,6 +47,10 @@ func TestReferenceIsCurrent(t *testing.T) {
 		{"`reason` of `stella_gateway_registrations_refused_total`", telemetry.Refusals()},
 		{"`reason` of `stella_gateway_connections_rejected_total`", telemetry.Rejections()},
 		{"`result` of `stella_gateway_config_reloads_total`", telemetry.Reloads()},
+		{"`source` of `stella_gateway_rate_limit_decisions_total`, whose `rule` is the configuration's name for it", telemetry.RuleSources()},
+		{"`result` of `stella_gateway_rate_limit_decisions_total`", telemetry.RuleResults()},
+		{"`state` of `stella_gateway_rate_limit_breaker`", telemetry.Breakers()},
+		{"`reason` of `stella_gateway_client_connections_refused_total`", telemetry.Crowds()},
 		{"`reason` of `stella_transport_datagrams_dropped_total`, whose `transport` is `udp`", telemetry.Drops()},
 	} {
 		fmt.Fprintf(&b, "\n## %s\n\n| value | meaning |\n|---|---|\n", table.title)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -23,6 +24,14 @@ const (
 	failed
 )
 
+// limits are what the limits of these specs have decided.
+var limits = telemetry.Limits{
+	Rules: []telemetry.RuleCount{{Rule: "invoices", Source: "valkey", Allowed: 7, Refused: 2}}, Keys: 5, Forgotten: 1,
+	Breaker: telemetry.BreakerOpen, Failures: 6, Checks: &telemetry.Times{Count: 9, Sum: 18 * time.Millisecond, Buckets: map[float64]uint64{0.001: 4, 0.05: 8}},
+	Concurrency: 64, InFlight: 3, Shed: map[string]uint64{"background": 4, "normal": 0}, Connections: 11,
+	Refused: map[telemetry.Crowd]uint64{telemetry.CrowdTotal: 0, telemetry.CrowdAddress: 2},
+}
+
 func start(sessions ...telemetry.Session) *telemetry.Telemetry {
 	GinkgoHelper()
 	t, err := telemetry.New(telemetry.Config{
@@ -31,6 +40,7 @@ func start(sessions ...telemetry.Session) *telemetry.Telemetry {
 		Dropped: func() map[string]map[transports.Drop]uint64 {
 			return map[string]map[transports.Drop]uint64{"udp": {transports.DropMalformed: 3, transports.DropFull: 0}}
 		},
+		Limits: func() telemetry.Limits { return limits },
 	})
 	Expect(err).NotTo(HaveOccurred())
 	return t
