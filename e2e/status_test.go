@@ -106,6 +106,7 @@ func causes() []cause {
 		{413, "payload_too_large", "A body of unknown length has passed the endpoint's limit.", false, sends("POST /do HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n", 2000, strings.Repeat("x", 2000)))},
 		{417, "", "Expect asks for something else than 100-continue. The connection ends.", false, asks("GET /do", "Expect: miracles\r\n")},
 		{429, "rate_limited", "The caller has asked more often than a rate limit passes.", true, nil},
+		{429, "rate_limited", "The caller has made more requests than a rate limit allows; Retry-After says when the next may come.", true, nil},
 		{431, "", "The request's head is larger than 64 KiB. The connection ends.", false, asks("GET /do", "X: "+strings.Repeat("x", 80<<10)+"\r\n")},
 		{431, "headers_too_large", "More than 128 header fields.", false, asks("GET /do", strings.Repeat("X: 1\r\n", 200))},
 		{501, "", "Transfer-Encoding is anything else than `chunked`. The connection ends.", false, asks("POST /do", "Transfer-Encoding: gzip, chunked\r\n")},
@@ -116,6 +117,7 @@ func causes() []cause {
 		{503, "keys_unavailable", "The keys of the token's issuer cannot be had, or are too old: nobody can say whether the token is good.", true,
 			asks("GET /claimed", "Authorization: Bearer "+unprovable+"\r\n")},
 		{503, "limits_unavailable", "A rate limit of the environment cannot be counted, and its failure mode is closed.", true, nil},
+		{503, "limits_unavailable", "Whether a rate limit allows the request cannot be told, and the rule says to refuse then.", true, nil},
 		{503, "no_instance", "The endpoint is known, and no instance is connected.", true, asks("GET /gone")},
 		{503, "overloaded", "Every instance has all the calls that it takes at once.", true, func(s *statuses) answer {
 			Eventually(s.entered).Should(BeClosed())

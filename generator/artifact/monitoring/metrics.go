@@ -28,7 +28,7 @@ const (
 func Errors() []string {
 	return []string{
 		"server_error", "broken_off", "timeout", "service_lost", "service_failed", "bad_answer", "response_too_large", "no_instance",
-		"overloaded", "refused", "transport_unfit", "queue_unavailable", "keys_unavailable",
+		"overloaded", "refused", "transport_unfit", "queue_unavailable", "keys_unavailable", "limits_unavailable",
 	}
 }
 
@@ -40,7 +40,7 @@ func Good() []string { return []string{"ok", "client_error"} }
 func Uncounted() []string {
 	return []string{
 		"client_gone", "bad_path", "bad_request", "headers_too_large", "not_found", "method_not_allowed", "version_not_found",
-		"unauthenticated", "forbidden", "payload_too_large", "job_not_found", "body_stalled", "bad_body",
+		"unauthenticated", "forbidden", "payload_too_large", "rate_limited", "job_not_found", "body_stalled", "bad_body",
 	}
 }
 
