@@ -306,7 +306,11 @@ func (g *Gateway) Apply(cfg Config) error {
 		return err
 	}
 	cfg.Logger, cfg.Region, cfg.Balancers = g.log, g.cfg.Region, g.cfg.Balancers // which a restart changes, and the program
-	return errors.Join(g.registry.Configure(*cfg.routing(), time.Now()), g.edge.Apply(cfg.Policy), g.limiter.Apply(cfg.Limits))
+	// This first: it alone may want a restart.
+	if err := g.limiter.Apply(cfg.Limits); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return errors.Join(g.registry.Configure(*cfg.routing(), time.Now()), g.edge.Apply(cfg.Policy))
 }
 
 // Reloaded counts that the configuration was read anew; err says why it was refused.

@@ -6,43 +6,52 @@ import (
 	"time"
 )
 
-// What the adaptive limit goes by.
+// What the adaptive limit goes by. Ticks are its clock.
 const (
 	tick = 100 * time.Millisecond
-	// enough calls say something of the latency of an endpoint, and of all.
-	enough = 10
-	// slack is what calls may take longer whatever they took before: that much comes from the machine's own doings.
+	// enough calls say something of the latency of an endpoint, and of all. During a probe there are fewer calls.
+	enough, enoughOfProbe = 10, 4
+	// slack is what calls may take longer whatever they take unloaded: that much is the machine's own doing.
 	slack = 5 * time.Millisecond
 	// tolerance is how many times as long as unloaded calls may take, slack included, before the limit falls; it grows only
 	// below grows.
-	tolerance = 2.0
-	grows     = 1.6
-	// A step up, as a part of the limit, and the largest step down.
-	stepUp, stepDown = 0.05, 0.2
-	initial          = 64 // calls, within min and max
-	// stuck is for how many ticks the limit may be at its least while latency stays high: then load is not the reason.
-	stuck = 30
-	epoch = 100 // ticks, in which the unloaded latency is measured anew where nothing is refused
+	tolerance, grows = 2.0, 1.6
+	// A step up and the largest step down, as parts of the limit.
+	stepUp, stepDown = 0.1, 0.4
+	initial          = 64  // calls, within min and max
+	epoch            = 100 // ticks, in which unloaded latency is measured anew where nothing is refused
+
+	// A probe lets only a few calls at once pass, so that what they take is what they take unloaded. There is one only while
+	// calls are refused anyway: in one of the last recent ticks. It lasts longestProbe ticks at most, and the next one comes
+	// after an epoch, or restOfProbe times as long as it took, if that is more.
+	recent, longestProbe, restOfProbe = 3, 10, 50
+	firstProbe                        = 2 // ticks after the start, at the earliest
+	probePart                         = 4 // of min
 )
 
-// gauge counts what is in flight and bounds it. On the way of a request it takes four atomics and no lock.
+// gauge counts what is in flight and bounds it. On the way of a request it takes a few atomics and no lock.
 type gauge struct {
 	inFlight atomic.Int64 // requests
 	calls    atomic.Int64 // unary calls
 	limit    atomic.Int64 // of calls
+	probe    atomic.Int64 // of calls that are not critical, while a probe lasts; else 0
+	since    atomic.Int64 // when the probe began; 0: none lasts
 	shed     [classes]atomic.Uint64
+	tight    atomic.Uint64 // those of shed that were more than limit
 	min, max atomic.Int64
-	changed  chan struct{}
+	changed  chan struct{} // the state, which run looks at
 
-	// The rest is the goroutine's that runs.
-	seen    uint64  // shed so far
-	exact   float64 // limit
-	ratio   float64 // sum over calls of how many times as long as unloaded they took
-	samples float64 // calls in ratio
-	demand  bool    // the limit mattered since the last step
-	low     int     // ticks at the least limit with high latency
-	ticks   int     // of the epoch
-	busy    bool    // the limit mattered in the epoch
+	// The rest is run's.
+	seen      uint64  // tight so far
+	exact     float64 // limit
+	ratio     float64 // sum over calls of how many times as long as unloaded they took
+	samples   float64 // calls in ratio
+	demand    bool    // the limit mattered since it was moved
+	busy      bool    // the limit mattered in this epoch
+	roomy     int     // ticks since a call was refused
+	ticks     int     // of this epoch
+	rest      int     // ticks until a probe may begin
+	probeTook int     // ticks of the probe that lasts
 }
 
 // target is what is known of the latency of an endpoint's calls.
@@ -50,29 +59,31 @@ type target struct {
 	sum   atomic.Int64 // nanoseconds
 	count atomic.Int64
 
-	// The rest is the goroutine's that runs. In nanoseconds.
+	// The rest is run's. In nanoseconds.
 	gathered, calls float64
-	latest          float64 // mean of the last calls that were enough
-	least           float64 // such mean of the epoch
+	least           float64 // of this epoch's means
 	base            float64 // unloaded; 0: not known
 }
 
 func (g *gauge) init(c Concurrency) {
 	g.changed = make(chan struct{}, 1)
+	g.rest, g.roomy = firstProbe, recent
 	g.bound(c)
 	g.exact = float64(min(max(initial, c.Min), c.Max))
 	g.limit.Store(int64(g.exact))
 }
 
+// bound sets the bounds of the limit, which keeps to them from its next step on.
 func (g *gauge) bound(c Concurrency) {
 	g.min.Store(int64(c.Min))
 	g.max.Store(int64(c.Max))
 }
 
+// wake has run look at the state again.
 func (g *gauge) wake() {
 	select {
 	case g.changed <- struct{}{}:
-	default:
+	default: // it will
 	}
 }
 
@@ -90,64 +101,85 @@ func (l *Limiter) Enter(p *Plan, unary bool) bool {
 	if !unary {
 		return true
 	}
-	if n := g.calls.Add(1); s.adaptive && n*100 > g.limit.Load()*share {
+	if n := g.calls.Add(1); s.adaptive && g.over(n, share, p.class) {
 		g.calls.Add(-1)
 		g.inFlight.Add(-1)
 		g.shed[p.class].Add(1)
+		g.tight.Add(1)
 		return false
 	}
 	return true
 }
 
+// over reports whether n calls are more than a class may have. A probe is not critical calls' concern.
+func (g *gauge) over(n, share int64, of class) bool {
+	if probe := g.probe.Load(); probe > 0 && of != critical && n > probe {
+		return true
+	}
+	return n*100 > g.limit.Load()*share
+}
+
 // Leave counts a request out that was counted in, with the same unary. took is how long its service took to answer, or to
 // let the deadline pass; zero where it says nothing of that.
 func (l *Limiter) Leave(p *Plan, unary bool, took time.Duration) {
-	l.gauge.inFlight.Add(-1)
+	g := &l.gauge
+	g.inFlight.Add(-1)
 	if !unary {
 		return
 	}
-	l.gauge.calls.Add(-1)
-	if took > 0 {
-		p.calls.sum.Add(int64(took))
-		p.calls.count.Add(1)
+	g.calls.Add(-1)
+	if took <= 0 {
+		return
 	}
+	if since := g.since.Load(); since != 0 && int64(time.Since(l.base)-took) < since {
+		return // from before the probe
+	}
+	p.calls.sum.Add(int64(took))
+	p.calls.count.Add(1)
 }
 
 // run adapts the limit until ctx ends.
 func (g *gauge) run(ctx context.Context, l *Limiter) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	for {
+	for on := true; ; {
 		s := l.state.Load()
-		beat := ticker.C
-		if !s.adaptive {
-			beat = nil
+		switch {
+		case on && !s.adaptive:
+			ticker.Stop()
+		case !on && s.adaptive:
+			ticker.Reset(tick)
 		}
+		on = s.adaptive
 		select {
 		case <-ctx.Done():
 			return
 		case <-g.changed:
-		case <-beat:
-			g.step(s)
+		case <-ticker.C:
+			g.step(s, int64(time.Since(l.base)))
 		}
 	}
 }
 
 // step is one tick: it looks at what calls took since the last one, and moves the limit.
-func (g *gauge) step(s *state) {
-	lowest, highest := float64(g.min.Load()), float64(g.max.Load())
-	refused := uint64(0)
-	for i := range g.shed {
-		refused += g.shed[i].Load()
+func (g *gauge) step(s *state, now int64) {
+	g.roomy++
+	refused := g.tight.Load()
+	if refused != g.seen {
+		g.roomy = 0
 	}
 	if refused != g.seen || 2*g.calls.Load() > g.limit.Load() {
 		g.demand, g.busy = true, true
 	}
 	g.seen = refused
+	if g.probe.Load() > 0 {
+		g.endProbe(s)
+		return
+	}
 	for _, p := range s.plans {
-		if n, ratio := p.calls.gather(); n > 0 {
-			g.samples += n
-			g.ratio += n * ratio
+		if calls, ratio := p.calls.gather(); calls > 0 {
+			g.samples += calls
+			g.ratio += calls * ratio
 		}
 	}
 	if g.ticks++; g.ticks >= epoch {
@@ -156,9 +188,18 @@ func (g *gauge) step(s *state) {
 		}
 		g.ticks, g.busy = 0, false
 	}
-	if g.samples < enough {
-		return
+	if g.samples >= enough {
+		g.move()
 	}
+	if g.rest > 0 {
+		g.rest--
+	} else if g.roomy < recent {
+		g.beginProbe(s, now)
+	}
+}
+
+// move moves the limit by what the last calls took.
+func (g *gauge) move() {
 	latency := g.ratio / g.samples
 	switch {
 	case latency > tolerance:
@@ -167,26 +208,44 @@ func (g *gauge) step(s *state) {
 		g.exact += max(1, g.exact*stepUp)
 	}
 	g.ratio, g.samples, g.demand = 0, 0, false
-	g.exact = min(max(g.exact, lowest), highest)
+	g.exact = min(max(g.exact, float64(g.min.Load())), float64(g.max.Load()))
 	g.limit.Store(int64(g.exact))
-	if latency <= tolerance || g.exact > lowest {
-		g.low = 0
+}
+
+// beginProbe has calls be few until enough of them that began after this have ended.
+func (g *gauge) beginProbe(s *state, now int64) {
+	g.probeTook = 0
+	g.since.Store(max(now, 1))
+	g.probe.Store(max(1, g.min.Load()/probePart))
+	for _, p := range s.plans {
+		p.calls.count.Store(0)
+		p.calls.sum.Store(0)
+		p.calls.calls, p.calls.gathered = 0, 0
+	}
+}
+
+// endProbe ends the probe, once it has lasted long enough.
+func (g *gauge) endProbe(s *state) {
+	g.probeTook++
+	calls := int64(0)
+	for _, p := range s.plans {
+		calls += p.calls.count.Load()
+	}
+	if calls < enough && g.probeTook < longestProbe {
 		return
 	}
-	if g.low++; g.low >= stuck {
-		g.low = 0
-		for _, p := range s.plans {
-			p.calls.accept()
-		}
+	g.probe.Store(0)
+	g.since.Store(0)
+	for _, p := range s.plans {
+		p.calls.accept()
 	}
+	g.ratio, g.samples, g.demand, g.roomy = 0, 0, false, recent
+	g.rest = max(epoch, restOfProbe*g.probeTook)
 }
 
 // gather takes what calls took since it had enough of them: how many those are, and how many times as long as unloaded
 // they took.
 func (t *target) gather() (calls, ratio float64) {
-	if t.count.Load() == 0 && t.calls == 0 {
-		return 0, 0
-	}
 	t.calls += float64(t.count.Swap(0))
 	t.gathered += float64(t.sum.Swap(0))
 	if t.calls < enough {
@@ -201,7 +260,6 @@ func (t *target) gather() (calls, ratio float64) {
 	if t.least == 0 || mean < t.least {
 		t.least = mean
 	}
-	t.latest = mean
 	return calls, mean / (t.base + float64(slack))
 }
 
@@ -213,10 +271,11 @@ func (t *target) turn(busy bool) {
 	t.least = 0
 }
 
-// accept takes what calls took last for what they take unloaded: at the least limit, load is not why they take longer.
+// accept takes what calls took in a probe for what they take unloaded, if there were some.
 func (t *target) accept() {
-	if t.latest > 0 {
-		t.base = t.latest
+	calls, sum := float64(t.count.Swap(0)), float64(t.sum.Swap(0))
+	if calls >= enoughOfProbe {
+		t.base, t.least = sum/calls, 0
 	}
 }
 

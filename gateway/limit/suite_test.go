@@ -37,6 +37,24 @@ func newLimiter(c limit.Config) *limit.Limiter {
 	return l
 }
 
+// running is a limiter that runs as long as the spec.
+func running(c limit.Config) *limit.Limiter {
+	GinkgoHelper()
+	l := newLimiter(c)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	l.Connect(ctx)
+	go func() {
+		defer close(ended)
+		l.Run(ctx)
+	}()
+	DeferCleanup(func() {
+		cancel()
+		Eventually(ended).WithTimeout(patience).Should(BeClosed())
+	})
+	return l
+}
+
 // invoices is an endpoint.
 const invoices = "POST /invoices/{}"
 
