@@ -11,6 +11,7 @@ type File struct {
 	Issuers    []Issuer          `key:"issuers"`
 	Routing    Policy            `key:"routing"`
 	Services   map[string]Policy `key:"services"`
+	Limits     Limits            `key:"limits"`
 	OpenAPI    OpenAPI           `key:"openapi"`
 	CORS       []CORS            `key:"cors"`
 	Admin      Admin             `key:"admin"`
@@ -21,9 +22,10 @@ type File struct {
 
 // Node is who a gateway is.
 type Node struct {
-	ID         string   `key:"id"`
-	Region     string   `key:"region"`
-	Neighbours []string `key:"neighbours"`
+	ID          string   `key:"id"`
+	Region      string   `key:"region"`
+	Neighbours  []string `key:"neighbours"`
+	Environment string   `key:"environment"`
 }
 
 // Listener is one address for clients.
@@ -102,6 +104,52 @@ type Issuer struct {
 	TenantsClaim string        `key:"tenantsClaim"`
 	Cooldown     time.Duration `key:"cooldown"`
 	MaxStale     time.Duration `key:"maxStale"`
+}
+
+// Limits is how often, how much at once, and by how many connections the gateway may be asked.
+type Limits struct {
+	Rules       []Rule      `key:"rules"`
+	Headers     bool        `key:"headers"`
+	Store       string      `key:"store"`
+	Gateways    int         `key:"gateways"`
+	Keys        int         `key:"keys"`
+	Priorities  []Priority  `key:"priorities"`
+	Concurrency Concurrency `key:"concurrency"`
+	Connections Connections `key:"connections"`
+}
+
+// Rule is one rate limit.
+type Rule struct {
+	Name     string        `key:"name"`
+	Service  string        `key:"service"`
+	Endpoint string        `key:"endpoint"`
+	By       string        `key:"by"`
+	Rate     int           `key:"rate"`
+	Per      time.Duration `key:"per"`
+	Burst    int           `key:"burst"`
+	Scope    string        `key:"scope"`
+	Failure  string        `key:"failure"`
+}
+
+// Priority is how much endpoints matter when not everything can be served.
+type Priority struct {
+	Service  string `key:"service"`
+	Endpoint string `key:"endpoint"`
+	Class    string `key:"class"`
+}
+
+// Concurrency is how much is served at once.
+type Concurrency struct {
+	Total    int  `key:"total"`
+	Adaptive bool `key:"adaptive"`
+	Min      int  `key:"min"`
+	Max      int  `key:"max"`
+}
+
+// Connections is how many connections clients may have at once.
+type Connections struct {
+	Total      int `key:"total"`
+	PerAddress int `key:"perAddress"`
 }
 
 // OpenAPI is the document of all services.

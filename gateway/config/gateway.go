@@ -9,6 +9,7 @@ import (
 	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/edge"
+	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/gateway/routing"
 )
 
@@ -33,6 +34,7 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 		}
 		cfg.Services[service] = l.policy(&p, "services["+service+"]")
 	}
+	cfg.Limits = f.Limits.gateway(f.Node.Environment)
 	for i := range f.Issuers {
 		cfg.Issuers = append(cfg.Issuers, f.Issuers[i].gateway())
 	}
@@ -55,6 +57,24 @@ func (i *Issuer) gateway() auth.Issuer {
 		Issuer: i.Issuer, Audiences: i.Audiences, Algorithms: i.Algorithms, JWKS: i.JWKS, Skew: i.Skew, TenantClaim: i.TenantClaim,
 		TenantsClaim: i.TenantsClaim, Cooldown: i.Cooldown, MaxStale: i.MaxStale,
 	}
+}
+
+func (l *Limits) gateway(environment string) limit.Config {
+	out := limit.Config{
+		Headers: l.Headers, Store: l.Store, Environment: environment, Gateways: l.Gateways, Keys: l.Keys,
+		Concurrency: limit.Concurrency(l.Concurrency), Connections: limit.Connections(l.Connections),
+	}
+	for i := range l.Rules {
+		r := &l.Rules[i]
+		out.Rules = append(out.Rules, limit.Rule{
+			Name: r.Name, Service: r.Service, Endpoint: r.Endpoint, By: r.By, Rate: r.Rate, Per: r.Per, Burst: r.Burst,
+			Scope: limit.Scope(r.Scope), Failure: limit.Failure(r.Failure),
+		})
+	}
+	for _, p := range l.Priorities {
+		out.Priorities = append(out.Priorities, limit.Priority{Service: p.Service, Endpoint: p.Endpoint, Class: limit.Class(p.Class)})
+	}
+	return out
 }
 
 // policy is a policy as routing has it, where zero is what nobody has said: a zero that was said means never.

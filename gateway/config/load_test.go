@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/config"
+	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/gateway/routing"
 	_ "github.com/stella-ops/router/transports/tcp"
 )
@@ -153,6 +155,39 @@ var _ = Describe("a configuration", func() {
 			Version: routing.VersionPolicy{Weights: map[string]int{"1.0.0": 90, "1.1.0": 10}, Sticky: "subject"}, SlowStart: routing.Off,
 		}}))
 		Expect(gateway.Check(cfg)).To(Succeed())
+	})
+
+	It("has limits, which docs/limits.md shows whole", func() {
+		page, err := os.ReadFile("../../docs/limits.md")
+		Expect(err).NotTo(HaveOccurred())
+		_, text, _ := strings.Cut(string(page), "```yaml\n")
+		text, _, _ = strings.Cut(text, "```")
+		l, err := load(text, nil)
+		Expect(err).NotTo(HaveOccurred())
+		cfg := l.Gateway(GinkgoWriter, new(slog.LevelVar))
+		Expect(cfg.Limits).To(Equal(limit.Config{
+			Store: "valkey://limits.internal:6379", Environment: "production", Gateways: 2, Keys: limit.DefaultKeys, Headers: true,
+			Rules: []limit.Rule{
+				{Name: "everybody", By: "address", Rate: 50, Per: time.Second, Burst: 200, Scope: limit.ScopeInstance},
+				{Name: "tenants", By: "tenant", Rate: 1000, Per: time.Minute, Scope: limit.ScopeEnvironment, Failure: limit.FailureLocal},
+				{Name: "new-invoices", Endpoint: "POST /invoices", By: "tenant", Rate: 5, Per: time.Second, Scope: limit.ScopeEnvironment, Failure: limit.FailureClosed},
+			},
+			Priorities: []limit.Priority{
+				{Service: "checkout", Class: limit.ClassCritical}, {Endpoint: "GET /reports/{id}", Class: limit.ClassBackground},
+			},
+			Concurrency: limit.Concurrency{Total: 5000, Adaptive: true, Min: limit.DefaultMin, Max: limit.DefaultMax},
+			Connections: limit.Connections{Total: 20000, PerAddress: 200},
+		}))
+		Expect(gateway.Check(cfg)).To(Succeed())
+	})
+
+	It("has faults of limits that only the gateway sees", func() {
+		l, err := load("limits: {rules: [{name: a, rate: 1, scope: environment}, {name: a, rate: 1, by: nobody}]}\n", nil)
+		Expect(err).NotTo(HaveOccurred())
+		err = gateway.Check(l.Gateway(GinkgoWriter, new(slog.LevelVar)))
+		for _, want := range []string{"failure: expected open, closed or local", `rule "a" is given twice`, `got "nobody"`, "expected a store"} {
+			Expect(err).To(MatchError(ContainSubstring(want)))
+		}
 	})
 
 	It("is compared with another: what was added, removed and changed, and what needs a restart", func() {
