@@ -105,8 +105,10 @@ func causes() []cause {
 		{413, "payload_too_large", "Content-Length is over the endpoint's limit.", false, asks("POST /do", "Content-Length: 1001\r\n")},
 		{413, "payload_too_large", "A body of unknown length has passed the endpoint's limit.", false, sends("POST /do HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n", 2000, strings.Repeat("x", 2000)))},
 		{417, "", "Expect asks for something else than 100-continue. The connection ends.", false, asks("GET /do", "Expect: miracles\r\n")},
-		{429, "rate_limited", "The caller has asked more often than a rate limit passes.", true, nil},
-		{429, "rate_limited", "The caller has made more requests than a rate limit allows; Retry-After says when the next may come.", true, nil},
+		{429, "rate_limited", "The caller has asked more often than a rate limit passes.", true, func(s *statuses) answer {
+			s.get("GET /seldom")
+			return s.get("GET /seldom")
+		}},
 		{431, "", "The request's head is larger than 64 KiB. The connection ends.", false, asks("GET /do", "X: "+strings.Repeat("x", 80<<10)+"\r\n")},
 		{431, "headers_too_large", "More than 128 header fields.", false, asks("GET /do", strings.Repeat("X: 1\r\n", 200))},
 		{501, "", "Transfer-Encoding is anything else than `chunked`. The connection ends.", false, asks("POST /do", "Transfer-Encoding: gzip, chunked\r\n")},
@@ -116,8 +118,7 @@ func causes() []cause {
 		{502, "response_too_large", "The service is connected by udp, and its answer does not fit.", false, asks("GET /udp/large")},
 		{503, "keys_unavailable", "The keys of the token's issuer cannot be had, or are too old: nobody can say whether the token is good.", true,
 			asks("GET /claimed", "Authorization: Bearer "+unprovable+"\r\n")},
-		{503, "limits_unavailable", "A rate limit of the environment cannot be counted, and its failure mode is closed.", true, nil},
-		{503, "limits_unavailable", "Whether a rate limit allows the request cannot be told, and the rule says to refuse then.", true, nil},
+		{503, "limits_unavailable", "A rate limit of the environment cannot be counted, and its failure mode is closed.", true, asks("GET /counted")},
 		{503, "no_instance", "The endpoint is known, and no instance is connected.", true, asks("GET /gone")},
 		{503, "overloaded", "Every instance has all the calls that it takes at once.", true, func(s *statuses) answer {
 			Eventually(s.entered).Should(BeClosed())
@@ -217,7 +218,10 @@ func startStatuses() *statuses {
 	}
 	datagrams := "udp://" + address()
 	issuers := filepath.Join(dir, "gateway.yaml")
-	Expect(os.WriteFile(issuers, []byte("issuers: [{issuer: '"+missing+"', audiences: [api], jwks: 'http://"+address()+"'}]\n"), 0o600)).To(Succeed())
+	Expect(os.WriteFile(issuers, []byte("issuers: [{issuer: '"+missing+"', audiences: [api], jwks: 'http://"+address()+"'}]\n"+
+		"limits:\n  store: valkey://"+address()+"\n  rules:\n"+
+		"    - {name: seldom, endpoint: GET /seldom, rate: 1, per: 1h}\n"+
+		"    - {name: counted, endpoint: GET /counted, rate: 1, per: 1h, scope: environment, failure: closed}\n"), 0o600)).To(Succeed())
 	p := start("gateway", nil, binary("stella-gateway"), "run", "--config", issuers, "--http", s.http, "--listen", s.listen+","+datagrams, "--admin", s.admin,
 		"--dev", "--dev-token-file", file, "--queue", "valkey://"+address())
 	Eventually(func() error {
@@ -231,7 +235,7 @@ func startStatuses() *statuses {
 	Expect(err).NotTo(HaveOccurred())
 	small := spec.Limits{MaxBodyBytes: 1000, TimeoutMS: 300}
 	s.service(s.listen, "main", 64, does, offered("GET", "/do", small), offered("POST", "/do", spec.Limits{MaxBodyBytes: 1000}),
-		offered("GET", "/claimed", small, claimed), offered("POST", "/job", spec.Limits{}, claimed, queued))
+		offered("GET", "/seldom", small), offered("GET", "/counted", small), offered("GET", "/claimed", small, claimed), offered("POST", "/job", spec.Limits{}, claimed, queued))
 	s.service(s.listen, "dying", 64, func(link transports.Link, _ *session.Incoming) { _ = link.Close() },
 		offered("GET", "/dying", spec.Limits{}))
 	Expect(s.service(s.listen, "gone", 64, does, offered("GET", "/gone", spec.Limits{})).Close()).To(Succeed())

@@ -36,7 +36,7 @@ func Errors() []string {
 func Good() []string { return []string{"ok", "client_error"} }
 
 // Uncounted are the outcomes of requests that say nothing of the service: the client left or sent too much or nothing
-// whole, or may not ask, or asked for nothing that there is.
+// whole, or may not ask, or asked too often, or for nothing that there is.
 func Uncounted() []string {
 	return []string{
 		"client_gone", "bad_path", "bad_request", "headers_too_large", "not_found", "method_not_allowed", "version_not_found",
