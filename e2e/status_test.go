@@ -326,6 +326,7 @@ const statusesFoot = `
 |---|---|
 | The connection ends before an answer. | The request's head took longer than 10 s, or the connection was idle for 120 s. |
 | The answer is broken off: HTTP/1.1 without its last chunk or its length, HTTP/2 by RST_STREAM. | The service was lost, gave up, fell silent for longer than its idle limit, or did not keep to its Content-Length; or the client read nothing for 10 s. |
+| A connection of HTTP/2 ends. | Its client has reset 200 requests more, within a second of their beginning, than were answered; one is forgiven every 50 ms. Or it broke the protocol: GOAWAY says how. |
 | Nothing, since it has left. | The access log says 499, and the outcome is ` + "`client_gone`" + `. |
 `
 
