@@ -17,6 +17,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/stella-ops/router/gateway"
+	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports/session"
 )
 
@@ -280,6 +281,24 @@ var _ = Describe("a flood over HTTP/2", func() {
 			Expect(c.until(1, h2Headers, h2Reset).ok()).To(BeFalse(), "408 when the stall limit is over")
 			close(stop)
 			<-stopped
+			Expect(c.Close()).To(Succeed())
+		})
+	})
+
+	It("of answers that nobody takes holds no more than the windows of each, in buffers of twice that", func() {
+		r.endures(floodHeap+2*handlersPerConn*(spec.StreamWindow+spec.MaxChunk), func() {
+			c := r.h2()
+			Expect(c.send(h2Settings, 0, 0, append([]byte{0, 4}, word(0)...))).To(Succeed()) // SETTINGS_INITIAL_WINDOW_SIZE 0
+			for i := range uint32(handlersPerConn) {
+				Expect(c.send(h2Headers, h2End|h2EndHeaders, 2*i+1, asking("GET", "/large"))).To(Succeed())
+			}
+			for resets := 0; resets < handlersPerConn; { // each is broken off when the stall limit is over
+				f, err := c.next()
+				Expect(err).NotTo(HaveOccurred())
+				if f.kind == h2Reset {
+					resets++
+				}
+			}
 			Expect(c.Close()).To(Succeed())
 		})
 	})
