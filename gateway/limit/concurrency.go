@@ -2,6 +2,7 @@ package limit
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -15,17 +16,16 @@ const (
 	slack = 5 * time.Millisecond
 	// tolerance is how many times as long as unloaded calls may take, slack included, before the limit falls; it grows only
 	// below grows.
-	tolerance, grows = 2.0, 1.6
+	tolerance, grows = 1.6, 1.3
 	// A step up and the largest step down, as parts of the limit.
-	stepUp, stepDown = 0.1, 0.4
+	stepUp, stepDown = 0.1, 0.5
 	initial          = 64  // calls, within min and max
 	epoch            = 100 // ticks, in which unloaded latency is measured anew where nothing is refused
 
-	// A probe lets only a few calls at once pass, so that what they take is what they take unloaded. There is one only while
-	// calls are refused anyway: in one of the last recent ticks. It lasts longestProbe ticks at most, and the next one comes
-	// after an epoch, or restOfProbe times as long as it took, if that is more.
+	// A probe lets only a few calls at once pass, so that what those take that begin once the others have ended is what they
+	// take unloaded. There is one only while calls are refused anyway: in one of the last recent ticks. It lasts longestProbe
+	// ticks at most, and the next one comes after an epoch, or restOfProbe times as long as it took, if that is more.
 	recent, longestProbe, restOfProbe = 3, 10, 50
-	firstProbe                        = 2 // ticks after the start, at the earliest
 	probePart                         = 4 // of min
 )
 
@@ -35,7 +35,7 @@ type gauge struct {
 	calls    atomic.Int64 // unary calls
 	limit    atomic.Int64 // of calls
 	probe    atomic.Int64 // of calls that are not critical, while a probe lasts; else 0
-	since    atomic.Int64 // when the probe began; 0: none lasts
+	since    atomic.Int64 // calls that began before this say nothing, while a probe lasts; else 0
 	shed     [classes]atomic.Uint64
 	tight    atomic.Uint64 // those of shed that were more than limit
 	min, max atomic.Int64
@@ -67,7 +67,7 @@ type target struct {
 
 func (g *gauge) init(c Concurrency) {
 	g.changed = make(chan struct{}, 1)
-	g.rest, g.roomy = firstProbe, recent
+	g.roomy = recent
 	g.bound(c)
 	g.exact = float64(min(max(initial, c.Min), c.Max))
 	g.limit.Store(int64(g.exact))
@@ -156,7 +156,7 @@ func (g *gauge) run(ctx context.Context, l *Limiter) {
 			return
 		case <-g.changed:
 		case <-ticker.C:
-			g.step(s, int64(time.Since(l.base)))
+			g.step(l.state.Load(), int64(time.Since(l.base)))
 		}
 	}
 }
@@ -173,7 +173,7 @@ func (g *gauge) step(s *state, now int64) {
 	}
 	g.seen = refused
 	if g.probe.Load() > 0 {
-		g.endProbe(s)
+		g.goOnProbing(s, now)
 		return
 	}
 	for _, p := range s.plans {
@@ -194,7 +194,7 @@ func (g *gauge) step(s *state, now int64) {
 	if g.rest > 0 {
 		g.rest--
 	} else if g.roomy < recent {
-		g.beginProbe(s, now)
+		g.beginProbe(s)
 	}
 }
 
@@ -212,28 +212,33 @@ func (g *gauge) move() {
 	g.limit.Store(int64(g.exact))
 }
 
-// beginProbe has calls be few until enough of them that began after this have ended.
-func (g *gauge) beginProbe(s *state, now int64) {
+// beginProbe has calls be few.
+func (g *gauge) beginProbe(s *state) {
 	g.probeTook = 0
-	g.since.Store(max(now, 1))
+	g.since.Store(math.MaxInt64)
 	g.probe.Store(max(1, g.min.Load()/probePart))
 	for _, p := range s.plans {
-		p.calls.count.Store(0)
-		p.calls.sum.Store(0)
-		p.calls.calls, p.calls.gathered = 0, 0
+		p.calls.forget()
 	}
 }
 
-// endProbe ends the probe, once it has lasted long enough.
-func (g *gauge) endProbe(s *state) {
+// goOnProbing waits until calls are few, and then until enough of those that began since have ended.
+func (g *gauge) goOnProbing(s *state, now int64) {
 	g.probeTook++
 	calls := int64(0)
 	for _, p := range s.plans {
 		calls += p.calls.count.Load()
 	}
-	if calls < enough && g.probeTook < longestProbe {
-		return
+	switch {
+	case g.probeTook >= longestProbe || calls >= enough:
+		g.endProbe(s)
+	case g.since.Load() == math.MaxInt64 && g.calls.Load() <= g.probe.Load():
+		g.since.Store(now)
 	}
+}
+
+// endProbe takes what calls took in the probe.
+func (g *gauge) endProbe(s *state) {
 	g.probe.Store(0)
 	g.since.Store(0)
 	for _, p := range s.plans {
@@ -269,6 +274,13 @@ func (t *target) turn(busy bool) {
 		t.base = t.least
 	}
 	t.least = 0
+}
+
+// forget drops what calls took since it had enough of them.
+func (t *target) forget() {
+	t.count.Store(0)
+	t.sum.Store(0)
+	t.calls, t.gathered = 0, 0
 }
 
 // accept takes what calls took in a probe for what they take unloaded, if there were some.
