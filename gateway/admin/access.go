@@ -1,20 +1,16 @@
 package admin
 
 import (
-	"bufio"
-	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
-	"sync"
-	"time"
+
+	"github.com/stella-ops/router/transports/trust"
 )
 
 // Role is what an operator may do. Each may do what those before it may.
@@ -78,99 +74,56 @@ func (a *Access) checkHost(r *http.Request) error {
 	return fmt.Errorf("this address is not called %.80q: ask it by its address, or name it in admin.hosts", host)
 }
 
-const (
-	minToken     = 16       // characters
-	maxTokenFile = 64 << 10 // bytes
-)
+// minToken is the least length of a token, in bytes.
+const minToken = 16
+
+// digest is a token's SHA-256: looking one up tells nothing by its time.
+type digest = [sha256.Size]byte
 
 // Tokens are those of a file with lines of NAME ROLE TOKEN, which is read again when it has changed. It may be used
 // concurrently.
 type Tokens struct {
-	file string
-	log  *slog.Logger
-
-	mu     sync.Mutex
-	listed map[[sha256.Size]byte]Operator // by the token's digest, so that comparing tells nothing by its time
-	size   int64
-	at     time.Time
-	broken string // what was wrong with the file at last
+	listed *trust.Watched[map[digest]Operator]
 }
 
 // NewTokens reads the file for the first time.
 func NewTokens(file string, log *slog.Logger) (*Tokens, error) {
-	t := &Tokens{file: file, log: log}
-	return t, t.read()
+	listed := &trust.Watched[map[digest]Operator]{
+		Files: []string{file}, Read: func() (map[digest]Operator, error) { return readTokens(file, log) },
+		Broken: func(err error) { log.Warn("the operators' tokens", "error", err) },
+	}
+	if _, err := listed.Get(); err != nil {
+		return nil, err
+	}
+	return &Tokens{listed}, nil
 }
 
 func (t *Tokens) of(token string) (Operator, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if info, err := os.Stat(t.file); err != nil || info.Size() != t.size || !info.ModTime().Equal(t.at) {
-		if err := t.read(); err != nil && err.Error() != t.broken {
-			t.broken = err.Error()
-			t.log.Warn("the operators' tokens that were read before stay good", "error", err)
-		}
-	}
-	who, ok := t.listed[sha256.Sum256([]byte(token))]
+	listed, _ := t.listed.Get() // it has been read: there is no error
+	who, ok := listed[sha256.Sum256([]byte(token))]
 	if !ok {
 		return Operator{}, errWrongToken
 	}
 	return who, nil
 }
 
-// read reads the file. The caller holds mu, or is the only one.
-func (t *Tokens) read() error {
-	f, err := os.Open(t.file)
-	if err != nil {
-		return fmt.Errorf("admin: tokens: %w", err)
-	}
-	defer func() { _ = f.Close() }() // it was read only
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("admin: tokens: %w", err)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
-	if err != nil {
-		return fmt.Errorf("admin: tokens: %w", err)
-	}
-	listed, err := parseTokens(t.file, text)
-	if err != nil {
-		return err
-	}
-	t.listed, t.size, t.at, t.broken = listed, info.Size(), info.ModTime(), ""
-	return nil
-}
-
-// parseTokens reads lines of NAME ROLE TOKEN. Empty lines, and those that begin with #, say nothing.
-func parseTokens(name string, text []byte) (map[[sha256.Size]byte]Operator, error) {
-	if len(text) > maxTokenFile {
-		return nil, fmt.Errorf("admin: tokens: %s: over %d bytes", name, maxTokenFile)
-	}
-	listed := map[[sha256.Size]byte]Operator{}
-	var errs []error
-	lines := bufio.NewScanner(bytes.NewReader(text))
-	for n := 1; lines.Scan(); n++ {
-		fields := strings.Fields(lines.Text())
-		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
-			continue
+// readTokens reads lines of NAME ROLE TOKEN.
+func readTokens(file string, log *slog.Logger) (map[digest]Operator, error) {
+	listed := map[digest]Operator{}
+	err := trust.Words(file, log, func(words []string) error {
+		if len(words) != 3 || slices.Index(roles, words[1]) < 1 || len(words[2]) < minToken {
+			return fmt.Errorf("expected NAME ROLE TOKEN, the role being %s, and the token at least %d characters",
+				strings.Join(roles[1:], ", "), minToken)
 		}
-		if len(fields) != 3 || slices.Index(roles, fields[1]) < 1 || len(fields[2]) < minToken {
-			errs = append(errs, fmt.Errorf("admin: tokens: %s:%d: expected NAME ROLE TOKEN, the role being %s, and the token at least %d characters",
-				name, n, strings.Join(roles[1:], ", "), minToken))
-			continue
+		token := sha256.Sum256([]byte(words[2]))
+		if other, twice := listed[token]; twice {
+			return fmt.Errorf("it is the token of %s, too", other.Name)
 		}
-		digest := sha256.Sum256([]byte(fields[2]))
-		if other, twice := listed[digest]; twice {
-			errs = append(errs, fmt.Errorf("admin: tokens: %s:%d: it is the token of %s, too", name, n, other.Name))
-			continue
-		}
-		listed[digest] = Operator{fields[0], Role(slices.Index(roles, fields[1]))}
-	}
-	if err := errors.Join(append(errs, lines.Err())...); err != nil {
-		return nil, err
-	}
-	if len(listed) == 0 {
-		return nil, fmt.Errorf("admin: tokens: %s holds no token", name)
+		listed[token] = Operator{words[0], Role(slices.Index(roles, words[1]))}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("admin: tokens: %w", err)
 	}
 	return listed, nil
 }

@@ -14,6 +14,9 @@
 //	cert=FILE&key=FILE   the gateway's certificate; on loopback addresses one for development otherwise
 //	clients=FILE         who signs services' certificates: each service must have one then
 //	min=1.2
+//
+// What a file says and when to read it again ([Watched]), and files of tokens ([Words]), are the same for the gateway's
+// other secrets.
 package trust
 
 import (
@@ -217,17 +220,17 @@ func ServerOf(f Files, broken func(error)) (*tls.Config, error) {
 
 // clientCAs has clients' certificates held against the roots in a file.
 func clientCAs(cfg *tls.Config, scheme, file string, broken func(error)) error {
-	pool := &watched[*x509.CertPool]{files: []string{file}, broken: broken, read: func() (*x509.CertPool, error) {
+	pool := &Watched[*x509.CertPool]{Files: []string{file}, Broken: broken, Read: func() (*x509.CertPool, error) {
 		return readPool(scheme, file)
 	}}
-	if _, err := pool.get(); err != nil {
+	if _, err := pool.Get(); err != nil {
 		return err
 	}
 	plain := cfg.Clone()
 	cfg.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		now := plain.Clone()
 		var err error
-		now.ClientCAs, err = pool.get()
+		now.ClientCAs, err = pool.Get()
 		return now, err
 	}
 	return nil
@@ -251,17 +254,17 @@ func serverCertificate(cfg *tls.Config, u *url.URL, broken func(error)) error {
 
 // certificate has the certificate of two files shown.
 func certificate(cfg *tls.Config, scheme, certFile, keyFile string, broken func(error)) error {
-	pair := &watched[*tls.Certificate]{files: []string{certFile, keyFile}, broken: broken, read: func() (*tls.Certificate, error) {
+	pair := &Watched[*tls.Certificate]{Files: []string{certFile, keyFile}, Broken: broken, Read: func() (*tls.Certificate, error) {
 		cert, err := tls.LoadX509KeyPair(certFile, keyFile)
 		if err != nil {
 			return nil, fmt.Errorf("%s: certificate: %w", scheme, err)
 		}
 		return &cert, nil
 	}}
-	if _, err := pair.get(); err != nil {
+	if _, err := pair.Get(); err != nil {
 		return err
 	}
-	cfg.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair.get() }
+	cfg.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair.Get() }
 	return nil
 }
 

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// watched is what some files say, read again when one of them has changed. It may be used concurrently.
-type watched[T any] struct {
-	files  []string
-	read   func() (T, error)
-	broken func(error) // told, once each, why the files cannot be used any more
+// Watched is what some files say, read again when one of them has changed. Get may be called concurrently.
+type Watched[T any] struct {
+	Files  []string
+	Read   func() (T, error)
+	Broken func(error) // told, once each, why the files cannot be used any more
 
 	mu    sync.Mutex
 	value T
@@ -25,13 +25,13 @@ type stamp struct {
 	at   time.Time
 }
 
-// get returns what the files say now, or said last. It fails only as long as nothing has been read.
-func (w *watched[T]) get() (T, error) {
+// Get returns what the files say now, or said last. It fails only as long as nothing has been read.
+func (w *Watched[T]) Get() (T, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := make([]stamp, len(w.files))
+	now := make([]stamp, len(w.Files))
 	same := len(w.seen) > 0
-	for i, name := range w.files {
+	for i, name := range w.Files {
 		if info, err := os.Stat(name); err == nil {
 			now[i] = stamp{info.Size(), info.ModTime()}
 		}
@@ -40,7 +40,7 @@ func (w *watched[T]) get() (T, error) {
 	if same {
 		return w.value, nil
 	}
-	value, err := w.read()
+	value, err := w.Read()
 	switch {
 	case err == nil:
 		w.value, w.seen, w.said = value, now, ""
@@ -48,7 +48,7 @@ func (w *watched[T]) get() (T, error) {
 		return w.value, err
 	case err.Error() != w.said:
 		w.said = err.Error()
-		w.broken(fmt.Errorf("%w; what was read before stays good", err))
+		w.Broken(fmt.Errorf("%w; what was read before stays good", err))
 	}
 	return w.value, nil
 }
