@@ -17,6 +17,7 @@ type setting struct {
 	env      string // the variable, where it is not STELLA_ and the path
 	format   string // that its text, or the texts of its list or map, have to have: see formats; empty: any
 	keys     string // the format of a map's keys
+	like     string // the section of the table whose settings its items have, too
 	oneOf    []string
 	min, max string // of a number, time or size
 	required bool
@@ -33,6 +34,12 @@ var byPath = func() map[string]*setting {
 	m := make(map[string]*setting, len(settings))
 	for i := range settings {
 		m[strings.TrimSuffix(settings[i].path, "[]")] = &settings[i]
+		for j := range settings {
+			below, ok := strings.CutPrefix(settings[j].path, settings[i].like+".")
+			if ok && settings[i].like != "" {
+				m[strings.TrimSuffix(join(settings[i].path, below), "[]")] = &settings[j]
+			}
+		}
 	}
 	return m
 }()

@@ -1,5 +1,7 @@
 package config
 
+import "github.com/stella-ops/router/gateway/auth"
+
 // settings is what there is to know of each setting, by its path in the file: [] stands for any item of a list.
 var settings = []setting{
 	{path: "node", doc: "What this gateway is."},
@@ -58,7 +60,7 @@ var settings = []setting{
 	{path: "issuers[].issuer", required: true, doc: "iss, as its tokens have it."},
 	{path: "issuers[].audiences", required: true, doc: "A token has to be for one of these (aud)."},
 	{path: "issuers[].algorithms", preset: "ES256,RS256",
-		oneOf: []string{"ES256", "ES384", "ES512", "EdDSA", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"},
+		oneOf: auth.Algorithms,
 		doc:   "What may sign its tokens."},
 	{path: "issuers[].jwks", required: true,
 		doc: "Where its keys are: an https URL, http on loopback alone, or a file, which is read again when it has changed."},
@@ -96,33 +98,7 @@ var settings = []setting{
 	{path: "routing.ejection.maxTime", min: "0s", doc: "How long at most; 5m unless it is said."},
 	{path: "routing.ejection.maxEjectedPercent", min: "0", max: "100",
 		doc: "How many at once, of those alike; 50 unless it is said, and one always stays."},
-	{path: "services[]", keys: "service", doc: "Policies of services, by their names."},
-	{path: "services[].version", doc: "Which version a request goes to that names none."},
-	{path: "services[].version.default",
-		doc: "Where a request goes that names no version: capacity, the default, which spreads them over the stable versions " +
-			"of the highest major; newest; or a version, exactly."},
-	{path: "services[].version.weights", keys: "version", min: "0",
-		doc: "Instead of default: the shares of versions, such as a canary's."},
-	{path: "services[].version.sticky", doc: "What keeps a caller with one of the weighted versions: subject, tenant, claim:TYPE, header:NAME or address."},
-	{path: "services[].balancer", oneOf: []string{"ewma", "ping", "round-robin"},
-		doc: "How an instance is picked: of two at random the one with the lower latency and fewer calls (ewma, the default), " +
-			"the nearest (ping), or each in turn."},
-	{path: "services[].slowStart", min: "0s", doc: "How long the share of an instance that has come grows; 10s unless it is said, 0s for at once."},
-	{path: "services[].panicPercent", min: "0", max: "100",
-		doc: "With fewer usable instances than this, all that do not drain are used. 0, the default, never."},
-	{path: "services[].hedge", doc: "When a call of an idempotent endpoint goes to a second instance, too."},
-	{path: "services[].hedge.after", min: "0s",
-		doc: "When the first has not answered after this. 0s, the default, never."},
-	{path: "services[].ejection", doc: "When an instance is left out because its calls fail: a status of 500 or more, a lost session, a timeout."},
-	{path: "services[].ejection.off", doc: "Nobody is left out."},
-	{path: "services[].ejection.consecutiveFailures", min: "0", doc: "Calls that fail in a row; 5 unless it is said, 0 for never."},
-	{path: "services[].ejection.failurePercent", min: "0", max: "100", doc: "Of the calls of a window; 50 unless it is said, 0 for never."},
-	{path: "services[].ejection.minRequests", min: "0", doc: "That a window must have for that; 20 unless it is said."},
-	{path: "services[].ejection.window", min: "0s", doc: "10s unless it is said."},
-	{path: "services[].ejection.baseTime", min: "0s", doc: "How long it is left out, times how often in a row; 30s unless it is said."},
-	{path: "services[].ejection.maxTime", min: "0s", doc: "How long at most; 5m unless it is said."},
-	{path: "services[].ejection.maxEjectedPercent", min: "0", max: "100",
-		doc: "How many at once, of those alike; 50 unless it is said, and one always stays."},
+	{path: "services[]", keys: "service", like: "routing", doc: "Policies of services, by their names."},
 	{path: "limits", doc: "How often, how much at once, and by how many connections the gateway may be asked."},
 	{path: "limits.rules[]", doc: "Rate limits. Of those that count by the same, the most specific one applies to a request."},
 	{path: "limits.rules[].name", required: true, doc: "In headers and metrics: letters, digits, '-', '_' and '.'."},
