@@ -123,6 +123,10 @@ func (h *handler) views() {
 	})
 	h.view("GET /v1/routing", func() (any, error) { return map[string]any{"services": h.cfg.Registry.Policies()}, nil })
 	h.view("GET /v1/inflight", func() (any, error) { return map[string]any{"requests": h.cfg.Edge.InFlight()}, nil })
+	h.handle("GET /v1/explain", Viewer, func(w http.ResponseWriter, r *http.Request, _ Operator) {
+		q := r.URL.Query()
+		show(w, h.cfg.Edge.Explain(q.Get("method"), q.Get("target"), q.Get("version"), q.Get("key")))
+	})
 	h.handle("GET /v1/tail", Viewer, h.tail)
 	h.view("GET /v1/audit", func() (any, error) { return map[string]any{"changes": h.cfg.Audit.Changes()}, nil })
 	if h.cfg.Verifier != nil {

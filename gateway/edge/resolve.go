@@ -2,6 +2,8 @@ package edge
 
 import (
 	"net/http"
+
+	"github.com/stella-ops/router/gateway/routing"
 )
 
 const headerVersion = "Stella-Version"
@@ -67,4 +69,17 @@ func (x *Exchange) options(allow string) {
 	h["Allow"] = []string{allow}
 	x.status = http.StatusNoContent
 	x.head(x.status)
+}
+
+// Explain says where a request would go at this moment, and why: target is its path and query, version what
+// Stella-Version names, and key the value of what makes it sticky.
+func (e *Edge) Explain(method, target, version, key string) routing.Explanation {
+	if target == "" || target[0] != '/' {
+		return routing.Explanation{Method: method, Path: target, Fault: "expected a path that begins with /"}
+	}
+	path, _, fault := canonical(target)
+	if fault != "" {
+		return routing.Explanation{Method: method, Path: target, Fault: fault}
+	}
+	return e.cfg.Registry.Explain(method, path, version, key)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -11,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -53,6 +51,10 @@ type ctlCmd struct {
 	} `cmd:"" help:"Requests that are on their way."`
 
 	Tail ctlTailCmd `cmd:"" help:"Show requests as they end, until it is interrupted."`
+
+	Top ctlTopCmd `cmd:"" help:"Show which endpoints are asked most, how fast and how well, until it is interrupted."`
+
+	Request ctlRequestCmd `cmd:"" help:"Say where a request would go, and why."`
 
 	Config ctlConfigCmd `cmd:"" help:"Show the configuration in force, and why the file is not."`
 
@@ -340,79 +342,4 @@ func (ctlAuditCmd) Run(s streams, c *cli) error {
 			row(ch.At.Format(time.RFC3339), ch.Who, ch.Role, ch.Action, ch.Target, ch.Error)
 		}
 	})
-}
-
-type ctlTailCmd struct {
-	Service string `help:"Of this service alone." placeholder:"NAME"`
-
-	Path string `help:"Whose paths begin so alone." placeholder:"PATH"`
-
-	Status int `help:"That were answered with at least this status alone." placeholder:"N"`
-
-	Count int `help:"End after so many (0: never)." placeholder:"N"`
-}
-
-// Run shows requests until it is interrupted, or the gateway ends.
-func (t *ctlTailCmd) Run(s streams, c *cli) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	stop := make(chan struct{})
-	defer close(stop)
-	go func() {
-		select {
-		case <-s.signals:
-			cancel()
-		case <-stop:
-		}
-	}()
-	q := url.Values{}
-	if t.Service != "" {
-		q.Set("service", t.Service)
-	}
-	if t.Path != "" {
-		q.Set("path", t.Path)
-	}
-	if t.Status != 0 {
-		q.Set("status", strconv.Itoa(t.Status))
-	}
-	resp, err := c.Ctl.send(ctx, http.MethodGet, "/v1/tail?"+q.Encode())
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }() // it has been read
-	lines := bufio.NewScanner(resp.Body)
-	for n := 0; lines.Scan(); {
-		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
-			continue
-		}
-		if err := t.show(s, c.Ctl.Format, lines.Bytes()); err != nil {
-			return err
-		}
-		if n++; n == t.Count {
-			return nil
-		}
-	}
-	if err := lines.Err(); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("the gateway's answer: %w", err)
-	}
-	return nil
-}
-
-func (t *ctlTailCmd) show(s streams, format string, line []byte) error {
-	var r struct {
-		edge.Record
-
-		Missed int64 `json:"missed"`
-	}
-	if err := json.Unmarshal(line, &r); err != nil {
-		return fmt.Errorf("the gateway's answer is not what this version expects: %w", err)
-	}
-	switch {
-	case format == formatJSON:
-		return s.printf("%s\n", line)
-	case r.Missed > 0:
-		return s.printf("(%d more, for which this was too slow)\n", r.Missed)
-	}
-	return s.printf("%s %d %-12s %8s %s %s %s\n", r.At.Format(time.TimeOnly), r.Status, r.Outcome, r.Took.Round(10*time.Microsecond), r.Method,
-		oneLine(r.Path), oneLine(strings.TrimSpace(r.Service+" "+r.Instance+" "+r.Detail)))
 }

@@ -191,10 +191,18 @@ var _ = Describe("the command", func() {
 			{0, `"public": "a test"`, []string{"endpoints", "show", "GET /a"}},
 			{2, `nothing is routed as "GET /b"`, []string{"endpoints", "show", "GET /b"}},
 			{0, "REQUEST", []string{"inflight"}},
+			{0, "version   1.0.0   100 %  the policy's choice: capacity\n", []string{"request", "--explain-routing", "GET /a"}},
+			{0, "instance  one  1.0.0  eu  tier 1  0 of 8  healthy\n", []string{"request", "--explain-routing", "GET /a"}},
+			{0, "fault    no service offers this path\n", []string{"request", "--explain-routing", "GET /b"}},
+			{2, "expected METHOD /path in quotes", []string{"request", "--explain-routing", "/a"}},
+			{0, `"balancer": "ewma"`, []string{"request", "--explain-routing", "GET /a?b", "--version", "1.0.0", "--format", "json"}},
+			{0, "SERVICE  VERSION  ENDPOINT  PER SECOND", []string{"top", "--count", "1", "--interval", "100ms"}},
+			{2, "expected an --interval of 100ms or more", []string{"top", "--interval", "1ms"}},
 			{1, "it has ended", []string{"inflight", "cancel", "01a21f09-10d5-7d26-bf9b-172fd49a0714"}},
 			{0, "OK: 1 versions of services, 1 instances routed", []string{"check", "health"}},
 			{0, "test one: drain", []string{"instances", "drain", "test", "one"}},
 			{0, "taken out of routing by an operator", []string{"services"}},
+			{0, "no instance can take a call now\n", []string{"request", "--explain-routing", "GET /a"}},
 			{2, "CRITICAL: 1 versions of services, 0 instances routed", []string{"check", "health"}},
 			{2, "STELLA CRITICAL - ", []string{"check", "health", "--format", "nagios"}},
 			{2, "stella_check_state 2\n", []string{"check", "health", "--format", "prometheus"}},
@@ -217,6 +225,15 @@ var _ = Describe("the command", func() {
 			}
 			return string(tail.Contents())
 		}).WithTimeout(patience).Should(MatchRegexp(`404 not_found +\S+ GET /none no service offers this path\n`))
+		Eventually(ended).WithTimeout(patience).Should(Receive(BeZero()))
+		top, _, interrupt, ended := start("ctl", "--admin", address, "top", "--interval", "100ms")
+		Eventually(func() string {
+			if resp, err := http.Get(front + "/none"); err == nil {
+				_ = resp.Body.Close()
+			}
+			return string(top.Contents())
+		}).WithTimeout(patience).Should(MatchRegexp(`-  +\(none\) +\d+\.[1-9] +0\.0 % +\S+s +\S+s +0\n`))
+		interrupt <- syscall.SIGINT
 		Eventually(ended).WithTimeout(patience).Should(Receive(BeZero()))
 		signals <- syscall.SIGTERM
 		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
