@@ -10,10 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stella-ops/router/gateway/admin"
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/edge"
 	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/gateway/routing"
+	"github.com/stella-ops/router/gateway/telemetry/otlp"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
 )
@@ -67,6 +69,8 @@ type Config struct {
 
 	Issuers []auth.Issuer // whose tokens are taken; none, and no Dev: endpoints with claims answer 401
 
+	Traces Traces // where spans go; zero: the gateway makes none
+
 	Limits limit.Config // of rates, concurrency and connections; zero: nothing is limited
 	Policy edge.Policy  // can change while the gateway runs: see Apply
 
@@ -76,6 +80,14 @@ type Config struct {
 
 	Dev    *Dev         // development tokens; nil: no authentication, so endpoints with claims answer 401
 	Logger *slog.Logger // [slog.Default]
+}
+
+// Traces is where the gateway sends a span of each request that is traced, by OTLP over HTTP: of those whose traceparent says so,
+// and of one in so many of those without one.
+type Traces struct {
+	Endpoint string            // URL of the collector; empty: there are no spans, and clients' trace contexts are passed on as they are
+	OneIn    int               // 0: none
+	Headers  map[string]string // sent to it
 }
 
 // Dev makes the gateway accept tokens that a local key signs, and write one that may call everything. It is allowed
@@ -137,9 +149,16 @@ func (c *Config) routing() *routing.Config {
 	}
 }
 
+func (c *Config) traces() otlp.Config {
+	return otlp.Config{Endpoint: c.Traces.Endpoint, Headers: c.Traces.Headers, Node: c.Node, Region: c.Region, Logger: c.Logger}
+}
+
 func (c *Config) check() error {
 	if c.Grace < 0 || c.Heartbeat < 10*time.Millisecond || c.Retain < 0 || c.Stall < 0 || c.DrainDelay < 0 {
 		return fmt.Errorf("%w: a duration is negative, or the heartbeat is under 10ms", ErrConfig)
+	}
+	if c.Traces.OneIn < 0 {
+		return fmt.Errorf("%w: one request in %d is to be traced, expected 0 or more", ErrConfig, c.Traces.OneIn)
 	}
 	if c.AcceptRate < 1 || c.Memory < 1 {
 		return fmt.Errorf("%w: accept rate %d and memory %d, expected at least 1 each", ErrConfig, c.AcceptRate, c.Memory)
@@ -263,6 +282,14 @@ func Check(cfg Config) error {
 		if slices.ContainsFunc(cfg.Issuers[:i], func(other auth.Issuer) bool { return other.Issuer == cfg.Issuers[i].Issuer }) {
 			fault(fmt.Errorf("issuer %q is given twice", cfg.Issuers[i].Issuer))
 		}
+	}
+	if cfg.AdminTokens != "" {
+		_, err := admin.NewTokens(cfg.AdminTokens, cfg.Logger)
+		fault(err)
+	}
+	if cfg.Traces.Endpoint != "" {
+		traces := cfg.traces()
+		fault(traces.Check())
 	}
 	fault(cfg.Policy.Check())
 	fault(cfg.Limits.Check())

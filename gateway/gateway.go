@@ -31,6 +31,7 @@ import (
 	"github.com/stella-ops/router/gateway/queue"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/gateway/telemetry"
+	"github.com/stella-ops/router/gateway/telemetry/otlp"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
 	"github.com/stella-ops/router/transports/session"
@@ -58,6 +59,7 @@ type Gateway struct {
 	edge        *edge.Edge
 	verifier    *auth.Verifier // or nil
 	limiter     *limit.Limiter
+	traces      *otlp.Exporter // or nil
 	door        *door
 	memory      *session.Memory
 
@@ -115,10 +117,14 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.OpenAPI != "" {
 		g.catalog = catalog.New(catalog.Config{Registry: g.registry, Title: cfg.OpenAPI, Logger: cfg.Logger})
 	}
-	front := edge.New(edge.Config{
+	edges := edge.Config{
 		Registry: g.registry, Verifier: g.verifier, Logger: cfg.Logger, Stall: cfg.Stall, Telemetry: g.telemetry, Draining: g.draining.Load,
 		Queue: desk, Catalog: g.catalog, Limiter: g.limiter,
-	})
+	}
+	if cfg.Traces.Endpoint != "" {
+		edges.Trace, edges.TraceOneIn = func(s edge.Span) { g.traces.Trace(s) }, cfg.Traces.OneIn
+	}
+	front := edge.New(edges)
 	if err := front.Apply(cfg.Policy); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -134,6 +140,11 @@ func New(cfg Config) (*Gateway, error) {
 		Configuration: cfg.Configuration, Reload: cfg.Reload, Catalog: g.catalog,
 		Verifier: g.verifier,
 	}))
+	if cfg.Traces.Endpoint != "" {
+		if g.traces, err = otlp.New(cfg.traces()); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+	}
 	if err := g.listen(); err != nil {
 		return nil, errors.Join(err, g.release())
 	}
@@ -261,6 +272,11 @@ func (g *Gateway) release() error {
 	}
 	if g.queue != nil {
 		errs = append(errs, g.queue.Close())
+	}
+	if g.traces != nil {
+		if err := g.traces.Close(); err != nil {
+			g.log.Warn("the last spans are lost", "error", err)
+		}
 	}
 	return errors.Join(errs...)
 }

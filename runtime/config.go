@@ -56,6 +56,7 @@ type config struct {
 	defaults  map[string]string // by variable, from options
 	variables map[string]string // by variable, from WithVariable
 	logger    *slog.Logger
+	tracer    Tracer // or nil
 }
 
 // settings are the effective configuration.
@@ -71,6 +72,7 @@ type settings struct {
 	maxMemory int64
 	grace     time.Duration
 	log       *slog.Logger
+	tracer    Tracer // or nil
 }
 
 // gatewayURLs are the ways to one gateway, in the order to try them.
@@ -90,6 +92,7 @@ func (c *config) settings(service, version string) (*settings, error) {
 	s := &settings{
 		instance: spec.Instance{Service: service, Version: version},
 		log:      c.logger,
+		tracer:   c.tracer,
 	}
 	if s.log == nil {
 		s.log = slog.Default()

@@ -21,6 +21,7 @@ const generation = 0
 type dispatcher struct {
 	routes []route
 	log    *slog.Logger
+	tracer Tracer // or nil
 
 	calls    atomic.Int64 // being served
 	draining atomic.Bool
@@ -117,7 +118,7 @@ func newCall(in *session.Incoming, meta *spec.Request, rt *route, log *slog.Logg
 	c.request = Request{
 		Method: method, Path: meta.Path, RawQuery: meta.Query, Host: meta.Authority, RemoteAddr: meta.Peer,
 		TLS: meta.TLS, ID: meta.ID.String(), ContentLength: meta.ContentLength, Identity: meta.Identity,
-		Header: meta.Header, Body: in, endpoint: rt.endpoint, params: meta.Params,
+		Header: meta.Header, Body: in, endpoint: rt.endpoint, params: meta.Params, trace: &meta.Trace,
 	}
 	if c.request.Path == "" {
 		c.request.Path = rt.pattern.Fill(meta.Params)
@@ -132,6 +133,18 @@ func newCall(in *session.Incoming, meta *spec.Request, rt *route, log *slog.Logg
 // is an answer of 500 and more, one that was broken off, or none in time.
 func (d *dispatcher) run(c *call, dispatch Dispatch) (ok bool) {
 	defer c.response.release()
+	ctx := context.Context(c)
+	if d.tracer != nil {
+		var end func(status int, ok bool)
+		ctx, end = d.tracer.Start(c, &c.request)
+		defer func() {
+			status := 0
+			if c.response.begun {
+				status = c.response.status
+			}
+			end(status, ok)
+		}()
+	}
 	defer func() {
 		if c.request.spool == nil {
 			return
@@ -146,7 +159,7 @@ func (d *dispatcher) run(c *call, dispatch Dispatch) (ok bool) {
 			ok = false
 		}
 	}()
-	err := dispatch(c, &c.request, &c.response)
+	err := dispatch(ctx, &c.request, &c.response)
 	if err == nil || c.response.ended && errors.Is(err, http.ErrBodyNotAllowed) {
 		if err = c.response.finish(); err == nil {
 			return c.response.status < http.StatusInternalServerError

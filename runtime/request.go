@@ -31,6 +31,7 @@ type Request struct {
 	Body          io.Reader      // never nil; an error means that the call is over
 
 	endpoint *spec.Endpoint
+	trace    *spec.Trace
 	params   []string // values of the path's parameters, in order
 
 	query    url.Values // once asked for

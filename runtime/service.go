@@ -62,6 +62,7 @@ func (s *Service) Run(ctx context.Context) error {
 		settings: set, manifest: []byte(s.manifest.JSON),
 		dispatcher: newDispatcher(routes, set.log),
 	}
+	r.dispatcher.tracer = set.tracer
 	signals := make(chan os.Signal, 2) // two: the one that drains, and the one that ends
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)

@@ -17,6 +17,7 @@ type File struct {
 	Admin      Admin             `key:"admin"`
 	Shutdown   Shutdown          `key:"shutdown"`
 	Log        Log               `key:"log"`
+	Telemetry  Telemetry         `key:"telemetry"`
 	Dev        Dev               `key:"dev"`
 }
 
@@ -185,6 +186,18 @@ type Shutdown struct {
 type Log struct {
 	Level string `key:"level"`
 	Form  string `key:"format"`
+}
+
+// Telemetry is what is told to those who look on from elsewhere.
+type Telemetry struct {
+	Traces Traces `key:"traces"`
+}
+
+// Traces is where spans go.
+type Traces struct {
+	Endpoint string            `key:"endpoint"`
+	OneIn    int               `key:"oneIn"`
+	Headers  map[string]string `key:"headers"`
 }
 
 // Dev is development mode.

@@ -38,6 +38,7 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 	for i := range f.Issuers {
 		cfg.Issuers = append(cfg.Issuers, f.Issuers[i].gateway())
 	}
+	cfg.Traces = gateway.Traces(f.Telemetry.Traces)
 	for i := range f.CORS {
 		cfg.Policy.CORS = append(cfg.Policy.CORS, edge.CORS(f.CORS[i]))
 	}

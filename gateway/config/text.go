@@ -25,6 +25,7 @@ var formats = map[string]struct {
 	"address": {"host:port, such as 127.0.0.1:8080", `:[0-9]+$`, checkAddress},
 	"socket":  {"host:port or unix:///path", `(:[0-9]+|^unix:///.+)$`, checkSocket},
 	"url":     {"a URL, such as tcp://127.0.0.1:5100", `^[a-z][a-z0-9+.-]*://`, checkURL},
+	"http":    {"an http or https URL, such as http://127.0.0.1:4318", `^https?://`, checkHTTP},
 	"network": {"a network, such as 10.0.0.0/8", `/[0-9]+$`, checkNetwork},
 	"file":    {"the name of a file", `\S`, checkFile},
 	"service": {"the name of a service", `^[a-z]`, spec.CheckService},
@@ -57,6 +58,14 @@ func checkURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme == "" || !strings.HasPrefix(text[len(u.Scheme):], "://") { // the error repeats the text, which may hold a password
 		return errors.New("no scheme, or malformed")
+	}
+	return nil
+}
+
+func checkHTTP(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return errors.New("another scheme, or no host")
 	}
 	return nil
 }

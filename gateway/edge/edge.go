@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"encoding/hex"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -32,6 +33,11 @@ type Config struct {
 	Catalog *catalog.Catalog
 	// Limiter has the limits of rates and concurrency. Nil: there are none.
 	Limiter *limit.Limiter
+	// Trace is given a span of each request that is traced, once that is over. It must not block, nor keep what Span says of
+	// the route. Nil: the gateway makes no spans, and passes on what trace context clients send.
+	Trace func(Span)
+	// TraceOneIn is how many of the requests without a trace context there are to one that is traced; 0: none is.
+	TraceOneIn int
 	// Draining says that clients' connections are to end with their next answer. Nil: they are not.
 	Draining func() bool
 }
@@ -82,7 +88,7 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve passes the exchange through the stages. What it returns is the gateway's own answer.
 func (e *Edge) serve(x *Exchange) *problem {
-	identify(x)
+	e.identify(x)
 	if p := normalise(x); p != nil {
 		return p
 	}
@@ -125,6 +131,9 @@ func (e *Edge) account(x *Exchange) {
 		none.End(x.outcome(), took, x.received, x.written)
 	}
 	e.report(x, took)
+	if x.request.Trace.Flags&flagSampled != 0 && e.cfg.Trace != nil {
+		e.cfg.Trace(x.span(took))
+	}
 	own := x.problem != nil && x.status >= http.StatusInternalServerError
 	level := slog.LevelDebug
 	if own {
@@ -139,6 +148,9 @@ func (e *Edge) account(x *Exchange) {
 		slog.String("method", x.method), slog.String("path", x.path), slog.Int("status", x.status), slog.Int64("bytes", x.written),
 		slog.Duration("took", took), slog.String("requestId", x.request.ID.String()), slog.String("peer", x.request.Peer),
 	)
+	if x.request.Trace.TraceID != [16]byte{} {
+		attrs = append(attrs, slog.String("traceId", hex.EncodeToString(x.request.Trace.TraceID[:])))
+	}
 	if id := x.header()[headerRequestID]; len(id) > 0 {
 		attrs = append(attrs, slog.String("clientRequestId", id[0]))
 	}

@@ -2,12 +2,14 @@ package edge_test
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gbytes"
 
+	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports/session"
 )
@@ -70,6 +72,21 @@ var _ = Describe("request headers", func() {
 			Expect(got.body).To(ContainSubstring(want), parent)
 			Expect(got.body).NotTo(ContainSubstring("header Trace"))
 		}
+	})
+
+	It("begin a trace that services leave alone, where the gateway traces and they have none", func() {
+		r := start(func(c *gateway.Config) { c.Traces = gateway.Traces{Endpoint: "http://127.0.0.1:4318"} })
+		r.join(identity{}, describe, endpoint("GET", "/a"))
+		seen := map[string]bool{}
+		for range 20 {
+			found := regexp.MustCompile("trace=([0-9a-f]{32}-[0-9a-f]{16})-2 \n").FindStringSubmatch(r.do("GET", "/a", "").body)
+			Expect(found).To(HaveLen(2), "random, and not sampled")
+			Expect(seen).NotTo(HaveKey(found[1]))
+			seen[found[1]] = true
+		}
+		const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
+		Expect(r.do("GET", "/a", "", "traceparent", parent).body).To(MatchRegexp("trace=4bf92f3577b34da6a3ce929d0e0e4736-[0-9a-f]{16}-0 "))
+		Expect(r.do("GET", "/a", "", "traceparent", parent).body).NotTo(ContainSubstring("00f067aa0ba902b7"), "the parent is the gateway's span")
 	})
 
 	It("never choose the request's id", func() {

@@ -16,9 +16,8 @@ const (
 )
 
 // identify gives the request its id and takes its trace context over. The id is always the gateway's own; a client's
-// is only logged. A traceparent that breaks the grammar is no trace context: the gateway makes no spans yet, and a
-// trace of its own making would only tell services not to sample.
-func identify(x *Exchange) {
+// is only logged. A traceparent that breaks the grammar is no trace context.
+func (e *Edge) identify(x *Exchange) {
 	x.request.ID = newRequestID(x.start)
 	h := x.header()
 	if parent := h[headerTraceparent]; len(parent) == 1 {
@@ -28,6 +27,9 @@ func identify(x *Exchange) {
 				x.request.Trace.State = state[0]
 			}
 		}
+	}
+	if e.cfg.Trace != nil {
+		e.trace(x)
 	}
 }
 

@@ -76,6 +76,18 @@ func (e *Edge) report(x *Exchange, took time.Duration) {
 	if list == nil {
 		return
 	}
+	r := x.record(took)
+	for _, t := range *list {
+		select {
+		case t.records <- r:
+		default:
+			t.missed.Add(1)
+		}
+	}
+}
+
+// record is what became of the request.
+func (x *Exchange) record(took time.Duration) Record {
 	r := Record{
 		At: x.start.UTC(), ID: x.request.ID.String(), Method: x.method, Path: x.path, Status: x.status, Outcome: outcomeNames[x.outcome()],
 		Took: took, Received: x.received, Sent: x.written, Peer: x.request.Peer,
@@ -89,13 +101,7 @@ func (e *Edge) report(x *Exchange, took time.Duration) {
 	if x.problem != nil {
 		r.Detail = x.problem.detail
 	}
-	for _, t := range *list {
-		select {
-		case t.records <- r:
-		default:
-			t.missed.Add(1)
-		}
-	}
+	return r
 }
 
 // outcomeNames are the names of outcomes, by their numbers.
