@@ -102,7 +102,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g.telemetry, err = telemetry.New(telemetry.Config{
 		Outcomes: edge.Outcomes(), Sessions: func() []telemetry.Session { return g.registry.Sessions() }, Dropped: g.dropped,
-		Limits: func() telemetry.Limits { return g.limiter.Limits() },
+		Limits: func() telemetry.Limits { return g.limiter.Limits() }, Issuers: g.issuers,
 	})
 	if err != nil {
 		return nil, err
@@ -341,6 +341,15 @@ func (g *Gateway) Issuers() []auth.IssuerStatus {
 		return nil
 	}
 	return g.verifier.Status()
+}
+
+// issuers is as much of [Gateway.Issuers] as metrics tell.
+func (g *Gateway) issuers() []telemetry.Issuer {
+	var all []telemetry.Issuer
+	for _, s := range g.Issuers() {
+		all = append(all, telemetry.Issuer{Name: s.Issuer, Fetched: !s.FetchedAt.IsZero(), Age: s.Age, Closed: s.Closed})
+	}
+	return all
 }
 
 // Serve serves until ctx ends, and then drains: /readyz turns 503, after the delay nothing new is accepted, open requests

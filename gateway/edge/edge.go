@@ -48,6 +48,7 @@ type Edge struct {
 	log    *slog.Logger
 	policy atomic.Pointer[prepared]
 	tails  tails
+	warns  loud
 }
 
 // New returns an edge.
@@ -134,10 +135,12 @@ func (e *Edge) account(x *Exchange) {
 	if x.request.Trace.Flags&flagSampled != 0 && e.cfg.Trace != nil {
 		e.cfg.Trace(x.span(took))
 	}
-	own := x.problem != nil && x.status >= http.StatusInternalServerError
-	level := slog.LevelDebug
-	if own {
-		level = slog.LevelWarn
+	level, hushed := slog.LevelDebug, int64(0)
+	if x.problem != nil && x.status >= http.StatusInternalServerError {
+		var ok bool
+		if hushed, ok = e.warns.may(x.start.Add(took)); ok {
+			level = slog.LevelWarn
+		}
 	}
 	ctx := x.context()
 	if !e.log.Enabled(ctx, level) {
@@ -165,6 +168,9 @@ func (e *Edge) account(x *Exchange) {
 	}
 	if x.aborted {
 		attrs = append(attrs, slog.Bool("aborted", true))
+	}
+	if hushed > 0 {
+		attrs = append(attrs, slog.Int64("hushed", hushed))
 	}
 	e.log.LogAttrs(ctx, level, "request", attrs...)
 }

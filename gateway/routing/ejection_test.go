@@ -7,6 +7,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/stella-ops/router/gateway/routing"
+	"github.com/stella-ops/router/gateway/telemetry"
 )
 
 // fail lets so many calls fail, and has the registry look.
@@ -49,6 +50,7 @@ var _ = Describe("ejection", func() {
 		Expect(w.shown(all[0]).Ejected).To(BeEmpty())
 		w.fail(all[0], 1)
 		Expect(w.shown(all[0]).Ejected).To(Equal("5 calls in a row failed"))
+		Expect(w.Sessions()).To(ContainElement(HaveField("State", telemetry.StateEjected)))
 		Expect(*w.shown(all[0]).EjectedUntil).To(Equal(w.now.Add(30 * time.Second)))
 		Expect(w.log.String()).To(ContainSubstring("instance ejected"))
 		Expect(w.shares("/a", 100)).NotTo(HaveKey(all[0]))

@@ -252,6 +252,8 @@ func (in *Instance) state() telemetry.State {
 		return telemetry.StateQuarantined
 	case in.health == Unhealthy:
 		return telemetry.StateUnhealthy
+	case in.vitals.ejected():
+		return telemetry.StateEjected
 	}
 	return telemetry.StateLive
 }

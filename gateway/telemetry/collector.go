@@ -46,6 +46,24 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	c.sessionsTo(ch)
 	c.droppedTo(ch)
 	c.limitsTo(ch)
+	c.issuersTo(ch)
+}
+
+// issuersTo leaves out the age of keys that were never had.
+func (c collector) issuersTo(ch chan<- prometheus.Metric) {
+	if c.cfg.Issuers == nil {
+		return
+	}
+	for _, i := range c.cfg.Issuers() {
+		closed := 0.0
+		if i.Closed {
+			closed = 1
+		}
+		ch <- constant(metricKeysClosed, closed, i.Name)
+		if i.Fetched {
+			ch <- constant(metricKeysAge, i.Age.Seconds(), i.Name)
+		}
+	}
 }
 
 // endpointTo leaves out what has never been asked for.

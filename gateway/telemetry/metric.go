@@ -37,6 +37,7 @@ const (
 	labelReason   = "reason"
 	labelScheme   = "transport"
 	labelResult   = "result"
+	labelIssuer   = "issuer"
 )
 
 var (
@@ -103,6 +104,14 @@ var (
 		"stella_gateway_config_refused", Gauge, nil,
 		"1 while the configuration that was read last is refused, and an older one is in force; else 0.",
 	}
+	metricKeysAge = &Metric{
+		"stella_gateway_issuer_keys_age_seconds", Gauge, []string{labelIssuer},
+		"Time since the keys of an issuer of tokens were fetched.",
+	}
+	metricKeysClosed = &Metric{
+		"stella_gateway_issuer_closed", Gauge, []string{labelIssuer},
+		"1 while no token of the issuer is taken, since its keys were never had or are too old; else 0.",
+	}
 	metricConfigSince = &Metric{
 		"stella_gateway_config_applied_timestamp_seconds", Gauge, nil,
 		"When the configuration in force was put in force, in seconds since 1970.",
@@ -111,8 +120,8 @@ var (
 
 var metrics = []*Metric{
 	metricRequests, metricDuration, metricInFlight, metricReceived, metricSent, metricRetried, metricDenied, metricSessions, metricBeat, metricRefused, metricRejected,
-	metricDropped, metricReloads, metricConfigRefused, metricConfigSince, metricLimited, metricLimitKeys, metricLimitForgotten, metricLimitCheck,
-	metricLimitFailures, metricBreaker, metricConcurrency, metricAdmitted, metricShed, metricConnections, metricCrowded,
+	metricDropped, metricKeysAge, metricKeysClosed, metricReloads, metricConfigRefused, metricConfigSince, metricLimited, metricLimitKeys, metricLimitForgotten,
+	metricLimitCheck, metricLimitFailures, metricBreaker, metricConcurrency, metricAdmitted, metricShed, metricConnections, metricCrowded,
 }
 
 // Metrics lists the metrics of the gateway's own. Beside them stand go_* and process_*.
@@ -142,6 +151,7 @@ type State string
 const (
 	StateLive        State = "live"
 	StateUnhealthy   State = "unhealthy"
+	StateEjected     State = "ejected"
 	StateDraining    State = "draining"
 	StateQuarantined State = "quarantined"
 )
@@ -151,6 +161,7 @@ func States() []Value {
 	return []Value{
 		{string(StateLive), "It is routed: healthy, or degraded."},
 		{string(StateUnhealthy), "No HEARTBEAT has come for three intervals: it gets no requests."},
+		{string(StateEjected), "Its calls fail, and others get its requests for a while; /v1/services has the reason. In panic mode it has its share all the same."},
 		{string(StateDraining), "It takes its leave, and finishes what it has begun."},
 		{string(StateQuarantined), "It is not routed; /v1/services has the reason."},
 	}

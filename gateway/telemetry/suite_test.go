@@ -41,6 +41,9 @@ func start(sessions ...telemetry.Session) *telemetry.Telemetry {
 			return map[string]map[transports.Drop]uint64{"udp": {transports.DropMalformed: 3, transports.DropFull: 0}}
 		},
 		Limits: func() telemetry.Limits { return limits },
+		Issuers: func() []telemetry.Issuer {
+			return []telemetry.Issuer{{Name: "https://a", Fetched: true, Age: time.Minute}, {Name: "https://b", Closed: true}}
+		},
 	})
 	Expect(err).NotTo(HaveOccurred())
 	return t

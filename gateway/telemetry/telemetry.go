@@ -31,6 +31,8 @@ type Config struct {
 	// Dropped is how many datagrams were thrown away so far, by the scheme of the transport. It is called for every scrape,
 	// concurrently. Nil: none are shown.
 	Dropped func() map[string]map[transports.Drop]uint64
+	// Issuers are those whose tokens are taken. It is called for every scrape, concurrently. Nil: there are none.
+	Issuers func() []Issuer
 	// Limits is what the limits have decided so far. It is called for every scrape, concurrently. Nil: nothing is shown.
 	Limits func() Limits
 }
@@ -49,6 +51,14 @@ type Session struct {
 	Service, Version string
 	State            State
 	Beat             time.Time // when HEARTBEAT came last
+}
+
+// Issuer is one whose tokens are taken.
+type Issuer struct {
+	Name    string // as the configuration has it
+	Fetched bool   // its keys have been had
+	Age     time.Duration
+	Closed  bool // no token of it is taken
 }
 
 // Telemetry holds a gateway's counters. Its methods may be called concurrently; those of a nil one count nothing.

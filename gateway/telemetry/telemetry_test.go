@@ -162,6 +162,13 @@ var _ = Describe("datagrams that were thrown away", func() {
 	})
 })
 
+var _ = Describe("keys of issuers", func() {
+	It("have an age once they have been had, and say whether the issuer's tokens are taken", func() {
+		Expect(values(start(), "stella_gateway_issuer_keys_age_seconds")).To(Equal(map[string]float64{"issuer=https://a ": 60}))
+		Expect(values(start(), "stella_gateway_issuer_closed")).To(Equal(map[string]float64{"issuer=https://a ": 0, "issuer=https://b ": 1}))
+	})
+})
+
 var _ = Describe("what is served", func() {
 	It("is every metric of the table, with its kind, labels and help, and beside them only Go's and the process's", func() {
 		t := start(telemetry.Session{Service: "a", Version: "1.0.0", State: telemetry.StateLive, Beat: time.Now()})
