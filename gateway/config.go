@@ -67,7 +67,7 @@ type Config struct {
 	// OpenAPI is the title of the document of all services, which is served at /openapi.json; empty: it is not served.
 	OpenAPI string
 
-	Issuers []auth.Issuer // whose tokens are taken; none, and no Dev: endpoints with claims answer 401
+	Issuers []auth.Issuer // whose tokens are taken
 
 	Traces Traces // where spans go; zero: the gateway makes none
 

@@ -57,7 +57,7 @@ type Gateway struct {
 	queue       transports.Queue // or nil
 	catalog     *catalog.Catalog // or nil
 	edge        *edge.Edge
-	verifier    *auth.Verifier // or nil
+	verifier    *auth.Verifier
 	limiter     *limit.Limiter
 	traces      *otlp.Exporter // or nil
 	door        *door
@@ -69,6 +69,8 @@ type Gateway struct {
 	ended    chan struct{} // closed by Close
 	once     sync.Once
 	wg       sync.WaitGroup // every goroutine but those of the HTTP servers
+
+	applying sync.Mutex // held by who puts a configuration in force
 
 	mu       sync.Mutex
 	sessions map[*service]struct{}
@@ -151,7 +153,7 @@ func New(cfg Config) (*Gateway, error) {
 	return g, nil
 }
 
-// authentication makes what verifies tokens, where any are to be taken.
+// authentication makes what verifies tokens. There may be no issuer of any yet: a reload may bring one.
 func (g *Gateway) authentication() error {
 	cfg := auth.Config{Issuers: g.cfg.Issuers, Logger: g.log}
 	var err error
@@ -160,9 +162,6 @@ func (g *Gateway) authentication() error {
 			return err
 		}
 		cfg.Dev = g.token.key
-	}
-	if len(cfg.Issuers) == 0 && cfg.Dev == nil {
-		return nil
 	}
 	if g.verifier, err = auth.NewVerifier(cfg); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
@@ -322,10 +321,17 @@ func (g *Gateway) Apply(cfg Config) error {
 		return err
 	}
 	cfg.Logger, cfg.Region, cfg.Balancers = g.log, g.cfg.Region, g.cfg.Balancers // which a restart changes, and the program
-	// This first: it alone may want a restart.
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	issuers, err := g.verifier.Prepare(cfg.Issuers) // files of keys may be wrong
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	// This before all others: it alone may want a restart.
 	if err := g.limiter.Apply(cfg.Limits); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
+	issuers()
 	return errors.Join(g.registry.Configure(*cfg.routing(), time.Now()), g.edge.Apply(cfg.Policy))
 }
 
@@ -335,13 +341,8 @@ func (g *Gateway) Reloaded(err error) { g.telemetry.Reload(err) }
 // Registry is who is connected and what they offer.
 func (g *Gateway) Registry() *routing.Registry { return g.registry }
 
-// Issuers is what is known of the keys of every issuer whose tokens are taken; nil without authentication.
-func (g *Gateway) Issuers() []auth.IssuerStatus {
-	if g.verifier == nil {
-		return nil
-	}
-	return g.verifier.Status()
-}
+// Issuers is what is known of the keys of every issuer whose tokens are taken.
+func (g *Gateway) Issuers() []auth.IssuerStatus { return g.verifier.Status() }
 
 // issuers is as much of [Gateway.Issuers] as metrics tell.
 func (g *Gateway) issuers() []telemetry.Issuer {
@@ -365,9 +366,7 @@ func (g *Gateway) Serve(ctx context.Context) error {
 		}
 		g.wg.Go(func() { g.token.keep(inner, g.registry) })
 	}
-	if g.verifier != nil {
-		g.wg.Go(func() { g.verifier.Run(inner) })
-	}
+	g.wg.Go(func() { g.verifier.Run(inner) })
 	g.limiter.Connect(inner)
 	g.wg.Go(func() { g.limiter.Run(inner) })
 	for _, l := range g.listeners {

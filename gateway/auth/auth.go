@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/stella-ops/router/spec"
@@ -58,9 +59,12 @@ type Proof struct {
 // Verifier verifies tokens. It may be used concurrently. Tokens of issuers with a key set can be verified while
 // [Verifier.Run] runs.
 type Verifier struct {
-	sources map[string]*source // by issuer; never changed
-	order   []*source          // as configured
-	known   *memory
+	cfg    Config // its Issuers are those that it began with
+	roster atomic.Pointer[roster]
+	known  *memory
+
+	mu    sync.Mutex      // held by who changes the roster, or what follows
+	begin func(s *source) // gets a source's keys from now on; nil: Run does not run
 }
 
 // NewVerifier checks the configuration, whose errors wrap [ErrConfig], and reads key sets that are files. Nothing is
@@ -69,48 +73,14 @@ func NewVerifier(cfg Config) (*Verifier, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	v := &Verifier{sources: map[string]*source{}, known: newMemory(cfg.Remember)}
-	if cfg.Dev != nil {
-		v.add(cfg.Dev.source())
+	v := &Verifier{cfg: cfg, known: newMemory(cfg.Remember)}
+	v.roster.Store(new(roster))
+	put, err := v.Prepare(cfg.Issuers)
+	if err != nil {
+		return nil, err
 	}
-	var faults []error
-	for i := range cfg.Issuers {
-		issuer := cfg.Issuers[i]
-		if err := issuer.Check(); err != nil {
-			faults = append(faults, fmt.Errorf("%w: issuer %q: %w", ErrConfig, issuer.Issuer, err))
-			continue
-		}
-		if v.sources[issuer.Issuer] != nil {
-			faults = append(faults, fmt.Errorf("%w: issuer %q is there twice: expected one entry, with all its audiences", ErrConfig, issuer.Issuer))
-			continue
-		}
-		s, err := newSource(issuer, cfg)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%w: issuer %q: %w", ErrConfig, issuer.Issuer, err))
-			continue
-		}
-		v.add(s)
-	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
-	}
+	put()
 	return v, nil
-}
-
-func (v *Verifier) add(s *source) {
-	v.sources[s.issuer.Issuer] = s
-	v.order = append(v.order, s)
-}
-
-// Run gets the keys of all issuers, and keeps them fresh until ctx ends. It may be called once.
-func (v *Verifier) Run(ctx context.Context) {
-	var wg sync.WaitGroup
-	for _, s := range v.order {
-		if s.load != nil {
-			wg.Go(func() { s.run(ctx) })
-		}
-	}
-	wg.Wait()
 }
 
 // Verify returns what token proves at now. An error wraps [ErrToken] or [ErrKeys]; the text of the former may be shown
@@ -122,7 +92,7 @@ func (v *Verifier) Verify(ctx context.Context, token string, now time.Time) (Pro
 	}
 	hash := v.known.hash(token)
 	known := v.known.find(hash, token)
-	if known == nil || known.key.gone.Load() {
+	if known == nil || known.key.gone.Load() || known.source.gone.Load() {
 		var err error
 		if known, err = v.verify(ctx, token, now); err != nil {
 			return Proof{}, err
@@ -140,9 +110,10 @@ func (v *Verifier) Verify(ctx context.Context, token string, now time.Time) (Pro
 
 // Status is what is known of every issuer's keys, in the order of the configuration, that of development first.
 func (v *Verifier) Status() []IssuerStatus {
-	list := make([]IssuerStatus, len(v.order))
+	order := v.roster.Load().order
+	list := make([]IssuerStatus, len(order))
 	now := time.Now()
-	for i, s := range v.order {
+	for i, s := range order {
 		list[i] = s.status(now)
 	}
 	return list

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -76,8 +77,10 @@ func EnsureDevKey(path string) (*DevKey, error) {
 
 // Verifier verifies the tokens that the key signs, and no others. It needs no Run.
 func (k *DevKey) Verifier() *Verifier {
-	v := &Verifier{sources: map[string]*source{}, known: newMemory(0)}
-	v.add(k.source())
+	v := &Verifier{cfg: Config{Dev: k, Logger: slog.Default()}, known: newMemory(0)}
+	r := new(roster)
+	r.add(k.source())
+	v.roster.Store(r)
 	return v
 }
 

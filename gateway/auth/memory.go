@@ -69,7 +69,7 @@ func (m *memory) keep(hash uint64, e *verified, now time.Time) {
 	for i := range row {
 		old := row[i].Load()
 		switch {
-		case old == nil, old.key.gone.Load(), !now.Before(old.proof.Until):
+		case old == nil, old.key.gone.Load(), old.source.gone.Load(), !now.Before(old.proof.Until):
 			if place < 0 {
 				place = i
 			}

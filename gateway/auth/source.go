@@ -36,6 +36,8 @@ type source struct {
 	set    atomic.Pointer[keySet] // nil: none yet
 	usable atomic.Int64           // until when, in Unix nanoseconds
 	kick   chan struct{}          // somebody has asked for a fetch
+	gone   atomic.Bool            // another roster is in force, without it
+	stop   context.CancelFunc     // ends run; nil: it does not run. Guarded by the verifier's mutex
 
 	mu       sync.Mutex
 	running  bool
@@ -115,7 +117,7 @@ func (s *source) abandon() {
 	s.running = false
 	s.land()
 	if s.failed == nil && s.set.Load() == nil {
-		s.failed = errors.New("the gateway is shutting down")
+		s.failed = errors.New("they are no longer asked for: the configuration has changed, or the gateway is shutting down")
 	}
 }
 

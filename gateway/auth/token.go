@@ -100,7 +100,7 @@ func (v *Verifier) verify(ctx context.Context, token string, now time.Time) (*ve
 	}
 	// The issuer that the token names says which keys and rules it is held against, and nothing more.
 	named, _ := e.claims.Issuer()
-	s := v.sources[named]
+	s := v.roster.Load().sources[named]
 	if s == nil {
 		return nil, fmt.Errorf("%w: it was issued by somebody whom the gateway does not know", ErrToken)
 	}

@@ -56,7 +56,7 @@ var settings = []setting{
 	{path: "transports.stall", preset: "10s", min: "1ms", restart: true, doc: "How long a body may make no progress."},
 	{path: "transports.queue", env: "STELLA_QUEUE", format: "url", restart: true, secret: true,
 		doc: "Transport URL of the broker for endpoints with delivery=queue. Without it they are not served."},
-	{path: "issuers[]", restart: true, doc: "Whose tokens (JWT) prove who calls."},
+	{path: "issuers[]", doc: "Whose tokens (JWT) prove who calls."},
 	{path: "issuers[].issuer", required: true, doc: "iss, as its tokens have it."},
 	{path: "issuers[].audiences", required: true, doc: "A token has to be for one of these (aud)."},
 	{path: "issuers[].algorithms", preset: "ES256,RS256",

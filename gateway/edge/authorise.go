@@ -52,7 +52,7 @@ func (e *Edge) identity(x *Exchange) (*spec.Identity, *problem) {
 	if len(given) == 0 {
 		return nil, &problem{Kind: kindUnauthenticated, detail: "the endpoint requires a bearer token", challenge: challengeNone}
 	}
-	if e.cfg.Verifier == nil {
+	if !e.cfg.Verifier.Takes() {
 		return nil, &problem{Kind: kindUnauthenticated, detail: "the gateway has no authentication configured", challenge: challengeNone}
 	}
 	if len(given) > 1 || len(given[0]) <= len(bearer) || !strings.EqualFold(given[0][:len(bearer)], bearer) {

@@ -22,7 +22,7 @@ const DefaultStall = 10 * time.Second
 // Config is what an [Edge] needs.
 type Config struct {
 	Registry *routing.Registry
-	Verifier *auth.Verifier // nil: no authentication is configured, so endpoints with claims answer 401
+	Verifier *auth.Verifier // of tokens; nil: none is taken
 	Logger   *slog.Logger   // nil: [slog.Default]
 	Stall    time.Duration  // zero: [DefaultStall]
 	// Telemetry counts the requests that lead to no endpoint; the others' counters are their routes'. May be nil.

@@ -100,6 +100,35 @@ var _ = Describe("tokens of an issuer", func() {
 		Expect(p.Detail).To(ContainSubstring("expired"))
 	})
 
+	It("are taken and refused as the issuers in force say, from one request to the next", func() {
+		var cfg gateway.Config
+		r := start(func(c *gateway.Config) { c.Dev = nil; cfg = *c })
+		r.join(identity{}, echo, endpoint("GET", "/a", claims))
+		good := token(time.Minute, "orders:read")
+		resp, p := ask(r, good)
+		Expect(resp.StatusCode).To(Equal(401))
+		Expect(p.Detail).To(ContainSubstring("no authentication configured"))
+		for range 2 {
+			cfg.Issuers = []auth.Issuer{issuer}
+			Expect(r.g.Apply(cfg)).To(Succeed())
+			Eventually(func() int { resp, _ := ask(r, good); return resp.StatusCode }).WithTimeout(patience).Should(Equal(200))
+			wrong := issuer
+			wrong.Audiences = nil
+			cfg.Issuers = []auth.Issuer{wrong}
+			Expect(r.g.Apply(cfg)).To(MatchError(gateway.ErrConfig))
+			missing := issuer
+			missing.JWKS = "/not/there"
+			cfg.Issuers = []auth.Issuer{missing}
+			Expect(r.g.Apply(cfg)).To(MatchError(ContainSubstring("no such file")))
+			resp, _ = ask(r, good)
+			Expect(resp.StatusCode).To(Equal(200), "what is wrong changes nothing")
+			cfg.Issuers = nil
+			Expect(r.g.Apply(cfg)).To(Succeed())
+			resp, _ = ask(r, good)
+			Expect(resp.StatusCode).To(Equal(401))
+		}
+	})
+
 	It("are answered by a retryable 503 as long as nobody can say whether they are good", func() {
 		down.Store(true)
 		r := start(trusting)

@@ -162,7 +162,7 @@ func answerOf(s *transports.JobStatus) *jobAnswer {
 
 // whoAsks is the identity that a request proves; nil where it tries to prove none.
 func (e *Edge) whoAsks(x *Exchange) (*spec.Identity, *problem) {
-	if len(x.header()[headerAuthorization]) == 0 || e.cfg.Verifier == nil {
+	if len(x.header()[headerAuthorization]) == 0 || !e.cfg.Verifier.Takes() {
 		return nil, nil
 	}
 	return e.identity(x)
