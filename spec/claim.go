@@ -44,3 +44,16 @@ func (r ClaimRequirement) check() error {
 	}
 	return nil
 }
+
+// ParseClaimRequirement reads a requirement as it is written behind //stella:claim: a type and, behind a space, a value.
+func ParseClaimRequirement(text string) (ClaimRequirement, error) {
+	kind, value, valued := strings.Cut(text, " ")
+	r := ClaimRequirement{Type: kind, Value: value}
+	if kind == "" || valued && (value == "" || strings.TrimSpace(value) != value) {
+		return ClaimRequirement{}, fmt.Errorf("spec: claim %.80q: expected TYPE, or TYPE VALUE with one space between, such as scope orders:read", text)
+	}
+	if err := r.check(); err != nil {
+		return ClaimRequirement{}, fmt.Errorf("spec: %w", err)
+	}
+	return r, nil
+}

@@ -24,10 +24,58 @@ type CertRule struct {
 	// CommonName allows the subject's common name where the certificate has neither a SPIFFE ID nor a DNS name. CAs do
 	// not check it as they do the others.
 	CommonName bool
+	// Grants are claims that the operator gives to subjects, beside those that their certificates make.
+	Grants []Grant
+}
+
+// Grant is what a subject of certificates holds.
+type Grant struct {
+	Subject string // byte for byte
+	Claims  []spec.Claim
+}
+
+// Check names everything that is wrong with a rule.
+func (r *CertRule) Check() error {
+	var faults []error
+	fault := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("auth: certificates: "+format, args...))
+	}
+	for _, domain := range r.TrustDomains {
+		if domain == "" || strings.ContainsFunc(domain, notOfDomain) {
+			fault("trust domain %.80q, expected small letters, digits, '.', '-' and '_', such as prod.example", domain)
+		}
+	}
+	if len(r.TrustDomains) > 0 && r.CommonName {
+		fault("a common name is of no trust domain: one of the two has to go")
+	}
+	for i := range r.Grants {
+		g := &r.Grants[i]
+		if !printable(g.Subject) || len(g.Claims) == 0 {
+			fault("grant %d: expected a subject, such as spiffe://prod.example/billing or billing.example, and at least one claim", i+1)
+		}
+		for _, c := range g.Claims {
+			if strings.HasPrefix(c.Type, certClaim) {
+				fault("grant %d: claim %.80q: what begins with %s is what a certificate says", i+1, c.Type, certClaim)
+			}
+			if c.Type == "" || c.Value == "" {
+				fault("grant %d: claim %.80q: expected a type and a value", i+1, c.Type)
+			}
+		}
+		if slices.ContainsFunc(r.Grants[:i], func(o Grant) bool { return o.Subject == g.Subject }) {
+			fault("%.80q is granted twice: expected one entry, with all its claims", g.Subject)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// notOfDomain reports whether a trust domain cannot have the character (SPIFFE-ID, section 2.1).
+func notOfDomain(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("-._", r)
 }
 
 // The claims that a certificate makes. Names among cert.san are prefixed with what they are: URI:, DNS:, IP:, email:.
 const (
+	certClaim   = "cert."
 	claimSAN    = "cert.san"
 	claimCN     = "cert.cn"
 	claimOrg    = "cert.o"
@@ -48,6 +96,11 @@ func IdentityOfCertificate(c *x509.Certificate, rule CertRule) (*spec.Identity, 
 		return nil, fmt.Errorf("%w: %w", ErrCertificate, err)
 	}
 	claims := certClaims(c)
+	for i := range rule.Grants {
+		if rule.Grants[i].Subject == subject {
+			claims = append(claims, rule.Grants[i].Claims...)
+		}
+	}
 	if len(claims) > spec.MaxFields {
 		return nil, fmt.Errorf("%w: it makes %d claims, the limit is %d", ErrCertificate, len(claims), spec.MaxFields)
 	}

@@ -78,4 +78,36 @@ var _ = Describe("a client's certificate", func() {
 		_, err := auth.IdentityOfCertificate(certificate("", nil, append(make([]string, 0, 200), manyNames(200)...)), auth.CertRule{})
 		Expect(err).To(MatchError(ContainSubstring("the limit is 128")))
 	})
+
+	It("has the claims that its subject is granted, and no others", func() {
+		rule := auth.CertRule{Grants: []auth.Grant{
+			{Subject: id, Claims: []spec.Claim{{Type: "scope", Value: "orders:read"}, {Type: "team", Value: "x"}}},
+			{Subject: id + "/below", Claims: []spec.Claim{{Type: "scope", Value: "below"}}},
+			{Subject: "spiffe://acme.example/billing", Claims: []spec.Claim{{Type: "scope", Value: "above"}}},
+			{Subject: "cn", Claims: []spec.Claim{{Type: "scope", Value: "cn"}}},
+		}}
+		Expect(rule.Check()).To(Succeed())
+		got, err := auth.IdentityOfCertificate(certificate("cn", []string{id}, []string{"a.example"}), rule)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(got.Claims).To(ContainElements(spec.Claim{Type: "scope", Value: "orders:read"}, spec.Claim{Type: "team", Value: "x"}))
+		Expect(got.Claims).NotTo(ContainElement(Or(HaveField("Value", "below"), HaveField("Value", "above"), And(HaveField("Type", "scope"), HaveField("Value", "cn")))))
+	})
+
+	DescribeTable("has rules that are checked", func(rule auth.CertRule, why string) {
+		Expect(rule.Check()).To(MatchError(ContainSubstring(why)))
+	},
+		Entry("a trust domain in capitals", auth.CertRule{TrustDomains: []string{"Prod.example"}}, "small letters"),
+		Entry("a trust domain with its scheme", auth.CertRule{TrustDomains: []string{"spiffe://prod.example"}}, "small letters"),
+		Entry("no trust domain", auth.CertRule{TrustDomains: []string{""}}, "small letters"),
+		Entry("common names beside trust domains", auth.CertRule{TrustDomains: []string{"a"}, CommonName: true}, "one of the two"),
+		Entry("a grant for nobody", auth.CertRule{Grants: []auth.Grant{{Claims: []spec.Claim{{Type: "a", Value: "b"}}}}}, "expected a subject"),
+		Entry("a grant of nothing", auth.CertRule{Grants: []auth.Grant{{Subject: "a"}}}, "at least one claim"),
+		Entry("a grant of what a certificate says", auth.CertRule{
+			Grants: []auth.Grant{{Subject: "a", Claims: []spec.Claim{{Type: "cert.san", Value: "b"}}}},
+		}, "what a certificate says"),
+		Entry("a grant without a value", auth.CertRule{Grants: []auth.Grant{{Subject: "a", Claims: []spec.Claim{{Type: "a"}}}}}, "a type and a value"),
+		Entry("two grants for one", auth.CertRule{Grants: []auth.Grant{
+			{Subject: "a", Claims: []spec.Claim{{Type: "a", Value: "b"}}}, {Subject: "a", Claims: []spec.Claim{{Type: "c", Value: "d"}}},
+		}}, "granted twice"),
+	)
 })

@@ -75,12 +75,16 @@ func SelectTenant(p Proof, wanted string) (string, error) {
 }
 
 // claimsOf maps a token's claims: a string is one claim, a list of strings one each, and the words of scope and scp
-// one each, all of them of type scope. Claims of other types cannot be asked for, and are left out.
+// one each, all of them of type scope. Claims of other types cannot be asked for, and are left out, as are those that only a
+// certificate makes.
 func claimsOf(t jwt.Token) ([]spec.Claim, error) {
 	var claims []spec.Claim
 	keys := t.Keys()
 	slices.Sort(keys)
 	for _, key := range keys {
+		if strings.HasPrefix(key, certClaim) { // what only a certificate says
+			continue
+		}
 		var value any
 		if err := t.Get(key, &value); err != nil {
 			continue // null: nothing is claimed

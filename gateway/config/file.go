@@ -4,21 +4,22 @@ import "time"
 
 // File is gateway.yaml: each setting under its key. The table has what else there is to know of them.
 type File struct {
-	Node       Node              `key:"node"`
-	HTTP       string            `key:"http"`
-	Listeners  []Listener        `key:"listeners"`
-	Transports Transports        `key:"transports"`
-	Issuers    []Issuer          `key:"issuers"`
-	Routing    Policy            `key:"routing"`
-	Services   map[string]Policy `key:"services"`
-	Limits     Limits            `key:"limits"`
-	OpenAPI    OpenAPI           `key:"openapi"`
-	CORS       []CORS            `key:"cors"`
-	Admin      Admin             `key:"admin"`
-	Shutdown   Shutdown          `key:"shutdown"`
-	Log        Log               `key:"log"`
-	Telemetry  Telemetry         `key:"telemetry"`
-	Dev        Dev               `key:"dev"`
+	Node         Node              `key:"node"`
+	HTTP         string            `key:"http"`
+	Listeners    []Listener        `key:"listeners"`
+	Transports   Transports        `key:"transports"`
+	Issuers      []Issuer          `key:"issuers"`
+	Certificates Certificates      `key:"certificates"`
+	Routing      Policy            `key:"routing"`
+	Services     map[string]Policy `key:"services"`
+	Limits       Limits            `key:"limits"`
+	OpenAPI      OpenAPI           `key:"openapi"`
+	CORS         []CORS            `key:"cors"`
+	Admin        Admin             `key:"admin"`
+	Shutdown     Shutdown          `key:"shutdown"`
+	Log          Log               `key:"log"`
+	Telemetry    Telemetry         `key:"telemetry"`
+	Dev          Dev               `key:"dev"`
 }
 
 // Node is who a gateway is.
@@ -105,6 +106,20 @@ type Issuer struct {
 	TenantsClaim string        `key:"tenantsClaim"`
 	Cooldown     time.Duration `key:"cooldown"`
 	MaxStale     time.Duration `key:"maxStale"`
+}
+
+// Certificates is how clients' certificates prove who calls.
+type Certificates struct {
+	Enabled      bool     `key:"enabled"`
+	TrustDomains []string `key:"trustDomains"`
+	CommonName   bool     `key:"commonName"`
+	Grants       []Grant  `key:"grants"`
+}
+
+// Grant is what a subject of certificates holds.
+type Grant struct {
+	Subject string   `key:"subject"`
+	Claims  []string `key:"claims"`
 }
 
 // Limits is how often, how much at once, and by how many connections the gateway may be asked.

@@ -11,6 +11,7 @@ import (
 	"github.com/stella-ops/router/gateway/edge"
 	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/gateway/routing"
+	"github.com/stella-ops/router/spec"
 )
 
 // Gateway is what the configuration asks of a gateway, which logs to w. Whoever sets level later changes what is logged.
@@ -42,6 +43,9 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 	for i := range f.CORS {
 		cfg.Policy.CORS = append(cfg.Policy.CORS, edge.CORS(f.CORS[i]))
 	}
+	if f.Certificates.Enabled {
+		cfg.Policy.Certificates = f.Certificates.gateway()
+	}
 	if f.OpenAPI.Enabled {
 		cfg.OpenAPI = f.OpenAPI.Title
 	}
@@ -58,6 +62,19 @@ func (i *Issuer) gateway() auth.Issuer {
 		Issuer: i.Issuer, Audiences: i.Audiences, Algorithms: i.Algorithms, JWKS: i.JWKS, Skew: i.Skew, TenantClaim: i.TenantClaim,
 		TenantsClaim: i.TenantsClaim, Cooldown: i.Cooldown, MaxStale: i.MaxStale,
 	}
+}
+
+func (c *Certificates) gateway() *auth.CertRule {
+	out := &auth.CertRule{TrustDomains: c.TrustDomains, CommonName: c.CommonName}
+	for _, g := range c.Grants {
+		grant := auth.Grant{Subject: g.Subject}
+		for _, text := range g.Claims {
+			claim, _ := spec.ParseClaimRequirement(text) // Load has checked it
+			grant.Claims = append(grant.Claims, spec.Claim(claim))
+		}
+		out.Grants = append(out.Grants, grant)
+	}
+	return out
 }
 
 func (l *Limits) gateway(environment string) limit.Config {

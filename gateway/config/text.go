@@ -30,6 +30,7 @@ var formats = map[string]struct {
 	"file":    {"the name of a file", `\S`, checkFile},
 	"service": {"the name of a service", `^[a-z]`, spec.CheckService},
 	"version": {"a version, exactly, such as 1.4.0", `^[0-9]+\.[0-9]+\.[0-9]+`, checkVersion},
+	"grant":   {"a claim and its value, such as scope orders:read", `^\S+ \S`, checkGrant},
 	"path":    {"a path without parameters, such as /invoices", `^/`, checkPath},
 }
 
@@ -84,6 +85,14 @@ func checkFile(text string) error {
 
 func checkVersion(text string) error {
 	_, err := spec.ParseVersion(text)
+	return err
+}
+
+func checkGrant(text string) error {
+	c, err := spec.ParseClaimRequirement(text)
+	if err == nil && c.Value == "" {
+		err = errors.New("no value")
+	}
 	return err
 }
 

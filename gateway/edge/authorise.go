@@ -46,11 +46,16 @@ func (e *Edge) authorise(x *Exchange) *problem {
 	return nil
 }
 
-// identity is who the request's bearer token proves to call.
+// identity is who the request's bearer token proves to call or, where it has no Authorization at all, the client's
+// certificate. Who sends one is held to it: a token that is no good is not made up for by a certificate, which may be that of
+// a proxy for many callers.
 func (e *Edge) identity(x *Exchange) (*spec.Identity, *problem) {
 	given := x.header()[headerAuthorization]
+	if len(given) == 0 && x.certified() {
+		return x.policy.certificates.identity(x.certificate(), x.start)
+	}
 	if len(given) == 0 {
-		return nil, &problem{Kind: kindUnauthenticated, detail: "the endpoint requires a bearer token", challenge: challengeNone}
+		return nil, &problem{Kind: kindUnauthenticated, detail: "the endpoint requires " + x.proofs(), challenge: challengeNone}
 	}
 	if !e.cfg.Verifier.Takes() {
 		return nil, &problem{Kind: kindUnauthenticated, detail: "the gateway has no authentication configured", challenge: challengeNone}
@@ -68,6 +73,14 @@ func (e *Edge) identity(x *Exchange) (*spec.Identity, *problem) {
 		return nil, &problem{Kind: kindUnauthenticated, detail: err.Error(), challenge: challengeToken}
 	}
 	return proof.Identity, nil
+}
+
+// proofs are the ways to prove who calls.
+func (x *Exchange) proofs() string {
+	if x.policy.certificates != nil {
+		return "a bearer token, or a client certificate"
+	}
+	return "a bearer token"
 }
 
 // insufficient says which scopes a token needs, as far as they can be said in a header.

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"crypto/x509"
 	"net/http"
 	"slices"
 	"time"
@@ -35,6 +36,15 @@ func (f *front) context() context.Context { return f.r.Context() }
 
 // http1 reports whether the connection carries one exchange at a time.
 func (f *front) http1() bool { return f.r.ProtoMajor == 1 }
+
+// certificate is the client's, which the handshake has verified, for clients and up to a root of the listener's; nil: it has
+// shown none.
+func (f *front) certificate() *x509.Certificate {
+	if f.r.TLS == nil || len(f.r.TLS.VerifiedChains) == 0 {
+		return nil
+	}
+	return f.r.TLS.VerifiedChains[0][0]
+}
 
 // ambiguous reports whether the end of the request in the byte stream depends on who reads it: the body is chunked,
 // and net/http hides a Content-Length that stood beside that; or HTTP/1.0, where it hides a Transfer-Encoding; or framed

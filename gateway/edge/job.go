@@ -160,12 +160,21 @@ func answerOf(s *transports.JobStatus) *jobAnswer {
 	return a
 }
 
-// whoAsks is the identity that a request proves; nil where it tries to prove none.
+// whoAsks is the identity that a request proves; nil where it tries to prove none. A certificate that names nobody is none
+// of the request's own.
 func (e *Edge) whoAsks(x *Exchange) (*spec.Identity, *problem) {
-	if len(x.header()[headerAuthorization]) == 0 || !e.cfg.Verifier.Takes() {
-		return nil, nil
+	if len(x.header()[headerAuthorization]) > 0 {
+		if !e.cfg.Verifier.Takes() {
+			return nil, nil
+		}
+		return e.identity(x)
 	}
-	return e.identity(x)
+	if x.certified() {
+		if who, p := e.identity(x); p == nil {
+			return who, nil
+		}
+	}
+	return nil, nil
 }
 
 // tell answers with what is known of a job.

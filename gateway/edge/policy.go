@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/stella-ops/router/gateway/auth"
 )
 
 // Policy is what can change while the gateway runs. A request keeps the policy that it came under.
@@ -11,11 +13,14 @@ type Policy struct {
 	// CORS says which sites' pages may read answers (Fetch standard, section 3.3). Of the entries whose Path a request is
 	// at or below, the one with the longest counts.
 	CORS []CORS
+	// Certificates is how clients' certificates prove who calls. Nil: they do not.
+	Certificates *auth.CertRule
 }
 
 // prepared is a policy as requests use it.
 type prepared struct {
-	cors []cors // the longest path first
+	cors         []cors        // the longest path first
+	certificates *certificates // nil: none proves who calls
 }
 
 // Check says everything that is wrong with a policy.
@@ -37,6 +42,10 @@ func (p *Policy) prepare() (*prepared, error) {
 		if out.cors[i].path == out.cors[i-1].path {
 			errs = append(errs, errors.New("edge: CORS: two entries for the path "+out.cors[i].path))
 		}
+	}
+	if p.Certificates != nil {
+		errs = append(errs, p.Certificates.Check())
+		out.certificates = newCertificates(*p.Certificates)
 	}
 	return out, errors.Join(errs...)
 }

@@ -1,0 +1,187 @@
+package edge_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/quic-go/quic-go/http3"
+
+	"github.com/stella-ops/router/gateway"
+	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports/trust"
+)
+
+var _ = Describe("a client's certificate", func() {
+	var (
+		dir       string
+		authority *trust.Authority
+		roots     *x509.CertPool
+		devKey    *auth.DevKey
+		cfg       gateway.Config
+	)
+	BeforeEach(func() {
+		dir = GinkgoT().TempDir()
+		var err error
+		authority, err = trust.OpenAuthority(dir)
+		Expect(err).NotTo(HaveOccurred())
+		ca, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
+		Expect(err).NotTo(HaveOccurred())
+		roots = x509.NewCertPool()
+		Expect(roots.AppendCertsFromPEM(ca)).To(BeTrue())
+	})
+	rule := func(scopes ...string) *auth.CertRule {
+		r := &auth.CertRule{}
+		for _, s := range scopes {
+			r.Grants = append(r.Grants, auth.Grant{Subject: "billing.example", Claims: []spec.Claim{{Type: "scope", Value: s}}})
+		}
+		return r
+	}
+	begin := func(certificates *auth.CertRule, required bool) (*rig, *member) {
+		GinkgoHelper()
+		cert, key, err := authority.IssueFiles(dir, "front", "127.0.0.1")
+		Expect(err).NotTo(HaveOccurred())
+		r := start(func(c *gateway.Config) {
+			c.Dev = &gateway.Dev{TokenFile: filepath.Join(dir, "token")}
+			c.HTTP, c.Listeners = "", []gateway.Listener{{Address: "127.0.0.1:0", TLS: &gateway.ListenerTLS{
+				Cert: cert, Key: key, ClientCAs: filepath.Join(dir, "ca.pem"), Required: required, HTTP3: true,
+			}}}
+			c.Policy.Certificates = certificates
+			cfg = *c
+		})
+		devKey, err = auth.LoadDevKey(filepath.Join(dir, "token.key"))
+		Expect(err).NotTo(HaveOccurred())
+		return r, r.join(identity{}, describe, endpoint("GET", "/a", claims("scope=orders:read")), endpoint("GET", "/open"))
+	}
+	shown := func(a *trust.Authority, end time.Time, names ...string) []tls.Certificate {
+		GinkgoHelper()
+		cert, key, err := a.IssueFor(end, names...)
+		Expect(err).NotTo(HaveOccurred())
+		pair, err := tls.X509KeyPair(cert, key)
+		Expect(err).NotTo(HaveOccurred())
+		return []tls.Certificate{pair}
+	}
+	later := func() time.Time { return time.Now().Add(time.Hour) }
+
+	// ask asks by a version of HTTP, and returns the answer or why there is none.
+	ask := func(r *rig, version, path string, certificates []tls.Certificate, header ...string) (answer, error) {
+		GinkgoHelper()
+		cfg := &tls.Config{RootCAs: roots, Certificates: certificates}
+		var transport http.RoundTripper
+		if version == "3" {
+			t := &http3.Transport{TLSClientConfig: cfg}
+			defer t.Close()
+			transport = t
+		} else {
+			t := &http.Transport{TLSClientConfig: cfg, ForceAttemptHTTP2: version == "2"}
+			defer t.CloseIdleConnections()
+			transport = t
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		q, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+r.g.HTTPAddr()+path, nil)
+		Expect(err).NotTo(HaveOccurred())
+		for i := 0; i+1 < len(header); i += 2 {
+			q.Header.Add(header[i], header[i+1])
+		}
+		resp, err := transport.RoundTrip(q)
+		if err != nil {
+			return answer{}, err
+		}
+		defer resp.Body.Close()
+		Expect(resp.ProtoMajor).To(BeEquivalentTo(version[0] - '0'))
+		b, err := io.ReadAll(resp.Body)
+		return answer{resp, string(b), err}, err
+	}
+
+	for _, version := range []string{"1", "2", "3"} {
+		It("proves by HTTP/"+version+" who calls, and nothing else does in its place", func() {
+			r, m := begin(rule("orders:*"), false)
+			got, err := ask(r, version, "/a", shown(authority, later(), "billing.example"))
+			Expect(err).NotTo(HaveOccurred())
+			Expect(got.StatusCode).To(Equal(200), got.body)
+			Expect(got.body).To(And(ContainSubstring("subject=billing.example tenant= "), ContainSubstring("{scope orders:*}"),
+				ContainSubstring("{cert.san DNS:billing.example}"), ContainSubstring("cert.sha256")))
+			calls := len(m.tap.received(spec.TypeRequest))
+
+			got, err = ask(r, version, "/a", nil)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(got.StatusCode).To(Equal(401), "no certificate")
+			Expect(got.body).To(ContainSubstring("a bearer token, or a client certificate"))
+			got, err = ask(r, version, "/a", shown(authority, later(), "other.example"))
+			Expect(err).NotTo(HaveOccurred())
+			Expect(got.StatusCode).To(Equal(403), "it holds nothing that is asked for")
+			got, err = ask(r, version, "/a", shown(authority, later(), "*.example"))
+			Expect(err).NotTo(HaveOccurred())
+			Expect(got.StatusCode).To(Equal(401), "it names nobody")
+
+			other, err := trust.OpenAuthority(GinkgoT().TempDir())
+			Expect(err).NotTo(HaveOccurred())
+			for _, bad := range [][]tls.Certificate{
+				shown(other, later(), "billing.example"), shown(authority, time.Now().Add(-time.Minute), "billing.example"),
+			} {
+				_, err = ask(r, version, "/a", bad)
+				Expect(err).To(HaveOccurred(), "another CA's, or one that has expired: the handshake fails")
+				_, err = ask(r, version, "/open", bad)
+				Expect(err).To(HaveOccurred())
+			}
+			Expect(m.tap.received(spec.TypeRequest)).To(HaveLen(calls))
+		})
+	}
+
+	It("counts for nothing unless the operator says so", func() {
+		r, _ := begin(nil, true)
+		got, err := ask(r, "2", "/a", shown(authority, later(), "billing.example"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(got.StatusCode).To(Equal(401))
+		Expect(got.body).NotTo(ContainSubstring("client certificate"))
+		got, err = ask(r, "2", "/open", shown(authority, later(), "billing.example"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(got.body).NotTo(ContainSubstring("subject="))
+	})
+
+	It("does not make up for an Authorization that is no good, nor add to one that is", func() {
+		r, _ := begin(rule("orders:read"), false)
+		mine := shown(authority, later(), "billing.example")
+		token, err := devKey.Token([]spec.Claim{{Type: "scope", Value: "orders:write"}}, time.Now(), time.Minute)
+		Expect(err).NotTo(HaveOccurred())
+		for header, status := range map[string]int{"Bearer rubbish": 401, "Basic YTpi": 401, "": 401, "Bearer " + token: 403} {
+			got, err := ask(r, "1", "/a", mine, "Authorization", header)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(got.StatusCode).To(Equal(status), header)
+		}
+		token, err = devKey.Token([]spec.Claim{{Type: "scope", Value: "orders:read"}, {Type: "cert.cn", Value: "root"}}, time.Now(), time.Minute)
+		Expect(err).NotTo(HaveOccurred())
+		got, err := ask(r, "1", "/a", mine, "Authorization", "Bearer "+token)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(got.StatusCode).To(Equal(200))
+		Expect(got.body).To(And(ContainSubstring("subject=developer"), Not(ContainSubstring("cert."))), "no token says what a certificate does")
+	})
+
+	It("proves what the rules in force say, from one request to the next", func() {
+		r, _ := begin(rule("orders:write"), false)
+		mine := shown(authority, later(), "billing.example")
+		for _, step := range []struct {
+			rule   *auth.CertRule
+			status int
+		}{{rule("orders:read"), 200}, {nil, 401}, {rule("orders:*"), 200}, {&auth.CertRule{TrustDomains: []string{"prod.example"}}, 401}} {
+			cfg.Policy.Certificates = step.rule
+			Expect(r.g.Apply(cfg)).To(Succeed())
+			got, err := ask(r, "2", "/a", mine)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(got.StatusCode).To(Equal(step.status))
+		}
+		cfg.Policy.Certificates = &auth.CertRule{Grants: []auth.Grant{{Subject: "billing.example"}}}
+		err := r.g.Apply(cfg)
+		Expect(err).To(MatchError(gateway.ErrConfig))
+		Expect(err).To(MatchError(ContainSubstring("at least one claim")))
+	})
+})
