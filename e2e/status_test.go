@@ -92,9 +92,15 @@ func causes() []cause {
 		{400, "bad_request", "Connection names a field that must not be hidden.", false, asks("GET /do", "Connection: X-User-Id\r\n")},
 		{400, "bad_request", "A field that frames the body is spelt with an underscore. The connection ends.", false, asks("GET /do", "Content_Length: 3\r\n")},
 		{400, "bad_body", "The chunks of the body are malformed. The connection ends.", false, sends("POST /do HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n")},
-		{401, "unauthenticated", "The endpoint requires claims, and there is no token.", false, asks("GET /claimed")},
+		{400, "bad_request", "The caller may choose a tenant, and names none, or two.", false, func(s *statuses) answer {
+			return s.get("GET /claimed", s.token(spec.Claim{Type: "scope", Value: "x"}), "Stella-Tenant:\r\n")
+		}},
+		{401, "unauthenticated", "The endpoint requires claims, and there is no token, nor a certificate that proves who calls.", false, asks("GET /claimed")},
 		{401, "unauthenticated", "The token is not to be trusted: its signature, issuer, audience or time.", false, asks("GET /claimed", "Authorization: Bearer x.y.z\r\n")},
 		{403, "forbidden", "The token proves somebody who lacks a claim.", false, func(s *statuses) answer { return s.get("GET /claimed", s.token()) }},
+		{403, "forbidden", "The caller may choose a tenant, and names one that is not theirs.", false, func(s *statuses) answer {
+			return s.get("GET /claimed", s.token(spec.Claim{Type: "scope", Value: "x"}), "Stella-Tenant: globex\r\n")
+		}},
 		{404, "not_found", "No service offers the path, or none has for 10 minutes.", false, asks("GET /nobody")},
 		{404, "not_found", "The path ends with a slash.", false, asks("GET /do/")},
 		{404, "version_not_found", "Stella-Version names a version that offers no such endpoint.", false, asks("GET /do", "Stella-Version: 9.9.9\r\n")},
@@ -219,7 +225,7 @@ func startStatuses() *statuses {
 	datagrams := "udp://" + address()
 	issuers := filepath.Join(dir, "gateway.yaml")
 	Expect(os.WriteFile(issuers, []byte("issuers: [{issuer: '"+missing+"', audiences: [api], jwks: 'http://"+address()+"'}]\n"+
-		"limits:\n  store: valkey://"+address()+"\n  rules:\n"+
+		"tenant: {override: true}\nlimits:\n  store: valkey://"+address()+"\n  rules:\n"+
 		"    - {name: seldom, endpoint: GET /seldom, rate: 1, per: 1h}\n"+
 		"    - {name: counted, endpoint: GET /counted, rate: 1, per: 1h, scope: environment, failure: closed}\n"), 0o600)).To(Succeed())
 	p := start("gateway", nil, binary("stella-gateway"), "run", "--config", issuers, "--http", s.http, "--listen", s.listen+","+datagrams, "--admin", s.admin,

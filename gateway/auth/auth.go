@@ -52,6 +52,8 @@ type Proof struct {
 	Issuer string
 	// Tenants lists every tenant that the caller may act for, for [SelectTenant]. The identity's own may be missing.
 	Tenants []string
+	// tenantClaim is the claim that named the identity's own tenant; empty: there is none.
+	tenantClaim string
 	// Until is the first moment at which the token proves nothing any more: its end and the skew its issuer is allowed.
 	Until time.Time
 }

@@ -69,9 +69,28 @@ func SelectTenant(p Proof, wanted string) (string, error) {
 		}
 		return wanted, nil
 	case len(p.Tenants) == 0:
-		return "", fmt.Errorf("%w: the token allows no other tenant than its own", ErrTenant)
+		return "", fmt.Errorf("%w: the caller may act for no other tenant than their own", ErrTenant)
 	}
-	return "", fmt.Errorf("%w: the token allows other tenants than the one that is asked for", ErrTenant)
+	return "", fmt.Errorf("%w: the caller may act for other tenants than the one that is asked for", ErrTenant)
+}
+
+// For returns the identity of a caller who acts for a tenant that they have chosen; see [SelectTenant]. The claim that names
+// their own tenant names that one then: who asks for the claim and who reads the identity's tenant must not see two.
+func (p Proof) For(wanted string) (*spec.Identity, error) {
+	tenant, err := SelectTenant(p, wanted)
+	if err != nil {
+		return nil, err
+	}
+	if tenant == p.Tenant {
+		return p.Identity, nil
+	}
+	chosen := &spec.Identity{Subject: p.Subject, Tenant: tenant, Claims: slices.Clone(p.Claims)}
+	for i := range chosen.Claims {
+		if c := &chosen.Claims[i]; p.tenantClaim != "" && c.Type == p.tenantClaim {
+			c.Value = tenant
+		}
+	}
+	return chosen, nil
 }
 
 // claimsOf maps a token's claims: a string is one claim, a list of strings one each, and the words of scope and scp
@@ -126,7 +145,7 @@ func texts(value any) []string {
 }
 
 // tenantOf reads the tenant, and those that may be chosen, from the claims that the issuer's configuration names.
-func (i *Issuer) tenantOf(t jwt.Token) (tenant string, tenants []string, err error) {
+func (i *Issuer) tenantOf(t jwt.Token, p *Proof) error {
 	names := []string{i.TenantClaim}
 	if i.TenantClaim == "" {
 		names = []string{defaultTenantClaim, fallbackTenantClaim}
@@ -135,28 +154,30 @@ func (i *Issuer) tenantOf(t jwt.Token) (tenant string, tenants []string, err err
 		if !t.Has(name) {
 			continue
 		}
+		var tenant string
 		if err := t.Get(name, &tenant); err != nil || !validTenant(tenant) {
 			if i.anyTenant {
-				return "", nil, nil
+				return nil
 			}
-			return "", nil, fmt.Errorf("its claim %s is not the name of a tenant", name)
+			return fmt.Errorf("its claim %s is not the name of a tenant", name)
 		}
+		p.Tenant, p.tenantClaim = tenant, name
 		break
 	}
 	if i.TenantsClaim == "" || !t.Has(i.TenantsClaim) {
-		return tenant, nil, nil
+		return nil
 	}
 	var value any
 	if err := t.Get(i.TenantsClaim, &value); err != nil {
-		return "", nil, fmt.Errorf("its claim %s is not a list of tenants", i.TenantsClaim)
+		return fmt.Errorf("its claim %s is not a list of tenants", i.TenantsClaim)
 	}
-	tenants = strings.Fields(strings.Join(texts(value), " "))
-	for _, name := range tenants {
+	p.Tenants = strings.Fields(strings.Join(texts(value), " "))
+	for _, name := range p.Tenants {
 		if !validTenant(name) {
-			return "", nil, fmt.Errorf("its claim %s holds what is not the name of a tenant", i.TenantsClaim)
+			return fmt.Errorf("its claim %s holds what is not the name of a tenant", i.TenantsClaim)
 		}
 	}
-	return tenant, tenants, nil
+	return nil
 }
 
 // validTenant keeps out what could mean something else wherever a tenant's name ends up.

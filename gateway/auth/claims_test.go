@@ -115,4 +115,23 @@ var _ = Describe("a token's claims", func() {
 			Expect(err).To(MatchError(auth.ErrTenant), wanted)
 		}
 	})
+
+	It("name the tenant that is chosen, and no other", func() {
+		i.TenantsClaim = "tenants"
+		p := proof(map[string]any{"tid": "acme", "tenants": "acme globex", "org": "acme"})
+		own, err := p.For("")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(own).To(BeIdenticalTo(p.Identity))
+		chosen, err := p.For("globex")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(chosen.Subject).To(Equal("alice"))
+		Expect(chosen.Tenant).To(Equal("globex"))
+		Expect(chosen.Claims).To(ContainElements(spec.Claim{Type: "tid", Value: "globex"}, spec.Claim{Type: "org", Value: "acme"}))
+		Expect(chosen.Claims).NotTo(ContainElement(spec.Claim{Type: "tid", Value: "acme"}))
+		Expect(p.Tenant).To(Equal("acme"), "what is remembered of the token is as it was")
+		Expect(p.Claims).To(ContainElement(spec.Claim{Type: "tid", Value: "acme"}))
+		refused, err := p.For("initech")
+		Expect(err).To(MatchError(auth.ErrTenant))
+		Expect(refused).To(BeNil())
+	})
 })

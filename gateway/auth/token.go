@@ -181,7 +181,7 @@ func (i *Issuer) prove(t jwt.Token) (Proof, error) {
 		return Proof{}, err
 	}
 	p := Proof{Identity: &spec.Identity{Claims: claims}, Issuer: i.Issuer}
-	if p.Tenant, p.Tenants, err = i.tenantOf(t); err != nil {
+	if err := i.tenantOf(t, &p); err != nil {
 		return Proof{}, err
 	}
 	p.Subject, _ = t.Subject()

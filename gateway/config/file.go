@@ -10,6 +10,7 @@ type File struct {
 	Transports   Transports        `key:"transports"`
 	Issuers      []Issuer          `key:"issuers"`
 	Certificates Certificates      `key:"certificates"`
+	Tenant       Tenant            `key:"tenant"`
 	Routing      Policy            `key:"routing"`
 	Services     map[string]Policy `key:"services"`
 	Limits       Limits            `key:"limits"`
@@ -120,6 +121,12 @@ type Certificates struct {
 type Grant struct {
 	Subject string   `key:"subject"`
 	Claims  []string `key:"claims"`
+}
+
+// Tenant is how callers choose one of their tenants.
+type Tenant struct {
+	Override bool   `key:"override"`
+	Header   string `key:"header"`
 }
 
 // Limits is how often, how much at once, and by how many connections the gateway may be asked.

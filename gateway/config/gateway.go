@@ -46,6 +46,9 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 	if f.Certificates.Enabled {
 		cfg.Policy.Certificates = f.Certificates.gateway()
 	}
+	if f.Tenant.Override {
+		cfg.Policy.TenantHeader = f.Tenant.Header
+	}
 	if f.OpenAPI.Enabled {
 		cfg.OpenAPI = f.OpenAPI.Title
 	}

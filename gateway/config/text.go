@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"reflect"
@@ -22,16 +23,17 @@ var formats = map[string]struct {
 	pattern string // as much of it as a JSON Schema can say
 	check   func(string) error
 }{
-	"address": {"host:port, such as 127.0.0.1:8080", `:[0-9]+$`, checkAddress},
-	"socket":  {"host:port or unix:///path", `(:[0-9]+|^unix:///.+)$`, checkSocket},
-	"url":     {"a URL, such as tcp://127.0.0.1:5100", `^[a-z][a-z0-9+.-]*://`, checkURL},
-	"http":    {"an http or https URL, such as http://127.0.0.1:4318", `^https?://`, checkHTTP},
-	"network": {"a network, such as 10.0.0.0/8", `/[0-9]+$`, checkNetwork},
-	"file":    {"the name of a file", `\S`, checkFile},
-	"service": {"the name of a service", `^[a-z]`, spec.CheckService},
-	"version": {"a version, exactly, such as 1.4.0", `^[0-9]+\.[0-9]+\.[0-9]+`, checkVersion},
-	"grant":   {"a claim and its value, such as scope orders:read", `^\S+ \S`, checkGrant},
-	"path":    {"a path without parameters, such as /invoices", `^/`, checkPath},
+	"address":  {"host:port, such as 127.0.0.1:8080", `:[0-9]+$`, checkAddress},
+	"socket":   {"host:port or unix:///path", `(:[0-9]+|^unix:///.+)$`, checkSocket},
+	"url":      {"a URL, such as tcp://127.0.0.1:5100", `^[a-z][a-z0-9+.-]*://`, checkURL},
+	"http":     {"an http or https URL, such as http://127.0.0.1:4318", `^https?://`, checkHTTP},
+	"network":  {"a network, such as 10.0.0.0/8", `/[0-9]+$`, checkNetwork},
+	"file":     {"the name of a file", `\S`, checkFile},
+	"service":  {"the name of a service", `^[a-z]`, spec.CheckService},
+	"version":  {"a version, exactly, such as 1.4.0", `^[0-9]+\.[0-9]+\.[0-9]+`, checkVersion},
+	"grant":    {"a claim and its value, such as scope orders:read", `^\S+ \S`, checkGrant},
+	"reserved": {"a header field that never reaches services, such as Stella-Tenant or X-Tenant-Id", `^[A-Za-z0-9-]+$`, checkReserved},
+	"path":     {"a path without parameters, such as /invoices", `^/`, checkPath},
 }
 
 func checkAddress(text string) error {
@@ -86,6 +88,13 @@ func checkFile(text string) error {
 func checkVersion(text string) error {
 	_, err := spec.ParseVersion(text)
 	return err
+}
+
+func checkReserved(text string) error {
+	if !spec.IsReservedHeader(http.CanonicalHeaderKey(text)) {
+		return errors.New("services see this one")
+	}
+	return nil
 }
 
 func checkGrant(text string) error {

@@ -48,11 +48,15 @@ func (e *Edge) authorise(x *Exchange) *problem {
 
 // identity is who the request's bearer token proves to call or, where it has no Authorization at all, the client's
 // certificate. Who sends one is held to it: a token that is no good is not made up for by a certificate, which may be that of
-// a proxy for many callers.
+// a proxy for many callers. The identity is for the tenant that the request chooses, where it may.
 func (e *Edge) identity(x *Exchange) (*spec.Identity, *problem) {
 	given := x.header()[headerAuthorization]
 	if len(given) == 0 && x.certified() {
-		return x.policy.certificates.identity(x.certificate(), x.start)
+		who, p := x.policy.certificates.identity(x.certificate(), x.start)
+		if p != nil {
+			return nil, p
+		}
+		return x.actFor(auth.Proof{Identity: who})
 	}
 	if len(given) == 0 {
 		return nil, &problem{Kind: kindUnauthenticated, detail: "the endpoint requires " + x.proofs(), challenge: challengeNone}
@@ -72,7 +76,7 @@ func (e *Edge) identity(x *Exchange) (*spec.Identity, *problem) {
 	case err != nil:
 		return nil, &problem{Kind: kindUnauthenticated, detail: err.Error(), challenge: challengeToken}
 	}
-	return proof.Identity, nil
+	return x.actFor(proof)
 }
 
 // proofs are the ways to prove who calls.

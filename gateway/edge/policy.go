@@ -2,6 +2,7 @@ package edge
 
 import (
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -15,12 +16,16 @@ type Policy struct {
 	CORS []CORS
 	// Certificates is how clients' certificates prove who calls. Nil: they do not.
 	Certificates *auth.CertRule
+	// TenantHeader is the request header field by which callers choose one of their tenants; such as [DefaultTenantHeader].
+	// Empty: they act for their own, and nothing they send changes that.
+	TenantHeader string
 }
 
 // prepared is a policy as requests use it.
 type prepared struct {
 	cors         []cors        // the longest path first
 	certificates *certificates // nil: none proves who calls
+	tenantHeader string        // canonical; empty: nobody chooses
 }
 
 // Check says everything that is wrong with a policy.
@@ -46,6 +51,10 @@ func (p *Policy) prepare() (*prepared, error) {
 	if p.Certificates != nil {
 		errs = append(errs, p.Certificates.Check())
 		out.certificates = newCertificates(*p.Certificates)
+	}
+	if p.TenantHeader != "" {
+		errs = append(errs, checkTenantHeader(p.TenantHeader))
+		out.tenantHeader = http.CanonicalHeaderKey(p.TenantHeader)
 	}
 	return out, errors.Join(errs...)
 }
