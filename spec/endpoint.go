@@ -59,6 +59,7 @@ const (
 	StreamRequest  Streaming = "request"
 	StreamResponse Streaming = "response"
 	StreamBoth     Streaming = "both"
+	StreamUpgrade  Streaming = "upgrade" // the connection changes to another protocol: PROTOCOL.md, section 5.1
 )
 
 // Media types of typed request bodies, beside application/json.
@@ -115,9 +116,9 @@ func (e *Endpoint) check(m *Manifest) error {
 		return errors.New("no handler")
 	case !slices.Contains([]Kind{KindTyped, KindRaw, KindStream, KindHTTP}, e.Kind):
 		return fmt.Errorf("unknown kind %.40q", e.Kind)
-	case !slices.Contains([]Streaming{StreamNone, StreamRequest, StreamResponse, StreamBoth}, e.Stream):
+	case !slices.Contains([]Streaming{StreamNone, StreamRequest, StreamResponse, StreamBoth, StreamUpgrade}, e.Stream):
 		return fmt.Errorf("unknown stream %.40q", e.Stream)
-	case e.Status < 200 || e.Status > 599:
+	case e.Stream != StreamUpgrade && (e.Status < 200 || e.Status > 599):
 		return fmt.Errorf("status %d, expected 200 to 599", e.Status)
 	case (e.Public == "") == (len(e.Claims) == 0):
 		return errors.New("needs either claims or a reason to be public")
@@ -132,6 +133,11 @@ func (e *Endpoint) check(m *Manifest) error {
 	}
 	if err := e.checkWords(); err != nil {
 		return err
+	}
+	if e.Stream == StreamUpgrade {
+		if err := e.checkUpgrade(); err != nil {
+			return err
+		}
 	}
 	if err := e.Unqueueable(); err != nil {
 		return fmt.Errorf("delivery=queue: it %w", err)
@@ -152,6 +158,21 @@ func (e *Endpoint) check(m *Manifest) error {
 	}
 	if err := e.Response.check(m, 0); err != nil {
 		return fmt.Errorf("response: %w", err)
+	}
+	return nil
+}
+
+// checkUpgrade checks what holds for an endpoint that changes to another protocol.
+func (e *Endpoint) checkUpgrade() error {
+	switch {
+	case e.Method != "GET":
+		return fmt.Errorf("stream is %s and the method %s, expected GET (RFC 6455, section 4.1)", e.Stream, e.Method)
+	case e.Kind != KindRaw && e.Kind != KindHTTP:
+		return fmt.Errorf("stream is %s and the kind %s, expected %s or %s", e.Stream, e.Kind, KindRaw, KindHTTP)
+	case e.Status != 101 || len(e.Statuses) > 0:
+		return fmt.Errorf("stream is %s and the status not 101 alone", e.Stream)
+	case e.Request != nil || e.Response != nil:
+		return fmt.Errorf("stream is %s, which has no schemas of bodies", e.Stream)
 	}
 	return nil
 }

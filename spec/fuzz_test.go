@@ -142,6 +142,8 @@ func checkFields(t *testing.T, fields []spec.Field) {
 func FuzzRequestDecode(f *testing.F) {
 	f.Add(goldenRequest.AppendTo(nil))
 	f.Add((&spec.Request{ContentLength: -1}).AppendTo(nil))
+	f.Add(goldenUpgrade.AppendTo(nil))
+	f.Add(concat(requestHead(0x1f), bytes.Repeat([]byte{0x09}, 60)))
 	f.Add(concat(requestHead(0x0f), bytes.Repeat([]byte{0xff}, 40)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var r, again spec.Request
@@ -149,6 +151,9 @@ func FuzzRequestDecode(f *testing.F) {
 			return
 		}
 		checkFields(t, r.Header)
+		if len(r.Upgrade) > spec.MaxUpgrade || r.Upgrade != "" && (spec.Field{Name: r.Upgrade}).Check() != nil {
+			t.Fatalf("upgrade to %q", r.Upgrade)
+		}
 		if len(r.Params) > spec.MaxFields || cap(r.Params) > 2*spec.MaxFields {
 			t.Fatalf("%d parameters in room for %d", len(r.Params), cap(r.Params))
 		}
@@ -161,13 +166,14 @@ func FuzzRequestDecode(f *testing.F) {
 func FuzzResponseDecode(f *testing.F) {
 	f.Add(goldenResponse.AppendTo(nil))
 	f.Add((&spec.Response{Status: 404, ContentLength: -1}).AppendTo(nil))
+	f.Add((&spec.Response{Status: 101, ContentLength: -1}).AppendTo(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var r, again spec.Response
 		if !roundTrip(t, b, &r, &again) {
 			return
 		}
 		checkFields(t, r.Header)
-		if r.Status < 200 || r.Status > 599 || r.ContentLength < -1 {
+		if r.Status != 101 && (r.Status < 200 || r.Status > 599) || r.ContentLength < -1 || r.Status == 101 && r.ContentLength >= 0 {
 			t.Fatalf("status %d, content length %d", r.Status, r.ContentLength)
 		}
 		if !reflect.DeepEqual(r, again) {

@@ -40,7 +40,8 @@ var (
 		Status: 201, ContentLength: 15,
 		Header: []spec.Field{{Name: "Content-Type", Value: "application/json"}, {Name: "Location", Value: "/invoices/4711"}},
 	}
-	goldenHello = spec.Hello{
+	goldenUpgrade = spec.Request{ContentLength: -1, Upgrade: "websocket", Header: []spec.Field{{Name: "Sec-Websocket-Version", Value: "13"}}}
+	goldenHello   = spec.Hello{
 		Instance: spec.Instance{Service: "billing", Version: "1.4.0", Region: "eu", ID: "i-1"}, Nonce: "0123456789abcdef",
 		ManifestDigest: spec.Digest([]byte("{}")), Lease: 1024, StreamWindow: 65536,
 		SessionWindow: 67108864, Supersedes: "00112233445566778899aabbccddeeff",
@@ -83,6 +84,7 @@ func goldens() map[string]golden {
 	type h = spec.Header
 	request, response := string(goldenRequest.AppendTo(nil)), string(goldenResponse.AppendTo(nil))
 	least, head := spec.Request{ContentLength: -1}, spec.Response{Status: 200, ContentLength: -1}
+	accepted := spec.Response{Status: 101, ContentLength: -1}
 	both := spec.FlagEnd | spec.FlagInlineBody
 	return map[string]golden{
 		"hello":                {h{Type: spec.TypeHello, Flags: spec.FlagInlineBody}, canonical(goldenHello), "{}"},
@@ -91,6 +93,8 @@ func goldens() map[string]golden {
 		"request_least":        {h{Type: spec.TypeRequest, Flags: spec.FlagEnd, Stream: spec.MaxStreamID - 1}, string(least.AppendTo(nil)), ""},
 		"response":             {h{Type: spec.TypeResponse, Flags: both, Stream: 2}, response, "{\"id\":\"4711\"} \n"},
 		"response_head":        {h{Type: spec.TypeResponse, Stream: 4}, string(head.AppendTo(nil)), ""},
+		"request_upgrade":      {h{Type: spec.TypeRequest, Flags: spec.FlagIdempotent, Stream: 6, Aux: 30000}, string(goldenUpgrade.AppendTo(nil)), ""},
+		"response_upgrade":     {h{Type: spec.TypeResponse, Stream: 6}, string(accepted.AppendTo(nil)), ""},
 		"request_stream_data":  {h{Type: spec.TypeRequestStreamData, Stream: 2}, "", "first"},
 		"response_stream_data": {h{Type: spec.TypeResponseStreamData, Flags: spec.FlagEnd, Stream: 2, Aux: 7}, "", "last"},
 		"cancel":               {h{Type: spec.TypeCancel, Stream: 2, Aux: uint32(spec.CodeClientGone)}, "went away\n", ""},

@@ -62,6 +62,12 @@ func spoilt(s spec.Schema) func(*spec.Manifest) {
 	return func(m *spec.Manifest) { m.Schemas["Invoice"].Properties["amount"] = &s }
 }
 
+// toUpgrade makes an endpoint of the manifest one that changes to another protocol.
+func toUpgrade(m *spec.Manifest) {
+	e := &m.Endpoints[1]
+	e.Kind, e.Status, e.Stream, e.Response = spec.KindRaw, 101, spec.StreamUpgrade, nil
+}
+
 // digest is m's contract digest.
 func digest(m *spec.Manifest) string {
 	GinkgoHelper()
@@ -71,6 +77,18 @@ func digest(m *spec.Manifest) string {
 }
 
 var _ = Describe("A manifest", func() {
+	It("has endpoints that change to another protocol", func() {
+		m := billing()
+		toUpgrade(m)
+		b, err := m.Encode()
+		Expect(err).NotTo(HaveOccurred())
+		again, err := spec.ParseManifest(b)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(again.Endpoints[1].Stream).To(Equal(spec.StreamUpgrade))
+		m.Endpoints[1].Kind = spec.KindHTTP
+		Expect(m.Encode()).NotTo(BeEmpty())
+	})
+
 	It("reads back as it was written, and is written the same again", func() {
 		b, err := billing().Encode()
 		Expect(err).NotTo(HaveOccurred())
@@ -172,6 +190,31 @@ var _ = Describe("A manifest", func() {
 			m.Endpoints[0].Consumes, m.Endpoints[0].Request = spec.MediaForm, nil
 		}, "has no request schema"),
 		Entry("with an unknown rule for unknown members", func(m *spec.Manifest) { m.Endpoints[0].Unknown = "keep" }, `unknown "keep"`),
+		Entry("with an upgrade whose method opens no WebSocket", func(m *spec.Manifest) {
+			toUpgrade(m)
+			m.Endpoints[1].Method = "POST"
+		}, "expected GET"),
+		Entry("with an upgrade and a typed handler", func(m *spec.Manifest) {
+			toUpgrade(m)
+			m.Endpoints[1].Kind = spec.KindTyped
+		}, "expected raw or http"),
+		Entry("with an upgrade and a status that accepts nothing", func(m *spec.Manifest) {
+			toUpgrade(m)
+			m.Endpoints[1].Status = 200
+		}, "the status not 101 alone"),
+		Entry("with an upgrade and a second status", func(m *spec.Manifest) {
+			toUpgrade(m)
+			m.Endpoints[1].Statuses = []int{200}
+		}, "the status not 101 alone"),
+		Entry("with an upgrade and a body", func(m *spec.Manifest) {
+			toUpgrade(m)
+			m.Endpoints[1].Response = &spec.Schema{}
+		}, "no schemas of bodies"),
+		Entry("with an upgrade and a queue", func(m *spec.Manifest) {
+			toUpgrade(m)
+			m.Endpoints[1].Queue = &spec.Queueing{Attempts: 1, LeaseMS: 1000}
+		}, "delivery=queue"),
+		Entry("with status 101 and no upgrade", func(m *spec.Manifest) { m.Endpoints[0].Status = 101 }, "status 101, expected 200 to 599"),
 		Entry("with events and no stream", func(m *spec.Manifest) { m.Endpoints[0].Events = true }, "only a stream has events"),
 		Entry("with an unknown stability", func(m *spec.Manifest) { m.Endpoints[0].Stability = "alpha" }, `unknown stability "alpha"`),
 		Entry("with an SLO that is no number", func(m *spec.Manifest) { m.Endpoints[0].SLO = "99,9" }, `slo "99,9"`),

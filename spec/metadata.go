@@ -61,6 +61,7 @@ type Request struct {
 	ContentLength int64 // of the body in bytes; -1 if unknown
 	Trace         Trace
 	Identity      *Identity // nil: anonymous
+	Upgrade       string    // the protocol that the client asks to change to, in lower case; empty: none
 	Header        []Field
 }
 
@@ -73,8 +74,17 @@ const (
 	reqTrace
 	reqIdentity
 	reqLength
-	reqKnown = reqTLS | reqTrace | reqIdentity | reqLength
+	reqUpgrade
+	reqKnown = reqTLS | reqTrace | reqIdentity | reqLength | reqUpgrade
 )
+
+// MaxUpgrade is how long the name of a protocol may be that a client asks to change to, in bytes.
+const MaxUpgrade = 64
+
+// validUpgrade reports whether s names a protocol as REQUEST does: a token of RFC 9110, section 5.6.2, in lower case.
+func validUpgrade(s string) bool {
+	return len(s) <= MaxUpgrade && validName(s) && strings.ToLower(s) == s
+}
 
 // AppendTo appends the metadata to dst. It does not allocate where dst has room. It checks nothing: a receiver
 // refuses more than [MaxFields] parameters, claims or header fields, and the frame has room for [MaxMetadata] bytes.
@@ -101,6 +111,9 @@ func (r *Request) AppendHead(dst []byte, fields int) []byte {
 	}
 	if r.ContentLength >= 0 {
 		bits |= reqLength
+	}
+	if r.Upgrade != "" {
+		bits |= reqUpgrade
 	}
 	dst = append(dst, bits)
 	dst = binary.AppendUvarint(dst, uint64(r.Generation))
@@ -132,6 +145,9 @@ func (r *Request) AppendHead(dst []byte, fields int) []byte {
 			dst = appendString(dst, c.Type)
 			dst = appendString(dst, c.Value)
 		}
+	}
+	if bits&reqUpgrade != 0 {
+		dst = appendString(dst, r.Upgrade)
 	}
 	return binary.AppendUvarint(dst, uint64(fields))
 }
@@ -189,6 +205,12 @@ func (r *Request) Decode(b []byte) error {
 		}
 		r.Identity = id
 	}
+	r.Upgrade = ""
+	if bits&reqUpgrade != 0 {
+		if r.Upgrade = c.string(); c.err == nil && !validUpgrade(r.Upgrade) {
+			c.failf("upgrade to %.80q, expected a token in lower case of up to %d bytes", r.Upgrade, MaxUpgrade)
+		}
+	}
 	r.Header = c.fields(r.Header[:0])
 	return c.end()
 }
@@ -203,7 +225,7 @@ func (c *cursor) uint32() uint32 {
 
 // Response is the metadata of a RESPONSE frame.
 type Response struct {
-	Status        int   // 200 to 599
+	Status        int   // 101, which accepts an upgrade, or 200 to 599
 	ContentLength int64 // of the body in bytes; -1 if unknown
 	Header        []Field
 }
@@ -225,8 +247,12 @@ func (r *Response) AppendTo(dst []byte) []byte {
 func (r *Response) Decode(b []byte) error {
 	c := cursor{s: string(b)}
 	status, length := c.uvarint(), c.uvarint()
-	if c.err == nil && (status < 200 || status > 599) {
-		c.failf("status %d, expected 200 to 599", status)
+	switch {
+	case c.err != nil:
+	case status == 101 && length != 0:
+		c.failf("status 101 with a content length")
+	case status != 101 && (status < 200 || status > 599):
+		c.failf("status %d, expected 101, or 200 to 599", status)
 	}
 	if length > maxContentLength+1 {
 		c.failf("content length %d, the limit is %d", length-1, uint64(maxContentLength))

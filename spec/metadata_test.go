@@ -48,6 +48,20 @@ var _ = Describe("REQUEST metadata", func() {
 		}
 	})
 
+	It("says what the client asks to change to, and nothing where it asks for nothing", func() {
+		var r spec.Request
+		Expect(r.Decode(goldenUpgrade.AppendTo(nil))).To(Succeed())
+		Expect(r.Upgrade).To(Equal("websocket"))
+		Expect(r.Decode((&spec.Request{ContentLength: 0}).AppendTo(nil))).To(Succeed())
+		Expect(r.Upgrade).To(BeEmpty())
+		longest := spec.Request{ContentLength: -1, Upgrade: strings.Repeat("a", spec.MaxUpgrade)}
+		Expect(r.Decode(longest.AppendTo(nil))).To(Succeed())
+		Expect(r.Upgrade).To(Equal(longest.Upgrade))
+		for b, n := goldenUpgrade.AppendTo(nil), 0; n < len(b); n++ {
+			Expect(new(spec.Request).Decode(b[:n])).To(MatchError(spec.ErrMetadata), "%d bytes", n)
+		}
+	})
+
 	It("fits the head that is written apart from its header fields", func() {
 		r := goldenRequest
 		b := r.AppendHead(nil, len(r.Header))
@@ -70,7 +84,7 @@ var _ = Describe("REQUEST metadata", func() {
 		Expect(err).To(MatchError(spec.ErrMetadata))
 		Expect(err).To(MatchError(ContainSubstring(why)))
 	},
-		Entry("with a bit that nobody knows", concat(requestHead(0x10), []byte{0}), "unknown bits 0x10"),
+		Entry("with a bit that nobody knows", concat(requestHead(0x20), []byte{0}), "unknown bits 0x20"),
 		Entry("with a generation over 32 bits", concat([]byte{0}, uvarint(1<<32)), "over 32 bits"),
 		Entry("with a number over 64 bits", concat([]byte{0}, bytes.Repeat([]byte{0xff}, 9), []byte{0x02}), "over 64 bits"),
 		Entry("with a number that never ends", concat([]byte{0}, bytes.Repeat([]byte{0x80}, 20)), "over 64 bits"),
@@ -84,6 +98,11 @@ var _ = Describe("REQUEST metadata", func() {
 		Entry("with more parameters than bytes", []byte{0, 0, 0, 0, 100}, "100 path parameters do not fit"),
 		Entry("with a length beyond the end", []byte{0, 0, 0, 9}, "needs 9 more bytes, has 0"),
 		Entry("with a content length that no reader can hold", concat(requestHead(0x08), uvarint(1<<62+1)), "content length"),
+		Entry("with an upgrade to nothing", concat(requestHead(0x10), []byte{0, 0}), `upgrade to ""`),
+		Entry("with an upgrade that has more than one form", (&spec.Request{Upgrade: "WebSocket"}).AppendTo(nil), `upgrade to "WebSocket", expected a token in lower case`),
+		Entry("with an upgrade to what is no token", (&spec.Request{Upgrade: "h2c, websocket"}).AppendTo(nil), "expected a token"),
+		Entry("with an upgrade that breaks its line", (&spec.Request{Upgrade: "websocket\r\nx"}).AppendTo(nil), "expected a token"),
+		Entry("with an upgrade of too long a name", (&spec.Request{Upgrade: strings.Repeat("a", 65)}).AppendTo(nil), "up to 64 bytes"),
 		Entry("with a trace that has no id", concat(requestHead(0x02), make([]byte, 16+8+1+1), []byte{0}), "trace without an id"),
 	)
 })
@@ -114,7 +133,9 @@ var _ = Describe("RESPONSE metadata", func() {
 		Expect(err).To(MatchError(spec.ErrMetadata))
 		Expect(err).To(MatchError(ContainSubstring(why)))
 	},
-		Entry("with an informational status", (&spec.Response{Status: 101}).AppendTo(nil), "status 101, expected 200 to 599"),
+		Entry("with an informational status", (&spec.Response{Status: 103}).AppendTo(nil), "status 103, expected 101, or 200 to 599"),
+		Entry("with an upgrade that has a body", (&spec.Response{Status: 101, ContentLength: 1}).AppendTo(nil), "status 101 with a content length"),
+		Entry("with an upgrade that has an empty body", (&spec.Response{Status: 101}).AppendTo(nil), "status 101 with a content length"),
 		Entry("with a status that HTTP does not have", (&spec.Response{Status: 600}).AppendTo(nil), "status 600"),
 		Entry("with a negative status", (&spec.Response{Status: -1}).AppendTo(nil), "status"),
 		Entry("with a content length that no reader can hold", concat(uvarint(200), uvarint(1<<62+2), []byte{0}), "content length"),
