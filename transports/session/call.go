@@ -144,6 +144,25 @@ func (c *Call) Ready() bool {
 	return len(c.recv.queue) > 0 || c.recv.ended || c.err != nil
 }
 
+// Rest waits, once the answer is whole, until nothing more is to be sent either: the service wants no more, the call is
+// over, or done is closed, which whoever sends does at its end.
+func (c *Call) Rest(done <-chan struct{}) {
+	wake := c.awaitRecv()
+	for {
+		c.mu.Lock()
+		over := c.send.ended || c.err != nil
+		c.mu.Unlock()
+		if over {
+			return
+		}
+		select {
+		case <-wake:
+		case <-done:
+			return
+		}
+	}
+}
+
 // Consumed returns the credit for n bytes of answer that the client has taken.
 func (c *Call) Consumed(n int) { c.returnCredit(n) }
 

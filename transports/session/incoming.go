@@ -59,7 +59,7 @@ func (c *Incoming) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	for {
-		n, ok, err := c.readQueue(p)
+		n, ok, late, err := c.readQueue(p)
 		if n > 0 {
 			c.returnCredit(n)
 			return n, nil
@@ -68,7 +68,7 @@ func (c *Incoming) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		if !ok {
-			if err := c.wait(c.awaitRecv()); err != nil {
+			if err := c.wait(c.awaitRecv(), late); err != nil {
 				return 0, err
 			}
 		}
@@ -83,17 +83,21 @@ func (c *Incoming) readInline(p []byte) int {
 	return n
 }
 
-// readQueue copies from the first frame that is queued; ok is false when there is none.
-func (c *Incoming) readQueue(p []byte) (n int, ok bool, err error) {
+// readQueue copies from the first frame that is queued; ok is false when there is none, and then late is what bounds the
+// wait for it.
+func (c *Incoming) readQueue(p []byte) (n int, ok bool, late <-chan struct{}, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	late = c.readLate()
 	switch {
 	case c.err != nil:
-		return 0, false, c.err
+		return 0, false, nil, c.err
+	case late != nil && passed(late) != nil: // as connections have it, whatever has come
+		return 0, false, nil, passed(late)
 	case len(c.recv.queue) == 0 && c.recv.ended:
-		return 0, false, io.EOF
+		return 0, false, nil, io.EOF
 	case len(c.recv.queue) == 0:
-		return 0, false, nil
+		return 0, false, late, nil
 	}
 	f := c.recv.queue[0]
 	n = copy(p, f.Body()[c.recv.offset:])
@@ -103,7 +107,7 @@ func (c *Incoming) readQueue(p []byte) (n int, ok bool, err error) {
 		c.recv.queue, c.recv.offset = c.recv.queue[:rest], 0
 		f.Release()
 	}
-	return n, true, nil
+	return n, true, nil, nil
 }
 
 // Respond sends a whole answer. It copies body, and fills in a ContentLength of -1.
@@ -254,6 +258,19 @@ func (c *Incoming) Cancel(code spec.Code, why string) {
 	_ = c.w.send(c.cancelFrame(code, why), nil) // fails with the session, and then there is nobody to tell
 }
 
+// Leave tells the gateway, once the answer has ended, that no more of the request is read. Before that, and when the
+// request has ended, it does nothing. A call whose Serve has returned is left.
+func (c *Incoming) Leave() {
+	c.mu.Lock()
+	if !c.send.ended || c.recv.ended || c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.end(errEnded)
+	c.mu.Unlock()
+	_ = c.w.send(c.cancelFrame(spec.CodeNoError, ""), nil) // fails with the session, and then there is nobody to tell
+}
+
 // end marks both halves as over. The caller holds mu and has the final frame sent.
 func (c *Incoming) end(err error) {
 	c.err = err
@@ -281,6 +298,10 @@ func (c *Incoming) serve() {
 	c.finish()
 	c.ctx.end(context.Canceled)
 	c.mu.Lock()
+	if c.late != nil { // their timers end
+		c.late.read.set(time.Time{})
+		c.late.write.set(time.Time{})
+	}
 	c.inline = nil // whoever reads on after Serve has returned must not see the next holder's bytes
 	c.mu.Unlock()
 	c.s.forget(c)
@@ -327,9 +348,10 @@ func (c *Incoming) handle(f *transports.Frame, h spec.Header) error {
 			return errCancels
 		}
 		c.mu.Lock()
-		c.recv.ended = true
 		open := c.err == nil && !c.send.ended
-		if open { // our final frame, which confirms, leaves when Serve has returned
+		reads := c.err == nil && !c.recv.ended // though it has answered: END is half-close
+		c.recv.ended = true
+		if open || reads { // our final frame, which confirms, leaves when Serve has returned
 			c.err = e
 			c.drop()
 			c.wakeAll()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"math"
+	"os"
 	"sync"
 
 	"github.com/stella-ops/router/spec"
@@ -26,7 +27,8 @@ type stream struct {
 	mu   sync.Mutex
 	recv receiving
 	send sending
-	err  error // why the call ended before both halves did; set once
+	err  error      // why the call ended before both halves did; set once
+	late *deadlines // of what this end waits for; nil: there are none
 }
 
 // smallData is up to how many bytes a data frame is worth copying into the one before it: credit counts bytes, and a
@@ -63,7 +65,7 @@ func (st *stream) init(c *core, owner interface{ slow() }, id uint32, data spec.
 	wakeRecv, wakeSend := st.recv.wake, st.send.wake
 	st.recv = receiving{credit: window, start: window, window: window, queue: st.recv.queue[:0], wake: wakeRecv}
 	st.send = sending{credit: credit, wake: wakeSend}
-	st.err = nil
+	st.err, st.late = nil, nil
 }
 
 func signal(c chan struct{}) {
@@ -246,6 +248,7 @@ func (st *stream) acquire(want int) (int, error) {
 	for {
 		st.mu.Lock()
 		wake := st.awaitSend() // before credit is asked for, whose giver looks for it
+		late := st.writeLate()
 		switch {
 		case st.err != nil:
 			err := st.err
@@ -257,6 +260,9 @@ func (st *stream) acquire(want int) (int, error) {
 		case st.send.ended:
 			st.mu.Unlock()
 			return 0, errEnded
+		case late != nil && passed(late) != nil:
+			st.mu.Unlock()
+			return 0, passed(late)
 		case st.send.credit > 0 && !st.send.waiting:
 			n := st.core.allowance.take(st, min(int64(want), st.send.credit, st.w.turn()))
 			st.send.blocked = st.send.blocked || int64(want) > st.send.credit
@@ -269,14 +275,14 @@ func (st *stream) acquire(want int) (int, error) {
 			st.send.blocked = true
 		}
 		st.mu.Unlock()
-		if err := st.wait(wake); err != nil {
+		if err := st.wait(wake, late); err != nil {
 			return 0, err
 		}
 	}
 }
 
-// wait waits for a signal on wake, or for the call's context.
-func (st *stream) wait(wake <-chan struct{}) error {
+// wait waits for a signal on wake, for the call's context, or until late is closed.
+func (st *stream) wait(wake, late <-chan struct{}) error {
 	if st.ctx == nil {
 		<-wake
 		return nil
@@ -284,6 +290,8 @@ func (st *stream) wait(wake <-chan struct{}) error {
 	select {
 	case <-wake:
 		return nil
+	case <-late:
+		return os.ErrDeadlineExceeded
 	case <-st.ctx.Done():
 		return context.Cause(st.ctx)
 	}
