@@ -451,6 +451,9 @@ func (g *Gateway) shutdown(limit time.Duration) error {
 	for range g.http3 {
 		err = errors.Join(err, <-ended)
 	}
+	if e := g.edge.Wait(ctx); e != nil {
+		err = errors.Join(err, fmt.Errorf("gateway: WebSockets: %w", e))
+	}
 	return err
 }
 

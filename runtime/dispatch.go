@@ -126,7 +126,17 @@ func newCall(in *session.Incoming, meta *spec.Request, rt *route, log *slog.Logg
 	w := &c.response
 	w.to, w.length, w.fallback, w.bodiless = in, -1, rt.endpoint.Status, method == http.MethodHead
 	w.header = w.fields[:0]
+	if rt.endpoint.Stream == spec.StreamUpgrade {
+		c.mayUpgrade(meta)
+	}
 	return c
+}
+
+// mayUpgrade prepares a call whose caller may change to another protocol. What follows the request are octets of that, hence
+// its body is empty.
+func (c *call) mayUpgrade(meta *spec.Request) {
+	c.request.Upgrade, c.request.ContentLength, c.request.Body = meta.Upgrade, 0, http.NoBody
+	c.response.upgrade, c.response.fallback = &upgrade{protocol: meta.Upgrade, remote: meta.Peer}, http.StatusOK
 }
 
 // run calls the dispatcher of c's endpoint and sends its answer. It reports whether the service did its part: false

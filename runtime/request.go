@@ -24,6 +24,7 @@ type Request struct {
 	Host          string         // the authority that the caller asked for
 	RemoteAddr    string         // the caller's address and port, as the gateway sees it
 	TLS           bool           // whether the caller came by https
+	Upgrade       string         // what the caller asks to change to, such as websocket; empty: nothing. See [Response.Upgrade]
 	ID            string         // the request id, as in X-Request-Id
 	ContentLength int64          // of the body in bytes; -1 if unknown
 	Identity      *spec.Identity // who calls; nil: anonymous

@@ -39,6 +39,8 @@ type Response struct {
 	fallback int  // the status, unless the handler says another
 	bodiless bool // HEAD: the body is counted, and left out
 
+	upgrade *upgrade // of an endpoint that may change to another protocol; nil: it is none
+
 	declared func(error) *Error // finds the errors that the endpoint declares; nil: it declares none
 }
 
@@ -364,6 +366,9 @@ func (w *Response) begin() error {
 
 // finish sends what is left once the handler has returned without an error.
 func (w *Response) finish() error {
+	if w.upgrade.accepted() {
+		return w.upgrade.conn.Close()
+	}
 	if w.ended { // HEAD, answered early
 		return nil
 	}

@@ -165,8 +165,8 @@ func (e *Endpoint) check(m *Manifest) error {
 // checkUpgrade checks what holds for an endpoint that changes to another protocol.
 func (e *Endpoint) checkUpgrade() error {
 	switch {
-	case e.Method != "GET":
-		return fmt.Errorf("stream is %s and the method %s, expected GET (RFC 6455, section 4.1)", e.Stream, e.Method)
+	case e.Method != methodGet:
+		return fmt.Errorf("stream is %s and the method %s, expected %s (RFC 6455, section 4.1)", e.Stream, e.Method, methodGet)
 	case e.Kind != KindRaw && e.Kind != KindHTTP:
 		return fmt.Errorf("stream is %s and the kind %s, expected %s or %s", e.Stream, e.Kind, KindRaw, KindHTTP)
 	case e.Status != 101 || len(e.Statuses) > 0:

@@ -99,7 +99,7 @@ var _ = Describe("REQUEST metadata", func() {
 		Entry("with a length beyond the end", []byte{0, 0, 0, 9}, "needs 9 more bytes, has 0"),
 		Entry("with a content length that no reader can hold", concat(requestHead(0x08), uvarint(1<<62+1)), "content length"),
 		Entry("with an upgrade to nothing", concat(requestHead(0x10), []byte{0, 0}), `upgrade to ""`),
-		Entry("with an upgrade that has more than one form", (&spec.Request{Upgrade: "WebSocket"}).AppendTo(nil), `upgrade to "WebSocket", expected a token in lower case`),
+		Entry("with an upgrade that has more than one form", (&spec.Request{Upgrade: "WebSocket"}).AppendTo(nil), "expected a token in lower case"),
 		Entry("with an upgrade to what is no token", (&spec.Request{Upgrade: "h2c, websocket"}).AppendTo(nil), "expected a token"),
 		Entry("with an upgrade that breaks its line", (&spec.Request{Upgrade: "websocket\r\nx"}).AppendTo(nil), "expected a token"),
 		Entry("with an upgrade of too long a name", (&spec.Request{Upgrade: strings.Repeat("a", 65)}).AppendTo(nil), "up to 64 bytes"),

@@ -8,8 +8,10 @@ import (
 	"unicode/utf8"
 )
 
+const methodGet = "GET"
+
 // Methods are the methods an endpoint may have.
-var Methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+var Methods = []string{methodGet, "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 // ValidMethod reports whether m is one of [Methods].
 func ValidMethod(m string) bool { return slices.Contains(Methods, m) }

@@ -43,7 +43,7 @@ const (
 )
 
 // asking are the methods of those who ask for something, and need it at once.
-var asking = []string{"GET", "HEAD", "OPTIONS"}
+var asking = []string{methodGet, "HEAD", "OPTIONS"}
 
 // QueueFaults are all reasons why calls of e cannot be jobs; none where e has no Queue. It looks at nothing else.
 func (e *Endpoint) QueueFaults() []QueueFault {

@@ -31,7 +31,7 @@ const (
 // broken off: it never ends as if it were whole. A problem is returned only as long as nothing has been sent.
 func (e *Edge) answer(x *Exchange, call *session.Call, head *transports.Frame) *problem {
 	now, r := time.Now(), &x.response
-	if err := r.Decode(head.Meta()); err != nil {
+	if err := r.Decode(head.Meta()); err != nil || r.Status < http.StatusOK { // 101 accepts what was not asked for
 		head.Release()
 		x.observe(routing.Failed, now)
 		call.Cancel(spec.CodeProtocol)

@@ -21,6 +21,9 @@ func (e *Edge) dispatch(x *Exchange) *problem {
 	if !x.route.Release.Live() {
 		return &problem{Kind: kindNoInstance, detail: "no instance of " + x.route.Release.Service + " is connected", retryable: true}
 	}
+	if x.route.Stream == spec.StreamUpgrade {
+		return e.dispatchUpgrade(x)
+	}
 	f, meta, p := x.encode()
 	if p != nil {
 		return p

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"encoding/hex"
 	"log/slog"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/stella-ops/router/gateway/queue"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/gateway/telemetry"
+	"github.com/stella-ops/router/spec"
 )
 
 // DefaultStall is how long a body, either way, may make no progress.
@@ -49,6 +51,7 @@ type Edge struct {
 	policy atomic.Pointer[prepared]
 	tails  tails
 	warns  loud
+	open   crowd // exchanges that have changed to another protocol
 }
 
 // New returns an edge.
@@ -63,6 +66,10 @@ func New(cfg Config) *Edge {
 	e.policy.Store(new(prepared))
 	return e
 }
+
+// Wait waits until no client's connection is used for another protocol any more, which an HTTP server knows nothing of, or
+// until ctx ends.
+func (e *Edge) Wait(ctx context.Context) error { return e.open.wait(ctx) }
 
 // ServeHTTP implements [http.Handler].
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -117,6 +124,11 @@ func (e *Edge) serve(x *Exchange) *problem {
 	}
 	if x.route.Queue != nil {
 		return e.enqueue(x)
+	}
+	if x.route.Stream == spec.StreamUpgrade {
+		if p := x.mayUpgrade(); p != nil {
+			return p
+		}
 	}
 	return e.dispatch(x)
 }

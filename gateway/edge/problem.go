@@ -31,6 +31,7 @@ var (
 	kindTooLarge        = &Kind{"payload_too_large", 413, "http_request_error", "The request body is over the endpoint's limit."}
 	kindRate            = &Kind{"rate_limited", 429, "http_request_denied", "The caller has asked more often than a rate limit passes. Try again after Retry-After."}
 	kindLimits          = &Kind{"limits_unavailable", 503, "proxy_internal_error", "A rate limit cannot be counted now, and is declared to pass nothing then. Try again after Retry-After."}
+	kindUpgrade         = &Kind{"upgrade_required", 426, "http_request_error", "The endpoint is a WebSocket, and the request does not open one; detail says what is missing."}
 	kindNoInstance      = &Kind{"no_instance", 503, "destination_unavailable", "The endpoint is known, and no instance that offers it is connected. Try again after Retry-After."}
 	kindOverloaded      = &Kind{"overloaded", 503, "connection_limit_reached", "Every instance, or the gateway itself, has all that it takes at once. Try again after Retry-After."}
 	kindRefused         = &Kind{"refused", 503, "connection_refused", "The service did not take the call on: nothing was done, and it may be repeated whatever its method."}
@@ -48,7 +49,7 @@ var (
 
 var kinds = []*Kind{
 	kindPath, kindRequest, kindHeaders, kindNotFound, kindMethod, kindVersion, kindUnauthenticated, kindKeys, kindForbidden, kindTooLarge,
-	kindRate, kindLimits, kindNoInstance, kindOverloaded, kindRefused, kindTransport, kindQueue, kindJob, kindStalled, kindBody, kindTimeout, kindLost, kindFailed,
+	kindRate, kindLimits, kindUpgrade, kindNoInstance, kindOverloaded, kindRefused, kindTransport, kindQueue, kindJob, kindStalled, kindBody, kindTimeout, kindLost, kindFailed,
 	kindAnswer, kindAnswerSize,
 }
 
@@ -129,6 +130,11 @@ func (e *Edge) refuse(x *Exchange, p *problem) {
 		h["Www-Authenticate"] = []string{p.challenge}
 	}
 	switch {
+	case p.Kind == kindUpgrade && x.http1(): // a field of the connection, which HTTP/2 has not
+		h[headerUpgrade] = toWebSocket
+		if h[headerConnection] == nil {
+			h[headerConnection] = upgrading
+		}
 	case p.retryAfter != "":
 		h[headerRetryAfter] = []string{p.retryAfter}
 	case p.Status == http.StatusServiceUnavailable:

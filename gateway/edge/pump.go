@@ -234,18 +234,21 @@ func (p *pump) catchUp() error {
 	return p.send(f, p.atEnd)
 }
 
-// send passes on what has been read, in as many parts as the credit asks for. It takes over f. A part of a chunk, and
+// send passes on what has been read.
+func (p *pump) send(f *transports.Frame, end bool) error { return sendBody(&p.call, p.watch, f, end) }
+
+// sendBody passes on a part of a body, in as many parts as the credit asks for. It takes over f. A part of a chunk, and
 // a chunk that is hardly used, travels in a buffer of its own size: a client that sends a byte at a time must not make
 // somebody hold a chunk for each.
-func (p *pump) send(f *transports.Frame, end bool) error {
+func sendBody(call *atomic.Pointer[session.Call], w *watch, f *transports.Frame, end bool) error {
 	data := f.Payload()
 	for len(data) > 0 || end {
 		n := 0
 		if len(data) > 0 { // an END without data needs no credit
 			var err error
-			p.watch.begin()
-			n, err = p.call.Load().Acquire(len(data))
-			p.watch.end()
+			w.begin()
+			n, err = call.Load().Acquire(len(data))
+			w.end()
 			if err != nil {
 				f.Release()
 				return err
@@ -259,7 +262,7 @@ func (p *pump) send(f *transports.Frame, end bool) error {
 			f = nil
 		}
 		data = data[n:]
-		if err := p.call.Load().Send(part, n, end && len(data) == 0); err != nil || len(data) == 0 {
+		if err := call.Load().Send(part, n, end && len(data) == 0); err != nil || len(data) == 0 {
 			f.Release()
 			return err
 		}

@@ -55,9 +55,9 @@ func newWatch(p *pump) *watch {
 	return w
 }
 
-// begin is called before the pump waits, and end when it goes on.
+// begin is called before the pump waits, and end when it goes on. A nil watch looks at nothing.
 func (w *watch) begin() {
-	if w.conn == nil {
+	if w == nil || w.conn == nil {
 		return
 	}
 	w.mu.Lock()
@@ -67,7 +67,7 @@ func (w *watch) begin() {
 }
 
 func (w *watch) end() {
-	if w.conn == nil {
+	if w == nil || w.conn == nil {
 		return
 	}
 	w.mu.Lock()

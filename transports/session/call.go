@@ -163,6 +163,13 @@ func (c *Call) Rest(done <-chan struct{}) {
 	}
 }
 
+// Failed reports whether the call has ended before both of its halves did.
+func (c *Call) Failed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err != nil
+}
+
 // Consumed returns the credit for n bytes of answer that the client has taken.
 func (c *Call) Consumed(n int) { c.returnCredit(n) }
 

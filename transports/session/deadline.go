@@ -54,11 +54,18 @@ func (d *deadline) done() <-chan struct{} {
 }
 
 // SetReadDeadline bounds reads of the request's body, those that wait already included: they fail with
-// [os.ErrDeadlineExceeded]. The zero time is no bound. It is for upgraded calls, whose handlers expect a connection.
-func (c *Incoming) SetReadDeadline(t time.Time) { c.bounds().read.set(t) }
+// [os.ErrDeadlineExceeded]. The zero time is no bound. It is for upgraded calls, whose handlers expect a connection, and it
+// never fails.
+func (c *Incoming) SetReadDeadline(t time.Time) error {
+	c.bounds().read.set(t)
+	return nil
+}
 
 // SetWriteDeadline bounds writes of the answer in the same way.
-func (c *Incoming) SetWriteDeadline(t time.Time) { c.bounds().write.set(t) }
+func (c *Incoming) SetWriteDeadline(t time.Time) error {
+	c.bounds().write.set(t)
+	return nil
+}
 
 // bounds are the call's deadlines. Who waits without any looks again when they are made.
 func (c *Incoming) bounds() *deadlines {
