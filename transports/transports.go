@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -105,6 +106,33 @@ type ListenConfig struct {
 	// Authenticated says that whoever listens has every peer prove who it is. A transport that cannot do so by itself
 	// listens beyond loopback addresses only then.
 	Authenticated bool
+	// Sockets are those that outlive their process. Nil: there are none. Transports over packets and brokers ask nobody.
+	Sockets Sockets
+}
+
+// Sockets are listening sockets of streams that one process hands to the next.
+type Sockets interface {
+	// Inherited is the socket of an address of network tcp or unix that this process was given, or nil: then it is to be
+	// bound.
+	Inherited(network, address string) (net.Listener, error)
+	// Bound is told of every socket on which a transport listens from now on, inherited or not.
+	Bound(net.Listener)
+}
+
+// ListenSocket listens on the socket that the process was given for an address, or else on the one that bind makes.
+func (c *ListenConfig) ListenSocket(network, address string, bind func() (net.Listener, error)) (net.Listener, error) {
+	if c.Sockets == nil {
+		return bind()
+	}
+	ln, err := c.Sockets.Inherited(network, address)
+	if ln == nil && err == nil {
+		ln, err = bind()
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.Sockets.Bound(ln)
+	return ln, nil
 }
 
 // Transport is what a transport registers.

@@ -49,14 +49,16 @@ func Connect(ctx context.Context, addr string) (net.Conn, error) {
 }
 
 // Bind listens on the address of a URL. It must be a loopback address unless others are allowed: it is checked before it
-// is bound, so that not even for a moment is the port open to others.
-func Bind(ctx context.Context, u *url.URL, addr string, others bool) (net.Listener, error) {
+// is bound, so that not even for a moment is the port open to others. A socket that the process was given is taken instead.
+func Bind(ctx context.Context, u *url.URL, addr string, others bool, cfg transports.ListenConfig) (net.Listener, error) {
 	bound, err := transports.Loopback(u, addr)
 	if err != nil && (bound == nil || !others) {
 		return nil, err
 	}
-	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
-	ln, err := lc.Listen(ctx, "tcp", bound.String())
+	ln, err := cfg.ListenSocket("tcp", bound.String(), func() (net.Listener, error) {
+		lc := net.ListenConfig{KeepAliveConfig: keepAlive}
+		return lc.Listen(ctx, "tcp", bound.String())
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", u.Scheme, err)
 	}
@@ -65,6 +67,9 @@ func Bind(ctx context.Context, u *url.URL, addr string, others bool) (net.Listen
 
 // Prepare sets the options of an accepted connection.
 func Prepare(_ context.Context, conn net.Conn) (net.Conn, error) {
+	if c, ok := conn.(*net.TCPConn); ok { // one of a socket that was inherited has others
+		_ = c.SetKeepAliveConfig(keepAlive) // where it cannot, the session's own PING finds out as much
+	}
 	keepQueueShort(conn)
 	return conn, nil
 }
@@ -88,7 +93,7 @@ func listen(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (trans
 	if err != nil {
 		return nil, err
 	}
-	ln, err := Bind(ctx, u, addr, cfg.Authenticated)
+	ln, err := Bind(ctx, u, addr, cfg.Authenticated, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -75,12 +75,18 @@ func listenUnix(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (t
 	if err != nil {
 		return nil, err
 	}
-	ln, err := bindUnix(ctx, path)
+	ln, err := cfg.ListenSocket("unix", path, func() (net.Listener, error) {
+		ln, err := bindUnix(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(path, mode); err != nil { //nolint:gosec // the path is configuration
+			return nil, errors.Join(err, ln.Close())
+		}
+		return ln, nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("unix: listen %s: %w", u, err)
-	}
-	if err := os.Chmod(path, mode); err != nil { //nolint:gosec // the path is configuration
-		return nil, fmt.Errorf("unix: listen %s: %w", u, errors.Join(err, ln.Close()))
 	}
 	bare := url.URL{Scheme: SchemeUnix, Path: path}
 	return transports.ListenStream(ln, transports.StreamListener{ListenConfig: cfg, Scheme: SchemeUnix, Addr: bare.String()}), nil

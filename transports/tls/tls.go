@@ -174,7 +174,7 @@ func listen(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (trans
 	if err != nil {
 		return nil, err
 	}
-	ln, err := tcp.Bind(ctx, u, addr, cfg.Authenticated || trust.Proves(u))
+	ln, err := tcp.Bind(ctx, u, addr, cfg.Authenticated || trust.Proves(u), cfg)
 	if err != nil {
 		return nil, err
 	}
