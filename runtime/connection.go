@@ -20,8 +20,9 @@ const (
 	// dialTimeout bounds one attempt to reach a gateway by one of its URLs.
 	dialTimeout = 10 * time.Second
 	// takeover bounds the wait for a gateway to say that a session has been superseded, which is when its successor is
-	// called. The old one goes on until then.
-	takeover = 5 * time.Second
+	// called. The old one goes on until then. A gateway that restarts has the successor open in its next process for as long
+	// as other services take to come (PROTOCOL.md, section 4, Renewal), and is called by its old one meanwhile.
+	takeover = 30 * time.Second
 	// Bounds of the wait before a better way to a gateway is tried again.
 	betterAfter, betterAtMost = 5 * time.Second, 60 * time.Second
 )

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -128,6 +129,34 @@ func (g *Gateway) Drain(code spec.Code, why string) {
 		g.goAway(code, why)
 	}
 }
+
+// renewWait bounds the wait for a service to refuse the call that [Gateway.Renew] makes.
+const renewWait = 2 * time.Second
+
+// Renew has the service replace the session by another one, which it does as at the end of the stream ids: all calls from now
+// on have an id from the second half. The calls go on, on this session, until the service or [Gateway.Drain] ends that. So that
+// a session without calls is replaced, too, one is made that no service serves: of a generation that was never announced,
+// which is STALE. It waits until that has been refused, or ctx has ended.
+func (g *Gateway) Renew(ctx context.Context) {
+	g.mu.Lock()
+	g.next = max(g.next, spec.RenewStreamID)
+	g.mu.Unlock()
+	r := spec.Request{Generation: math.MaxUint32, ContentLength: -1}
+	f := transports.NewFrame(renewRequest)
+	b := r.AppendTo(f.Bytes())
+	f.SetBytes(b)
+	call, err := g.Start(f, len(b)-spec.HeaderSize, spec.FlagEnd, renewWait)
+	if err != nil {
+		return // the session ends, or has as many calls as it may: there will be a next one
+	}
+	defer call.Close()
+	if answer, err := call.Head(ctx); err == nil {
+		answer.Release()
+	}
+}
+
+// renewRequest is more than the bytes of a REQUEST that says nothing.
+const renewRequest = 64
 
 func (g *Gateway) goAway(code spec.Code, why string) {
 	g.w.enqueue(transports.NewControl(spec.TypeGoAway, 0, uint32(code), reason(why)))

@@ -213,6 +213,46 @@ var _ = Describe("A session whose stream ids come to their end", func() {
 		Expect(told.Load()).To(BeEquivalentTo(1))
 	})
 
+	It("is renewed when its gateway wants it, once, with and without calls, and serves on meanwhile", func() {
+		var told, stale atomic.Int32
+		serve := func(c *session.Incoming) {
+			if c.Request().Generation != 0 {
+				stale.Add(1)
+				c.Cancel(spec.CodeStale, "")
+				return
+			}
+			echo(c)
+		}
+		g, s := pair(links["tcp"], serve, func(_ *session.GatewayConfig, c *session.ServiceConfig) {
+			c.Renew = func() { told.Add(1) }
+		})
+		ask := func() {
+			GinkgoHelper()
+			c := start(g, "x", patience)
+			_, body := answer(c)
+			Expect(body).To(Equal("x"))
+			c.Close()
+		}
+		ask()
+		Expect(told.Load()).To(BeZero())
+		for range 2 { // the second time nothing comes of it: the service knows
+			g.Renew(context.Background())
+			Eventually(told.Load).WithTimeout(patience).Should(BeEquivalentTo(1))
+			ask()
+		}
+		Expect(stale.Load()).To(BeEquivalentTo(2))
+		Eventually(g.InFlight).WithTimeout(patience).Should(BeZero())
+
+		s.SetLease(1)
+		Eventually(g.Lease).WithTimeout(patience).Should(Equal(1))
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		g.Renew(ended)
+		Eventually(g.InFlight).WithTimeout(patience).Should(BeZero(), "the slot is given back, though nobody waited")
+		ask()
+		Expect(s.Err()).NotTo(HaveOccurred())
+	})
+
 	It("goes on until the last one, which is still served, and then says GOAWAY", func() {
 		left := make(chan spec.Code, 1)
 		g, s := pair(links["tcp"], echo, func(_ *session.GatewayConfig, c *session.ServiceConfig) {
