@@ -13,6 +13,7 @@ import (
 	"github.com/stella-ops/router/gateway/admin"
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/edge"
+	"github.com/stella-ops/router/gateway/handover"
 	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/gateway/telemetry/otlp"
@@ -78,6 +79,16 @@ type Config struct {
 	Configuration func() any
 	Reload        func() error
 
+	// Sockets are those that the process was given: their addresses are not bound anew. Nil: there are none.
+	Sockets *handover.Sockets
+	// Predecessor is the process whose place this one takes: requests are accepted once there is a session with every
+	// instance that it has one with, or after [TakeOver]. Nil: there is none.
+	Predecessor *handover.Predecessor
+	// Serving is told that requests are accepted. It must not block for long. May be nil.
+	Serving func()
+	// Restart has this process hand over to another one ([Gateway.Handover]), for an operator. Nil: it cannot.
+	Restart func() error
+
 	Dev    *Dev         // development tokens; nil: no authentication, so endpoints with claims answer 401
 	Logger *slog.Logger // [slog.Default]
 }
@@ -137,6 +148,9 @@ func withDefaults(c Config) (Config, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.Sockets == nil {
+		c.Sockets = new(handover.Sockets)
 	}
 	return c, c.check()
 }

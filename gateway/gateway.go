@@ -27,6 +27,7 @@ import (
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/catalog"
 	"github.com/stella-ops/router/gateway/edge"
+	"github.com/stella-ops/router/gateway/handover"
 	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/gateway/queue"
 	"github.com/stella-ops/router/gateway/routing"
@@ -51,7 +52,6 @@ type Gateway struct {
 	clients     []net.Listener // at least one
 	http3       []*http3Front
 	adminAddr   net.Listener
-	listeners   []transports.Listener
 	token       *tokenFile       // nil outside development mode
 	tokens      *tokens          // nil where services need none
 	queue       transports.Queue // or nil
@@ -66,14 +66,21 @@ type Gateway struct {
 	ready    atomic.Bool
 	draining atomic.Bool   // connections of clients are closed after their next answer
 	closing  atomic.Bool   // services that come now are turned away
+	passing  atomic.Bool   // services that come now are asked to come again: the next process takes them
 	ended    chan struct{} // closed by Close
 	once     sync.Once
 	wg       sync.WaitGroup // every goroutine but those of the HTTP servers
 
 	applying sync.Mutex // held by who puts a configuration in force
 
-	mu       sync.Mutex
-	sessions map[*service]struct{}
+	restarts  chan restart  // handovers that are asked for
+	succeeded chan struct{} // closed when another process serves
+	joined    chan struct{} // one: a service has come
+	clientele clientele
+
+	mu        sync.Mutex
+	sessions  map[*service]struct{}
+	entrances []*entrance
 }
 
 // New checks the configuration, whose errors wrap [ErrConfig], and takes all addresses. Nothing is served until
@@ -85,6 +92,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, log: cfg.Logger, ended: make(chan struct{}), sessions: map[*service]struct{}{},
+		restarts: make(chan restart), succeeded: make(chan struct{}), joined: make(chan struct{}, 1), clientele: newClientele(),
 		door: newDoor(cfg.AcceptRate), memory: session.NewMemory(cfg.Memory),
 	}
 	if g.tokens, err = newTokens(cfg.Tokens, cfg.Logger); err != nil {
@@ -131,6 +139,7 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	g.edge, g.http = front, front.Server()
+	g.http.ConnState = g.clientele.changed
 	access := admin.Access{Hosts: cfg.AdminHosts}
 	if cfg.AdminTokens != "" {
 		if access.Tokens, err = admin.NewTokens(cfg.AdminTokens, cfg.Logger); err != nil {
@@ -140,14 +149,18 @@ func New(cfg Config) (*Gateway, error) {
 	g.admin = admin.Server(admin.Handler(admin.Config{
 		Access: access, Audit: admin.NewAudit(cfg.Logger), Registry: g.registry, Edge: front, Ended: g.ended, Ready: g.ready.Load, Metrics: g.telemetry.Handler(),
 		Configuration: cfg.Configuration, Reload: cfg.Reload, Catalog: g.catalog,
-		Verifier: g.verifier,
+		Verifier: g.verifier, Restart: cfg.Restart,
 	}))
 	if cfg.Traces.Endpoint != "" {
 		if g.traces, err = otlp.New(cfg.traces()); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 		}
 	}
-	if err := g.listen(); err != nil {
+	err = g.listen()
+	for _, address := range cfg.Sockets.Drop() {
+		cfg.Logger.Warn("this process was given a socket of an address that the configuration does not have: it is closed", "address", address)
+	}
+	if err != nil {
 		return nil, errors.Join(err, g.release())
 	}
 	return g, nil
@@ -188,7 +201,7 @@ func (g *Gateway) desk() (*queue.Desk, error) {
 func (g *Gateway) listen() error {
 	altSvc := map[string][]string{}
 	for _, l := range g.cfg.listeners() {
-		taken, cfg, err := l.listen(g.limiter, func(err error) { g.log.Warn("a listener's file", "address", l.Address, "error", err) })
+		taken, cfg, err := l.listen(g.cfg.Sockets, g.limiter, func(err error) { g.log.Warn("a listener's file", "address", l.Address, "error", err) })
 		if err != nil {
 			return err
 		}
@@ -208,44 +221,48 @@ func (g *Gateway) listen() error {
 		g.http.Handler = announce(g.http.Handler, altSvc)
 	}
 	var err error
-	if g.adminAddr, err = listenAdmin(g.cfg.Admin); err != nil {
+	if g.adminAddr, err = listenAdmin(g.cfg.Sockets, g.cfg.Admin); err != nil {
 		return fmt.Errorf("gateway: admin: %w", err)
 	}
 	for _, raw := range g.cfg.Listen {
-		l, err := transports.Listen(context.Background(), raw, transports.ListenConfig{Rejected: g.rejected, Authenticated: g.cfg.Tokens.asked()})
+		e, err := g.open(raw)
 		if err != nil {
-			return fmt.Errorf("gateway: listen: %w", err)
+			return err
 		}
-		g.listeners = append(g.listeners, l)
+		g.entrances = append(g.entrances, e)
 	}
 	return nil
 }
 
 // listenAdmin takes the address for operators. A socket in the file system is for this gateway's own user.
-func listenAdmin(address string) (net.Listener, error) {
+func listenAdmin(sockets *handover.Sockets, address string) (net.Listener, error) {
 	path, isUnix := strings.CutPrefix(address, unixScheme)
 	if !isUnix {
-		return net.Listen("tcp", address) //nolint:noctx // the address is resolved, and nothing else waits
+		return sockets.Listen("tcp", address, func() (net.Listener, error) {
+			return net.Listen("tcp", address) //nolint:noctx // the address is resolved, and nothing else waits
+		})
 	}
-	l, err := net.Listen("unix", path) //nolint:noctx // nothing waits
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, nil
+	return sockets.Listen("unix", path, func() (net.Listener, error) {
+		l, err := net.Listen("unix", path) //nolint:noctx // nothing waits
+		if err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(path, 0o600); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+		return l, nil
+	})
 }
 
 // dropped is how many datagrams its listeners have thrown away, by their scheme.
 func (g *Gateway) dropped() map[string]map[transports.Drop]uint64 {
 	all := map[string]map[transports.Drop]uint64{}
-	for _, l := range g.listeners {
-		d, ok := l.(transports.Datagrams)
+	for _, e := range g.doors() {
+		d, ok := e.Listener.(transports.Datagrams)
 		if !ok {
 			continue
 		}
-		scheme, _, _ := strings.Cut(l.Addr(), "://")
+		scheme, _, _ := strings.Cut(e.Addr(), "://")
 		sum := all[scheme]
 		if sum == nil {
 			sum = map[transports.Drop]uint64{}
@@ -266,8 +283,8 @@ func (g *Gateway) release() error {
 			errs = append(errs, ignoreClosed(l.Close()))
 		}
 	}
-	for _, l := range g.listeners {
-		errs = append(errs, ignoreClosed(l.Close()))
+	for _, e := range g.doors() {
+		errs = append(errs, ignoreClosed(e.Close()))
 	}
 	if g.queue != nil {
 		errs = append(errs, g.queue.Close())
@@ -304,9 +321,10 @@ func (g *Gateway) AdminAddr() string { return g.adminAddr.Addr().String() }
 
 // ListenAddrs are the URLs that services dial.
 func (g *Gateway) ListenAddrs() []string {
-	addrs := make([]string, len(g.listeners))
-	for i, l := range g.listeners {
-		addrs[i] = l.Addr()
+	doors := g.doors()
+	addrs := make([]string, len(doors))
+	for i, e := range doors {
+		addrs[i] = e.Addr()
 	}
 	return addrs
 }
@@ -354,10 +372,11 @@ func (g *Gateway) issuers() []telemetry.Issuer {
 }
 
 // Serve serves until ctx ends, and then drains: /readyz turns 503, after the delay nothing new is accepted, open requests
-// have the grace to end, and services are told. It returns nil after that. Any other end is an error.
+// have the grace to end, and services are told. It does so, without the delay, when another process has taken its place. It
+// returns nil after that. Any other end is an error.
 func (g *Gateway) Serve(ctx context.Context) error {
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
-	failed := make(chan error, 1+len(g.clients)+len(g.http3)+len(g.listeners))
+	failed := make(chan error, 1)
 	g.wg.Go(func() { g.registry.Watch(inner) })
 	if g.token != nil {
 		if err := g.token.write(time.Now(), nil); err != nil {
@@ -369,29 +388,66 @@ func (g *Gateway) Serve(ctx context.Context) error {
 	g.wg.Go(func() { g.verifier.Run(inner) })
 	g.limiter.Connect(inner)
 	g.wg.Go(func() { g.limiter.Run(inner) })
-	for _, l := range g.listeners {
-		g.wg.Go(func() { failed <- g.accept(inner, l) })
+	run := func(serve func() error) {
+		g.wg.Go(func() {
+			if err := serve(); err != nil {
+				select {
+				case failed <- err:
+				default: // one is enough
+				}
+			}
+		})
 	}
-	g.wg.Go(func() { failed <- serve("admin", g.admin, g.adminAddr) })
-	for _, l := range g.clients {
-		g.wg.Go(func() { failed <- serve("http", g.http, l) })
+	accept := func(e *entrance) { run(func() error { return g.accept(inner, e) }) }
+	defer g.parted()
+	if g.takeOver(ctx, accept) {
+		run(func() error { return serve("admin", g.admin, g.adminAddr) })
+		for _, l := range g.clients {
+			run(func() error { return serve("http", g.http, l) })
+		}
+		for _, f := range g.http3 {
+			run(f.serve)
+		}
+		g.served()
 	}
-	for _, f := range g.http3 {
-		g.wg.Go(func() { failed <- f.serve() })
-	}
-	g.ready.Store(true)
-	g.log.Info("serving", "http", g.HTTPAddrs(), "listen", g.ListenAddrs(), "admin", g.AdminAddr(), "region", g.cfg.Region, "node", g.cfg.Node)
-	var err error
-	select {
-	case <-ctx.Done():
-		g.drain()
-	case <-g.ended:
-	case err = <-failed:
-	}
+	err := g.until(ctx, inner, accept, failed)
 	stop()
 	err = errors.Join(err, g.Close())
 	g.wg.Wait()
 	return err
+}
+
+// served says that requests are accepted.
+func (g *Gateway) served() {
+	g.ready.Store(true)
+	g.log.Info("serving", "http", g.HTTPAddrs(), "listen", g.ListenAddrs(), "admin", g.AdminAddr(), "region", g.cfg.Region, "node", g.cfg.Node)
+	if g.cfg.Serving != nil {
+		g.cfg.Serving()
+	}
+	g.tellReady()
+}
+
+// until waits for the end, and drains where it is an orderly one.
+func (g *Gateway) until(ctx, inner context.Context, accept func(*entrance), failed <-chan error) error {
+	passing, stop := context.WithCancel(inner)
+	defer stop()
+	for {
+		select {
+		case <-ctx.Done():
+			stop()
+			g.drain()
+			return nil
+		case <-g.ended:
+			return nil
+		case err := <-failed:
+			return err
+		case r := <-g.restarts:
+			g.wg.Go(func() { r.done <- g.handOver(passing, accept, r.start) })
+		case <-g.succeeded:
+			g.retire(ctx)
+			return nil
+		}
+	}
 }
 
 func serve(what string, s *http.Server, l net.Listener) error {
@@ -410,9 +466,14 @@ func (g *Gateway) drain() {
 	case <-time.After(g.cfg.DrainDelay):
 	case <-g.ended:
 	}
+	g.finish()
+}
+
+// finish takes nothing new, and lets what is open end within the grace.
+func (g *Gateway) finish() {
 	g.closing.Store(true)
-	for _, l := range g.listeners {
-		if err := ignoreClosed(l.Close()); err != nil {
+	for _, e := range g.doors() {
+		if err := ignoreClosed(e.Close()); err != nil {
 			g.log.Warn("closing a listener", "error", err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pires/go-proxyproto"
 
+	"github.com/stella-ops/router/gateway/handover"
 	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/transports/trust"
 )
@@ -56,7 +57,7 @@ func (l *Listener) check() error {
 }
 
 // listen takes the address, and returns the settings of TLS, if any. What becomes wrong with its files is told to broken.
-func (l *Listener) listen(limits *limit.Limiter, broken func(error)) (net.Listener, *tls.Config, error) {
+func (l *Listener) listen(sockets *handover.Sockets, limits *limit.Limiter, broken func(error)) (net.Listener, *tls.Config, error) {
 	var cfg *tls.Config
 	if l.TLS != nil {
 		var err error
@@ -64,7 +65,9 @@ func (l *Listener) listen(limits *limit.Limiter, broken func(error)) (net.Listen
 			return nil, nil, fmt.Errorf("%w: listener %s: %w", ErrConfig, l.Address, err)
 		}
 	}
-	inner, err := net.Listen("tcp", l.Address) //nolint:noctx // the address is resolved, and nothing else waits
+	inner, err := sockets.Listen("tcp", l.Address, func() (net.Listener, error) {
+		return net.Listen("tcp", l.Address) //nolint:noctx // the address is resolved, and nothing else waits
+	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("gateway: http: %w", err)
 	}

@@ -26,33 +26,34 @@ type service struct {
 	session  *session.Gateway
 	said     *spec.Hello                      // set before the session begins
 	instance atomic.Pointer[routing.Instance] // nil until the session has been made known
+	moves    bool                             // the socket by which it came passes to the next process; set before the session begins
 
 	mu       sync.Mutex
 	appended *routing.Offer // what it has appended before that
 }
 
 // accept takes links until the listener is closed.
-func (g *Gateway) accept(ctx context.Context, l transports.Listener) error {
+func (g *Gateway) accept(ctx context.Context, e *entrance) error {
 	slots := make(chan struct{}, maxOpening)
 	for {
-		link, err := l.Accept()
+		link, err := e.Accept()
 		switch {
 		case err == nil:
 		case g.closing.Load() || errors.Is(err, net.ErrClosed):
 			return nil
 		default:
-			return fmt.Errorf("gateway: accept on %s: %w", l.Addr(), err)
+			return fmt.Errorf("gateway: accept on %s: %w", e.Addr(), err)
 		}
 		slots <- struct{}{} // given back within spec.HelloTimeout
-		g.wg.Go(func() { g.serve(ctx, link, slots) })
+		g.wg.Go(func() { g.serve(ctx, link, e.socket, slots) })
 	}
 }
 
 // serve opens a session on a link and keeps it known for as long as it lives.
-func (g *Gateway) serve(ctx context.Context, link transports.Link, slots <-chan struct{}) {
+func (g *Gateway) serve(ctx context.Context, link transports.Link, moves bool, slots <-chan struct{}) {
 	traits := link.Traits()
 	remote := traits.Remote
-	s := new(service)
+	s := &service{moves: moves}
 	var offer *routing.Offer
 	cfg := session.GatewayConfig{
 		Welcome: spec.Welcome{Node: g.cfg.Node, Region: g.cfg.Region, HeartbeatMS: g.cfg.Heartbeat.Milliseconds(), Gateways: g.cfg.Peers},
@@ -115,6 +116,7 @@ func (g *Gateway) serve(ctx context.Context, link transports.Link, slots <-chan 
 	h := opened.Hello().Instance
 	log := g.log.With("service", h.Service, "version", h.Version, "instance", h.ID, "region", h.Region, "remote", remote)
 	log.Info("service connected", "manifest", opened.Hello().ManifestDigest)
+	g.come(ctx, s)
 	<-opened.Done()
 	g.registry.Remove(in, time.Now())
 	g.leave(s)

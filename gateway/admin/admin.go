@@ -39,6 +39,8 @@ type Config struct {
 	Configuration func() any
 	// Reload reads the configuration anew; its error is why it was refused. Nil: it cannot be.
 	Reload func() error
+	// Restart has another process take this one's place; its error is why none did. Nil: it cannot.
+	Restart func() error
 	// Catalog has the documents that callers read. Nil: there are none.
 	Catalog *catalog.Catalog
 	// Verifier knows the issuers of tokens. Nil: there are none.
@@ -145,7 +147,12 @@ func (h *handler) views() {
 
 // change serves what changes something, and writes it down, whether it was done or not.
 func (h *handler) change(pattern, action string, do func(r *http.Request) (target string, err error)) {
-	h.handle(pattern, Changer, func(w http.ResponseWriter, r *http.Request, who Operator) {
+	h.changeBy(Changer, pattern, action, do)
+}
+
+// changeBy is change for operators of at least a role.
+func (h *handler) changeBy(least Role, pattern, action string, do func(r *http.Request) (target string, err error)) {
+	h.handle(pattern, least, func(w http.ResponseWriter, r *http.Request, who Operator) {
 		target, err := do(r)
 		h.cfg.Audit.add(who, action, target, err)
 		if err != nil {
@@ -159,6 +166,9 @@ func (h *handler) change(pattern, action string, do func(r *http.Request) (targe
 func (h *handler) changes() {
 	if h.cfg.Reload != nil {
 		h.change("POST /v1/config/reload", "reload", func(*http.Request) (string, error) { return "configuration", h.cfg.Reload() })
+	}
+	if h.cfg.Restart != nil {
+		h.changeBy(Administrator, "POST /v1/restart", "restart", func(*http.Request) (string, error) { return "gateway", h.cfg.Restart() })
 	}
 	h.change("POST /v1/inflight/{id}/cancel", "cancel", func(r *http.Request) (string, error) {
 		id := r.PathValue("id")

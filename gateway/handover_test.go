@@ -1,0 +1,291 @@
+package gateway_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gbytes"
+
+	"github.com/stella-ops/router/gateway"
+	"github.com/stella-ops/router/gateway/handover"
+	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
+	"github.com/stella-ops/router/transports/session"
+)
+
+// answers is a service that answers, whose session is one of those that a gateway renews.
+type answers struct {
+	*session.Service
+
+	renewed atomic.Int32
+	left    chan spec.Code
+}
+
+func (r *running) joinAnswering(id string) *answers {
+	GinkgoHelper()
+	m := &spec.Manifest{Service: "test", Version: "1.0.0", Endpoints: []spec.Endpoint{{
+		Method: "GET", Path: "/a", Handler: "Handler", Kind: spec.KindRaw, Status: 200, Stream: spec.StreamNone, Public: "a test", Limits: spec.DefaultLimits,
+	}}}
+	manifest, err := m.Encode()
+	Expect(err).NotTo(HaveOccurred())
+	link, err := transports.Dial(context.Background(), r.ListenAddrs()[0])
+	Expect(err).NotTo(HaveOccurred())
+	a := &answers{left: make(chan spec.Code, 1)}
+	a.Service, err = session.Open(context.Background(), link, session.ServiceConfig{
+		Hello: spec.Hello{Instance: spec.Instance{Service: "test", Version: "1.0.0", ID: id}, Lease: 8}, Manifest: manifest,
+		Serve: func(in *session.Incoming) {
+			if in.Request().Generation != 0 {
+				in.Cancel(spec.CodeStale, "")
+				return
+			}
+			_ = in.Respond(&spec.Response{Status: 200, ContentLength: -1}, []byte(id)) // whoever asked may be gone
+		},
+		Renew:  func() { a.renewed.Add(1) },
+		GoAway: func(code spec.Code, _ string) { a.left <- code },
+	})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(a.Close)
+	return a
+}
+
+// asks is a client that keeps its connection.
+type asks struct {
+	conn net.Conn
+	r    *bufio.Reader
+}
+
+func (r *running) asks() *asks {
+	GinkgoHelper()
+	conn, err := net.DialTimeout("tcp", r.HTTPAddr(), patience)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() { _ = conn.Close() })
+	Expect(conn.SetDeadline(time.Now().Add(3 * patience))).To(Succeed())
+	return &asks{conn, bufio.NewReader(conn)}
+}
+
+func (a *asks) ask() (*http.Response, error) {
+	if _, err := io.WriteString(a.conn, "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"); err != nil {
+		return nil, err
+	}
+	resp, err := http.ReadResponse(a.r, nil)
+	if err == nil {
+		_, err = io.Copy(io.Discard, resp.Body)
+	}
+	return resp, err
+}
+
+// next plays the process that is to take a gateway's place, by steps of the spec's.
+type next struct {
+	start func(*handover.Held) (*handover.Successor, error)
+	said  *handover.Predecessor
+	close func() error
+}
+
+func playNext() *next {
+	near, far := net.Pipe()
+	DeferCleanup(func() { _, _ = near.Close(), far.Close() })
+	return &next{
+		start: func(*handover.Held) (*handover.Successor, error) { return handover.NewSuccessor(near), nil },
+		said:  handover.NewPredecessor(far), close: far.Close,
+	}
+}
+
+func (r *running) handOver(n *next) chan error {
+	done := make(chan error, 1)
+	go func() { done <- r.Handover(n.start) }()
+	return done
+}
+
+func within() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	DeferCleanup(cancel)
+	return ctx
+}
+
+var _ = Describe("a gateway that hands over", func() {
+	It("tells its instances, has their sessions replaced, and ends when the next process serves; who is connected is asked to come again", func() {
+		cfg := config(GinkgoWriter)
+		cfg.Listen = []string{"unix://" + filepath.Join(GinkgoT().TempDir(), "s.sock")}
+		r := run(cfg)
+		one, two := r.joinAnswering("one"), r.joinAnswering("two")
+		Eventually(func() int { return len(r.Registry().Instances()) }).WithTimeout(patience).Should(Equal(2))
+		client, idle := r.asks(), r.asks()
+		for _, c := range []*asks{client, idle} {
+			resp, err := c.ask()
+			Expect(err).NotTo(HaveOccurred())
+			Expect(resp.Close).To(BeFalse())
+		}
+		n := playNext()
+		done := r.handOver(n)
+		list, err := n.said.Begin(within())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(list).To(ConsistOf(handover.Instance{Service: "test", Version: "1.0.0", ID: "one"}, handover.Instance{Service: "test", Version: "1.0.0", ID: "two"}))
+		Eventually(one.renewed.Load).WithTimeout(patience).Should(BeEquivalentTo(1))
+		Eventually(two.renewed.Load).WithTimeout(patience).Should(BeEquivalentTo(1))
+		resp, err := client.ask()
+		Expect(err).NotTo(HaveOccurred())
+		Expect(resp.StatusCode).To(Equal(200), "the old process serves until the next one does")
+		Expect(resp.Close).To(BeFalse())
+		Expect(one.left).NotTo(Receive())
+
+		Expect(n.said.Ready()).To(Succeed())
+		Eventually(done).WithTimeout(patience).Should(Receive(BeNil()))
+		Expect(cfg.Listen[0][len("unix://"):]).To(BeAnExistingFile(), "the next process listens there")
+		for _, c := range []*asks{client, idle} {
+			Consistently(r.served).WithTimeout(50 * time.Millisecond).ShouldNot(Receive())
+			resp, err = c.ask()
+			Expect(err).NotTo(HaveOccurred())
+			Expect(resp.StatusCode).To(Equal(200))
+			Expect(resp.Close).To(BeTrue())
+			Expect(c.conn.Close()).To(Succeed())
+		}
+		Eventually(r.served).WithTimeout(patience).Should(Receive(BeNil()))
+		Expect(one.left).To(Receive(Equal(spec.CodeShutdown)))
+		Expect(r.Handover(n.start)).To(MatchError(gateway.ErrHandover))
+	})
+
+	DescribeTable("goes on, and takes sessions again, when the next process",
+		func(fails func(n *next), says string) {
+			log := gbytes.NewBuffer()
+			cfg := config(io.MultiWriter(log, GinkgoWriter))
+			unix := filepath.Join(GinkgoT().TempDir(), "s.sock")
+			cfg.Listen = append(cfg.Listen, "unix://"+unix)
+			r := run(cfg)
+			before := r.ListenAddrs()
+			one := r.joinAnswering("one")
+			Eventually(r.Registry().Endpoints).WithTimeout(patience).Should(HaveLen(1))
+			client := r.asks()
+			n := playNext()
+			done := r.handOver(n)
+			fails(n)
+			var err error
+			Eventually(done).WithTimeout(patience).Should(Receive(&err))
+			Expect(err).To(MatchError(gateway.ErrHandover))
+			Expect(err).To(MatchError(ContainSubstring(says)))
+			Eventually(log).WithTimeout(patience).Should(gbytes.Say("handover failed, this process goes on"))
+			resp, err := client.ask()
+			Expect(err).NotTo(HaveOccurred())
+			Expect(resp.StatusCode).To(Equal(200))
+			Expect(resp.Close).To(BeFalse())
+			Expect(one.left).NotTo(Receive())
+			Expect(r.ListenAddrs()).To(Equal(before))
+			Expect(unix).To(BeAnExistingFile())
+			for i, addr := range before {
+				link, err := transports.Dial(context.Background(), addr)
+				Expect(err).NotTo(HaveOccurred(), "%d", i)
+				Expect(link.Close()).To(Succeed())
+			}
+			r.joinAnswering("two")
+			Eventually(func() int { return len(r.Registry().Instances()) }).WithTimeout(patience).Should(Equal(2))
+
+			// And a later one is taken.
+			n = playNext()
+			done = r.handOver(n)
+			_, err = n.said.Begin(within())
+			Expect(err).NotTo(HaveOccurred())
+			Expect(n.said.Ready()).To(Succeed())
+			Eventually(done).WithTimeout(patience).Should(Receive(BeNil()))
+			Expect(client.conn.Close()).To(Succeed())
+			Eventually(r.served).WithTimeout(2 * patience).Should(Receive(BeNil()))
+		},
+		Entry("ends before it has begun", func(n *next) { Expect(n.close()).To(Succeed()) }, `waiting for "begun": EOF`),
+		Entry("ends while services come", func(n *next) {
+			_, err := n.said.Begin(within())
+			Expect(err).NotTo(HaveOccurred())
+			Expect(n.close()).To(Succeed())
+		}, `waiting for "ready": EOF`),
+		Entry("says something else", func(n *next) { Expect(n.said.Ready()).To(Succeed()) }, `says "ready", expected "begun"`),
+	)
+
+	It("goes on when there is no next process, and says what does not pass", func() {
+		r := run(config(GinkgoWriter))
+		none := errors.New("no such program")
+		err := r.Handover(func(*handover.Held) (*handover.Successor, error) { return nil, none })
+		Expect(err).To(MatchError(none))
+		Expect(err).To(MatchError(gateway.ErrHandover))
+	})
+
+	It("drains when it is told to end meanwhile, and the next process is given up", func() {
+		r := run(config(GinkgoWriter))
+		n := playNext()
+		done := r.handOver(n)
+		_, err := n.said.Begin(within())
+		Expect(err).NotTo(HaveOccurred())
+		r.cancel()
+		Eventually(r.served).WithTimeout(patience).Should(Receive(BeNil()))
+		Eventually(done).WithTimeout(patience).Should(Receive(MatchError(gateway.ErrHandover)))
+		Eventually(n.said.Gone()).WithTimeout(patience).Should(BeClosed())
+		Expect(n.said.Close()).To(Succeed())
+	})
+})
+
+// before plays the process whose place a gateway takes.
+func before(cfg *gateway.Config) (*handover.Successor, net.Conn) {
+	near, far := net.Pipe()
+	cfg.Predecessor = handover.NewPredecessor(near)
+	DeferCleanup(func() { _, _ = near.Close(), far.Close() })
+	return handover.NewSuccessor(far), far
+}
+
+var _ = Describe("a gateway that takes another process's place", func() {
+	It("accepts requests once it has a session with every instance that the other one has", func() {
+		cfg := config(GinkgoWriter)
+		var serving atomic.Bool
+		cfg.Serving = func() { serving.Store(true) }
+		old, _ := before(&cfg)
+		r := run(cfg)
+		Expect(old.Begun(within())).To(Succeed())
+		var list []handover.Instance
+		for i := range 3 {
+			list = append(list, handover.Instance{Service: "test", Version: "1.0.0", ID: strconv.Itoa(i)})
+		}
+		Expect(old.Tell(list)).To(Succeed())
+		client := r.asks()
+		answered := make(chan int, 1)
+		go func() {
+			defer close(answered)
+			if resp, err := client.ask(); err == nil {
+				answered <- resp.StatusCode
+			}
+		}()
+		for i := range 3 {
+			Consistently(answered).WithTimeout(50 * time.Millisecond).ShouldNot(Receive())
+			Expect(serving.Load()).To(BeFalse())
+			r.joinAnswering(strconv.Itoa(i))
+		}
+		Expect(old.Ready(within())).To(Succeed())
+		Eventually(answered).WithTimeout(patience).Should(Receive(Equal(200)))
+		Expect(serving.Load()).To(BeTrue())
+	})
+
+	It("accepts requests at once when the other one ends", func() {
+		cfg := config(GinkgoWriter)
+		old, conn := before(&cfg)
+		r := run(cfg)
+		Expect(old.Begun(within())).To(Succeed())
+		Expect(old.Tell([]handover.Instance{{Service: "test", Version: "1.0.0", ID: "never"}})).To(Succeed())
+		Expect(conn.Close()).To(Succeed())
+		Eventually(func() int { s, _ := get("http://" + r.AdminAddr() + "/readyz"); return s }).WithTimeout(patience).Should(Equal(200))
+	})
+
+	It("ends without having served when it is told to", func() {
+		cfg := config(GinkgoWriter)
+		old, _ := before(&cfg)
+		r := run(cfg)
+		Expect(old.Begun(within())).To(Succeed())
+		Expect(old.Tell([]handover.Instance{{Service: "test", Version: "1.0.0", ID: "never"}})).To(Succeed())
+		r.cancel()
+		Eventually(r.served).WithTimeout(patience).Should(Receive(BeNil()))
+		Expect(old.Ready(within())).To(MatchError(io.EOF))
+	})
+})
