@@ -50,12 +50,18 @@ func startFleet(gateways int) *fleet {
 // startFleetOn starts gateways that listen where the stacks say.
 func startFleetOn(stacks ...*stack) *fleet {
 	GinkgoHelper()
+	return startFleetBy(processes(), stacks...)
+}
+
+// startFleetBy is startFleetOn for gateways of a form.
+func startFleetBy(by form, stacks ...*stack) *fleet {
+	GinkgoHelper()
 	f := &fleet{
 		ledger: filepath.Join(GinkgoT().TempDir(), "ledger"), answered: map[string]bool{}, large: map[int]int{},
 		ready: make([]atomic.Bool, len(stacks)),
 	}
 	for _, s := range stacks {
-		s.form, s.http, s.admin, s.rest = processes(), address(), address(), map[program]held{}
+		s.form, s.http, s.admin, s.rest = by, address(), address(), map[program]held{}
 		s.settings.drainDelay = time.Second
 		s.startGateway()
 		f.gateways = append(f.gateways, s)

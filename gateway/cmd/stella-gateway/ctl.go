@@ -60,6 +60,8 @@ type ctlCmd struct {
 
 	Reload ctlReloadCmd `cmd:"" help:"Have the configuration read anew."`
 
+	Restart ctlRestartCmd `cmd:"" help:"Have a new process take the gateway's place, without losing a request."`
+
 	Audit ctlAuditCmd `cmd:"" help:"List what operators have changed."`
 
 	Check struct {
@@ -324,6 +326,16 @@ func (ctlReloadCmd) Run(s streams, c *cli) error {
 		return err
 	}
 	return s.printf("in force\n")
+}
+
+type ctlRestartCmd struct{}
+
+// Run has another process take the gateway's place.
+func (ctlRestartCmd) Run(s streams, c *cli) error {
+	if _, err := c.Ctl.ask(http.MethodPost, "/v1/restart", nil); err != nil {
+		return err
+	}
+	return s.printf("a new process serves\n")
 }
 
 type ctlAuditCmd struct{}

@@ -1,6 +1,6 @@
 // Command stella-gateway is the gateway: HTTP for clients on one side, sessions with services on the other.
 //
-//	stella-gateway run       serve until SIGTERM or SIGINT, then drain; a second signal ends at once; SIGHUP reloads
+//	stella-gateway run       serve until SIGTERM or SIGINT, then drain; a second signal ends at once; SIGHUP reloads, SIGUSR2 restarts
 //	stella-gateway check     say what is wrong with a configuration file
 //	stella-gateway diff      compare two configuration files
 //	stella-gateway config    show the configuration as it comes out, its JSON Schema, its reference
@@ -22,7 +22,6 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -44,7 +43,7 @@ const (
 )
 
 type cli struct {
-	Run runCmd `cmd:"" help:"Serve until SIGTERM or SIGINT, then drain. A second signal ends at once."`
+	Run runCmd `cmd:"" help:"Serve until SIGTERM or SIGINT, then drain. A second signal ends at once. SIGHUP reloads, SIGUSR2 hands over to a new process."`
 
 	Check checkCmd `cmd:"" help:"Check a configuration file, and change nothing."`
 
@@ -89,9 +88,9 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	os.Exit(run(os.Args[1:], streams{os.Stdout, os.Stderr, signals}))
+	told := make(chan os.Signal, 2)
+	signal.Notify(told, signals()...)
+	os.Exit(run(os.Args[1:], streams{os.Stdout, os.Stderr, told}))
 }
 
 // exited carries kong's wish to exit, after help, out of its parser.

@@ -10,6 +10,7 @@ import (
 const (
 	nowReady    = "READY=1"
 	nowStopping = "STOPPING=1"
+	nowAnother  = "MAINPID=%d\nREADY=1" // another process has taken this one's place
 )
 
 // notify tells the service manager that has started this process, if one wants to know, what state it is in.

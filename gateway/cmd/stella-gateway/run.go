@@ -13,6 +13,7 @@ import (
 
 	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/config"
+	"github.com/stella-ops/router/gateway/handover"
 )
 
 // settings are the flags that stand above the configuration file and the variables.
@@ -147,12 +148,16 @@ type runCmd struct {
 
 // Run serves.
 func (c *runCmd) Run(s streams) error {
+	sockets, before, skipped := handover.Inherit()
 	loaded, source, err := c.load()
 	if err != nil {
 		return err
 	}
 	level := new(slog.LevelVar)
 	cfg := loaded.Gateway(s.err, level)
+	if skipped != nil {
+		cfg.Logger.Warn("this process was given what it cannot use", "error", skipped)
+	}
 	var (
 		g      *gateway.Gateway
 		keeper *config.Keeper
@@ -167,8 +172,30 @@ func (c *runCmd) Run(s streams) error {
 			return nil
 		},
 	}, loaded, source)
+	tell := func(state string) {
+		if err := notify(state); err != nil {
+			cfg.Logger.Warn("service manager", "error", err)
+		}
+	}
 	cfg.Configuration = func() any { return keeper.State() }
 	cfg.Reload = func() error { return keeper.Reload("an operator asks for it") }
+	cfg.Sockets, cfg.Predecessor = sockets, before
+	cfg.Restart = func() error {
+		err := restart(g, tell)
+		if err != nil && !errors.Is(err, gateway.ErrHandover) { // else the gateway has said so
+			cfg.Logger.Error("handover not begun", "error", err)
+		}
+		return err
+	}
+	cfg.Serving = func() {
+		if err := s.printf("stella-gateway serves http://%s, services dial %s, operators http://%s\n",
+			strings.Join(g.HTTPAddrs(), ","), strings.Join(g.ListenAddrs(), ","), g.AdminAddr()); err != nil {
+			cfg.Logger.Warn("nobody reads the standard output", "error", err)
+		}
+		if before == nil { // else that one tells: the service manager does not listen to this process yet
+			tell(nowReady)
+		}
+	}
 	if g, err = gateway.New(cfg); err != nil {
 		return err
 	}
@@ -180,25 +207,46 @@ func (c *runCmd) Run(s streams) error {
 	watching.Go(func() { keeper.Watch(ctx) })
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(ctx) }()
-	if err := s.printf("stella-gateway serves http://%s, services dial %s, operators http://%s\n",
-		strings.Join(g.HTTPAddrs(), ","), strings.Join(g.ListenAddrs(), ","), g.AdminAddr()); err != nil {
-		cfg.Logger.Warn("nobody reads the standard output", "error", err)
-	}
-	tell := func(state string) {
-		if err := notify(state); err != nil {
-			cfg.Logger.Warn("service manager", "error", err)
-		}
-	}
-	tell(nowReady)
-	drain := func() {
-		tell(nowStopping)
-		cancel()
-	}
-	return c.wait(ctx, drain, s, g, keeper, served)
+	return c.wait(ctx, s, served, acts{
+		drain: func() {
+			tell(nowStopping)
+			cancel()
+		},
+		end:     func() { _ = g.Close() },                             // Serve tells
+		reload:  func() { _ = keeper.Reload("SIGHUP") },               // it has been logged
+		restart: func() { watching.Go(func() { _ = cfg.Restart() }) }, // it has been logged
+	})
 }
 
-// wait does what signals say until the gateway has ended: SIGHUP reloads, the first other drains, the second ends.
-func (c *runCmd) wait(ctx context.Context, drain func(), s streams, g *gateway.Gateway, keeper *config.Keeper, served <-chan error) error {
+// restart starts another process of this program, with the same arguments, which takes this one's place.
+func restart(g *gateway.Gateway, tell func(state string)) error {
+	if os.Getpid() == 1 {
+		return errFirst
+	}
+	command, err := handover.Current()
+	if err != nil {
+		return err
+	}
+	pid := 0
+	err = g.Handover(func(h *handover.Held) (*handover.Successor, error) {
+		next, err := command.Start(h)
+		if err == nil {
+			pid = next.PID()
+		}
+		return next, err
+	})
+	if err == nil {
+		tell(fmt.Sprintf(nowAnother, pid))
+	}
+	return err
+}
+
+// acts are what signals may have done.
+type acts struct{ drain, end, reload, restart func() }
+
+// wait does what signals say until the gateway has ended: SIGHUP reloads, SIGUSR2 hands over, the first other drains, the
+// second ends.
+func (c *runCmd) wait(ctx context.Context, s streams, served <-chan error, a acts) error {
 	forced := false
 	for {
 		select {
@@ -208,17 +256,23 @@ func (c *runCmd) wait(ctx context.Context, drain func(), s streams, g *gateway.G
 			}
 			return err
 		case sig := <-s.signals:
-			if sig == syscall.SIGHUP {
-				_ = keeper.Reload("SIGHUP") // it has been logged
-				continue
+			switch sig {
+			case syscall.SIGHUP:
+				a.reload()
+			case restartSignal:
+				a.restart()
+			default:
+				if ctx.Err() != nil {
+					forced = true
+					a.end()
+				}
+				a.drain()
 			}
-			if ctx.Err() != nil {
-				forced = true
-				_ = g.Close() // Serve tells
-			}
-			drain()
 		}
 	}
 }
+
+// errFirst: what it would start would not outlive it.
+var errFirst = errors.New("this process is the first of its container, which ends with it: start another container, and then end this one")
 
 var errForced = errors.New("ended by a second signal, before open requests had ended")

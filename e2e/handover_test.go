@@ -1,0 +1,349 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+)
+
+// relay is a gateway whose processes hand over to each other, under a service manager that follows them. Its output goes to a
+// file: a pipe would be held by processes that the one which was started does not outlive.
+type relay struct {
+	file   string // the configuration
+	out    string
+	notify *net.UnixConn
+	pid    int // of the process that serves, as the service manager has heard
+}
+
+func relayProcess(s *stack) program {
+	GinkgoHelper()
+	return startRelay(s, func(args []string) *exec.Cmd { return exec.Command(binary("stella-gateway"), args...) })
+}
+
+// startRelay starts the first process by a command that is made for its arguments.
+func startRelay(s *stack, command func(args []string) *exec.Cmd) *relay {
+	GinkgoHelper()
+	dir := GinkgoT().TempDir()
+	r := &relay{file: filepath.Join(dir, "gateway.yaml"), out: filepath.Join(dir, "log")}
+	r.write(fmt.Sprintf("shutdown: {drainDelay: %s}\n", s.settings.drainDelay))
+	socket := filepath.Join(dir, "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(conn.Close)
+	r.notify = conn
+	out, err := os.OpenFile(r.out, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	Expect(err).NotTo(HaveOccurred())
+	defer func() { Expect(out.Close()).To(Succeed()) }()
+	cmd := command([]string{"run", "--config", r.file, "--http", s.http, "--listen", s.listen, "--admin", s.admin})
+	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = append(append(os.Environ(), cmd.Env...), "NOTIFY_SOCKET="+socket), scratch, out, out
+	Expect(cmd.Start()).To(Succeed())
+	r.pid = cmd.Process.Pid
+	first := make(chan struct{})
+	go func() {
+		defer close(first)
+		_ = cmd.Wait() // how it ends, its log says
+	}()
+	DeferCleanup(func() {
+		AddReportEntry("gateway", ReportEntryVisibilityFailureOrVerbose, r.log())
+		_ = syscall.Kill(r.pid, syscall.SIGKILL)
+		<-first
+	})
+	r.hears("READY=1")
+	return r
+}
+
+// write writes the configuration whole, by another name first.
+func (r *relay) write(text string) {
+	GinkgoHelper()
+	Expect(os.WriteFile(r.file+".next", []byte(text), 0o600)).To(Succeed())
+	Expect(os.Rename(r.file+".next", r.file)).To(Succeed())
+}
+
+// hears waits for what a process says to the service manager.
+func (r *relay) hears(state string) string {
+	GinkgoHelper()
+	Expect(r.notify.SetReadDeadline(time.Now().Add(3 * patience))).To(Succeed())
+	b := make([]byte, 4096)
+	n, err := r.notify.Read(b)
+	Expect(err).NotTo(HaveOccurred(), "waiting for %s: %s", state, r.log())
+	Expect(string(b[:n])).To(HavePrefix(state))
+	return string(b[:n])
+}
+
+// signal asks the process that serves to hand over.
+func (r *relay) signal() {
+	GinkgoHelper()
+	Expect(syscall.Kill(r.pid, syscall.SIGUSR2)).To(Succeed())
+}
+
+// handOver has the process that serves asked to hand over, and waits until it has ended.
+func (r *relay) handOver(ask func()) {
+	GinkgoHelper()
+	old := r.pid
+	ask()
+	_, err := fmt.Sscanf(r.hears("MAINPID="), "MAINPID=%d\nREADY=1", &r.pid)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(r.pid).NotTo(Equal(old))
+	Eventually(gone).WithArguments(old).WithTimeout(2 * patience).Should(BeTrue())
+}
+
+// gone reports whether a process has ended, be it that nobody has asked how.
+func gone(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	_, after, _ := strings.Cut(string(text), ") ")
+	return strings.HasPrefix(after, "Z")
+}
+
+func (r *relay) end() {
+	GinkgoHelper()
+	Expect(syscall.Kill(r.pid, syscall.SIGTERM)).To(Succeed())
+	Eventually(r.ended).WithTimeout(2 * patience).Should(BeTrue())
+}
+
+func (r *relay) ended() bool { return gone(r.pid) }
+
+func (r *relay) held() held { return held{Descriptors: descriptors(strconv.Itoa(r.pid))} }
+
+func (r *relay) memory() int64 { return 0 }
+
+func (r *relay) log() string {
+	text, err := os.ReadFile(r.out)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// keeper is a client that keeps its connection for as long as the gateway does, and forgives nothing: a connection that is
+// closed without the answer before having said so has lost a request.
+type keeper struct {
+	addr  string
+	fresh bool // a new connection for every request
+	conn  net.Conn
+	r     *bufio.Reader
+}
+
+func (k *keeper) ask(body string) error {
+	if k.conn == nil {
+		conn, err := net.DialTimeout("tcp", k.addr, patience)
+		if err != nil {
+			return fmt.Errorf("dial: %w", err)
+		}
+		k.conn, k.r = conn, bufio.NewReader(conn)
+	}
+	if err := k.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return fmt.Errorf("deadline: %w", err)
+	}
+	if _, err := fmt.Fprintf(k.conn, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	resp, err := http.ReadResponse(k.r, nil)
+	if err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+	text, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close() // the connection is closed below
+	if err != nil || resp.StatusCode != http.StatusOK || string(text) != body {
+		return fmt.Errorf("answered %s %.200q: %w", resp.Status, text, err)
+	}
+	if resp.Close || k.fresh {
+		err = k.conn.Close()
+		k.conn = nil
+	}
+	return err
+}
+
+// regulars are keepers, and what became of their requests.
+type regulars struct {
+	asked  atomic.Int64
+	mu     sync.Mutex
+	failed []string
+}
+
+// calls asks until ctx ends.
+func (c *regulars) calls(ctx context.Context, ask func(string) error) {
+	for i := 0; ctx.Err() == nil; i++ {
+		if err := ask(strconv.Itoa(i)); err != nil {
+			c.mu.Lock()
+			c.failed = append(c.failed, err.Error())
+			c.mu.Unlock()
+			return
+		}
+		c.asked.Add(1)
+	}
+}
+
+// during calls over connections of all kinds while something happens, none of which may fail.
+func (c *regulars) during(addr string, happens func()) {
+	GinkgoHelper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	for i := range 6 {
+		k := &keeper{addr: addr, fresh: i < 2}
+		wg.Go(func() {
+			c.calls(ctx, k.ask)
+			if k.conn != nil {
+				_ = k.conn.Close()
+			}
+		})
+	}
+	h2 := overHTTP2()
+	defer h2.CloseIdleConnections()
+	wg.Go(func() {
+		c.calls(ctx, func(body string) error {
+			resp, err := h2.Post("http://"+addr+"/echo", "text/plain", strings.NewReader(body))
+			if err != nil {
+				return err
+			}
+			defer func() { _ = resp.Body.Close() }()
+			text, err := io.ReadAll(resp.Body)
+			if err != nil || string(text) != body {
+				return fmt.Errorf("HTTP/2: answered %s %.200q: %w", resp.Status, text, err)
+			}
+			return nil
+		})
+	})
+	happens()
+}
+
+func (c *regulars) settled() {
+	GinkgoHelper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	GinkgoWriter.Printf("%d requests over connections that are kept or new\n", c.asked.Load())
+	Expect(c.failed).To(BeEmpty(), "of %d", c.asked.Load())
+	Expect(c.asked.Load()).To(BeNumerically(">", 500), "there was a load")
+}
+
+var _ = Describe("a gateway that is restarted by handover", func() {
+	It("three times under load fails no request, and once with a broken configuration goes on as it was", func() {
+		s := &stack{listen: "tcp://" + address()}
+		f := startFleetBy(form{gateway: relayProcess}, s)
+		r, ok := s.gateway.(*relay)
+		Expect(ok).To(BeTrue())
+		for i := range 2 {
+			f.instance(fmt.Sprintf("i%d", i))
+			start("echo", []string{"STELLA_GATEWAYS=" + s.listen, fmt.Sprintf("STELLA_INSTANCE_ID=e%d", i)}, binary("echo"))
+			Eventually(s.serves).WithArguments(fmt.Sprintf("e%d", i)).Should(BeTrue())
+		}
+		c := new(regulars)
+		f.under(func() {
+			c.during(s.http, func() {
+				for i, ask := range []func(){r.signal, func() {
+					out, err := exec.Command(binary("stella-gateway"), "ctl", "--admin", s.admin, "restart").CombinedOutput()
+					Expect(err).NotTo(HaveOccurred(), "%s", out)
+					Expect(string(out)).To(Equal("a new process serves\n"))
+				}, r.signal} {
+					before := c.asked.Load()
+					r.handOver(ask)
+					Expect(strings.Count(r.log(), "handover: the new process serves")).To(Equal(i + 1))
+					Eventually(c.asked.Load).Should(BeNumerically(">", before+100))
+					for _, id := range []string{"i0", "i1", "e0", "e1"} {
+						Expect(s.serves(id)).To(BeTrue(), id)
+					}
+				}
+				Expect(r.log()).NotTo(ContainSubstring("services have not come in time"))
+
+				r.write("no such key: 1\n")
+				pid := r.pid
+				r.signal()
+				Eventually(r.log).Should(And(
+					ContainSubstring("handover failed, this process goes on"), ContainSubstring(`there is no key \"no such key\"`)))
+				before := c.asked.Load()
+				Eventually(c.asked.Load).Should(BeNumerically(">", before+100))
+				Expect(gone(pid)).To(BeFalse())
+			})
+		})
+		c.settled()
+		f.settled()
+		Expect(f.large[http.StatusServiceUnavailable]).To(BeZero(), "large bodies")
+	})
+
+	It("waits ten seconds for a service that does not come, and then serves without it", func() {
+		s := &stack{listen: "tcp://" + address()}
+		f := startFleetBy(form{gateway: relayProcess}, s)
+		r, ok := s.gateway.(*relay)
+		Expect(ok).To(BeTrue())
+		f.instance("lively")
+		frozen := start("echo", []string{"STELLA_GATEWAYS=" + s.listen, "STELLA_INSTANCE_ID=frozen"}, binary("echo"))
+		Eventually(s.serves).WithArguments("frozen").Should(BeTrue())
+		began := time.Now()
+		frozen.Signal(syscall.SIGSTOP)
+		r.signal()
+		Eventually(r.log).Should(ContainSubstring("handover: waiting for services"))
+		Expect(s.status("/items/1")).To(Equal(http.StatusOK), "the old process serves")
+		_, err := fmt.Sscanf(r.hears("MAINPID="), "MAINPID=%d", &r.pid)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(time.Since(began)).To(BeNumerically(">=", 10*time.Second))
+		Expect(r.log()).To(ContainSubstring(`services have not come in time, requests are accepted now" missing=1 such_as="[{Service:echo Version:1.0.0 ID:frozen}]"`))
+		Expect(s.status("/items/1")).To(Equal(http.StatusOK))
+		frozen.Signal(syscall.SIGCONT)
+		Eventually(s.serves).WithArguments("frozen").Should(BeTrue())
+		Expect(call(http.MethodPost, s.url("/echo"), "x").body).To(Equal("x"))
+	})
+})
+
+var _ = Describe("a gateway under socket activation", func() {
+	It("listens on the sockets that it was given, serves who had come before it, and hands them over", func() {
+		dir := GinkgoT().TempDir()
+		s := &stack{http: address(), admin: address(), listen: "unix://" + filepath.Join(dir, "s.sock")}
+		var files []*os.File
+		give := func(ln interface {
+			File() (*os.File, error)
+			Close() error
+		}, err error) {
+			Expect(err).NotTo(HaveOccurred())
+			file, err := ln.File()
+			Expect(err).NotTo(HaveOccurred())
+			files = append(files, file)
+			DeferCleanup(file.Close)
+			DeferCleanup(func() { _ = ln.Close() })
+		}
+		for _, addr := range []string{s.http, s.admin, address()} { // the last one is nobody's
+			at, err := net.ResolveTCPAddr("tcp", addr)
+			Expect(err).NotTo(HaveOccurred())
+			give(net.ListenTCP("tcp", at))
+		}
+		give(net.ListenUnix("unix", &net.UnixAddr{Name: strings.TrimPrefix(s.listen, "unix://"), Net: "unix"}))
+		k := &keeper{addr: s.http}
+		early := make(chan error, 1)
+		go func() { early <- k.ask("early") }()
+		echo := start("echo", []string{"STELLA_GATEWAYS=" + s.listen}, binary("echo"))
+		Consistently(early).WithTimeout(100 * time.Millisecond).ShouldNot(Receive())
+
+		r := startRelay(s, func(args []string) *exec.Cmd {
+			cmd := exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, binary("stella-gateway")}, args...)...)
+			cmd.Env, cmd.ExtraFiles = []string{"LISTEN_FDS=" + strconv.Itoa(len(files)), "LISTEN_FDNAMES=http:admin:other:services"}, files
+			return cmd
+		})
+		Expect(r.log()).To(ContainSubstring("a socket of an address that the configuration does not have"))
+		Eventually(early).Should(Receive()) // whatever was said: the service may have come later
+		Eventually(func() error { return (&keeper{addr: s.http, fresh: true}).ask("x") }).Should(Succeed())
+		r.handOver(r.signal)
+		Expect((&keeper{addr: s.http, fresh: true}).ask("y")).To(Succeed())
+		Expect(strings.TrimPrefix(s.listen, "unix://")).To(BeAnExistingFile())
+		echo.end()
+		r.end()
+		Expect(strings.TrimPrefix(s.listen, "unix://")).To(BeAnExistingFile(), "it is the service manager's")
+	})
+})
