@@ -164,7 +164,9 @@ func (c *Config) routing() *routing.Config {
 }
 
 func (c *Config) traces() otlp.Config {
-	return otlp.Config{Endpoint: c.Traces.Endpoint, Headers: c.Traces.Headers, Node: c.Node, Region: c.Region, Logger: c.Logger}
+	out := otlp.Config{Node: c.Node, Region: c.Region, Logger: c.Logger}
+	out.Endpoint, out.Headers = c.Traces.Endpoint, c.Traces.Headers
+	return out
 }
 
 func (c *Config) check() error {
