@@ -97,7 +97,10 @@ func milliseconds(n int64) string { return directive.Spell(time.Duration(n) * ti
 
 var facets = map[string]facet{
 	"status": {always, statuses, func(e *scan.Endpoint) string {
-		if e.Kind == spec.KindTyped && e.Out == nil {
+		switch {
+		case e.Stream == spec.StreamUpgrade:
+			return strconv.Itoa(http.StatusSwitchingProtocols)
+		case e.Kind == spec.KindTyped && e.Out == nil:
 			return strconv.Itoa(http.StatusNoContent)
 		}
 		return strconv.Itoa(http.StatusOK)

@@ -317,7 +317,7 @@ func (w *Response) part(before string, v any, after string) error {
 
 // metadata is the answer's, checked: what the gateway would refuse fails here, where it can be logged.
 func (w *Response) metadata() (*spec.Response, error) {
-	if w.status < 200 || w.status > 599 {
+	if (w.status < 200 || w.status > 599) && (w.status != statusUpgrade || !w.upgrade.accepted()) {
 		return nil, fmt.Errorf("stella: status %d, expected 200 to 599", w.status)
 	}
 	for _, f := range w.header {

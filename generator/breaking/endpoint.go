@@ -90,8 +90,12 @@ func (c *comparison) delivery(p Pair) {
 		c.at(p.Now, StreamEventsChanged, "events", strconv.FormatBool(p.Before.Events), strconv.FormatBool(p.Now.Events), text, "")
 	}
 	streams := func(s, one spec.Streaming) string {
-		if s == one || s == spec.StreamBoth {
+		switch s {
+		case one, spec.StreamBoth:
 			return "streamed"
+		case spec.StreamUpgrade:
+			return "part of another protocol"
+		case spec.StreamNone, spec.StreamRequest, spec.StreamResponse:
 		}
 		return "held whole"
 	}

@@ -125,9 +125,10 @@ var endpointKeys = []Key{
 	{Name: "idle", Type: Duration, Doc: "bounds the silence of a stream after its response headers; 60s"},
 	{Name: "body", Type: Size, Doc: "largest request body, inclusive; 1MiB"},
 	{
-		Name: "stream", Type: Enum, Values: []string{"none", "request", "response", "both"},
+		Name: "stream", Type: Enum, Values: []string{"none", "request", "response", "both", "upgrade"},
 		Doc: "which bodies may be streamed; response for a handler that returns iter.Seq2, which has no other, none for all " +
-			"others; request and both only for raw and net/http handlers",
+			"others; request and both only for raw and net/http handlers. upgrade, for the same and GET, is a WebSocket: the " +
+			"handler accepts it by Response.Upgrade or by http.Hijacker",
 	},
 	{Name: "idempotent", Type: Flag, Doc: "safe to repeat; GET and HEAD always are"},
 	{

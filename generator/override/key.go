@@ -98,8 +98,11 @@ func registered(name string) directive.Key {
 func longer(here, code directive.Value) bool { return here.Duration > code.Duration }
 func more(here, code directive.Value) bool   { return here.Int > code.Int }
 
-// wider reports whether a body may be streamed here that the code does not stream.
+// wider reports whether a body may be streamed here that the code does not stream. An upgrade is another thing than all else.
 func wider(here, code directive.Value) bool {
+	if upgrade := string(spec.StreamUpgrade); here.Text == upgrade || code.Text == upgrade {
+		return here.Text != code.Text
+	}
 	return here.Text != code.Text && here.Text != string(spec.StreamNone) && code.Text != string(spec.StreamBoth)
 }
 

@@ -246,7 +246,14 @@ func (b *builder) streaming(e *Endpoint, h *handler, keys map[string]directive.V
 	switch {
 	case e.Kind == spec.KindStream && want != spec.StreamResponse:
 		report(raw, "%s returns a sequence: it streams its response, and its input is held whole", name)
+		e.Stream = spec.StreamResponse // what else is wrong with the endpoint does not hang on this
 	case files && want == spec.StreamRequest:
+	case e.Kind == spec.KindTyped && want == spec.StreamUpgrade:
+		report("only handlers that take *stella.Request and *stella.Response, and net/http handlers, can accept an upgrade", "%s is a typed handler", name)
+		e.Stream = spec.StreamNone
+	case want == spec.StreamUpgrade && e.Method != http.MethodGet:
+		report("", "a WebSocket is opened by GET, and not by %s", e.Method)
+		e.Stream = spec.StreamNone
 	case e.Kind == spec.KindTyped && want != spec.StreamNone:
 		report(raw, "%s is a typed handler, whose bodies are held whole", name)
 		e.Stream = spec.StreamNone // what else is wrong with the endpoint does not hang on this
@@ -254,6 +261,13 @@ func (b *builder) streaming(e *Endpoint, h *handler, keys map[string]directive.V
 		report("", "a %s request has no body", e.Method)
 	case e.Method == http.MethodHead && want == spec.StreamResponse:
 		report("", "the answer to HEAD has no body")
+	}
+	if status, given := keys[keyStatus]; e.Stream == spec.StreamUpgrade {
+		e.Status, e.Statuses = http.StatusSwitchingProtocols, nil
+		if given {
+			f := b.l.list.Addf(diagnostic.BadValue, status.Pos, status.Width, "status=%s has no effect: what accepts an upgrade is 101", status.Text)
+			f.Hint = "remove status="
+		}
 	}
 }
 

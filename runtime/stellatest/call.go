@@ -24,6 +24,7 @@ type Request struct {
 	Header   stella.Header  // any
 	Body     []byte         // any
 	Stream   io.Reader      // instead of Body: of unknown length, sent as it is read; closed with the call if it is an io.Closer
+	Upgrade  string         // the protocol to change to, such as websocket. Stream is what is sent in it, from status 101 on
 	Identity *spec.Identity // as whom; nil is nobody
 }
 
@@ -64,6 +65,9 @@ func (s *Service) Open(ctx context.Context, r Request) (*Stream, error) {
 	if rest != nil {
 		inline, flags = nil, 0
 	}
+	if r.Upgrade != "" {
+		inline, flags = nil, 0
+	}
 	if len(inline) > 0 {
 		flags |= spec.FlagInlineBody
 	}
@@ -76,18 +80,30 @@ func (s *Service) Open(ctx context.Context, r Request) (*Stream, error) {
 		return nil, fmt.Errorf("stellatest: %s %s: %w", r.Method, r.Path, err)
 	}
 	st := &Stream{ctx: ctx, call: c, name: r.Method + " " + r.Path, pumped: make(chan struct{})}
-	go func() {
-		defer close(st.pumped)
-		if rest != nil {
-			pump(c, rest)
-		}
-	}()
 	st.source, _ = rest.(io.Closer)
-	if err := st.begin(); err != nil {
+	if r.Upgrade == "" {
+		go st.send(rest)
+	}
+	err = st.begin()
+	if r.Upgrade != "" {
+		if st.Status != http.StatusSwitchingProtocols || rest == nil {
+			rest = http.NoBody // it has been refused, or there is nothing to say
+		}
+		go st.send(rest)
+	}
+	if err != nil {
 		st.Close()
 		return nil, st.wrap(err)
 	}
 	return st, nil
+}
+
+// send sends the request's body, if there is one that the call began without.
+func (st *Stream) send(body io.Reader) {
+	defer close(st.pumped)
+	if body != nil {
+		pump(st.call, body)
+	}
 }
 
 // Stream is an answer that has begun. It is for one goroutine at a time, and must be closed.
@@ -172,7 +188,7 @@ func (s *Service) resolve(r *Request) (*spec.Request, error) {
 		Path: path, Query: query, Authority: "stellatest", Peer: "192.0.2.1:1", ID: spec.RequestID{6: 0x70, 8: 0x80},
 		ContentLength: int64(len(r.Body)), Identity: r.Identity, Header: r.Header,
 	}
-	if r.Stream != nil {
+	if meta.Upgrade = r.Upgrade; r.Stream != nil || r.Upgrade != "" {
 		meta.ContentLength = -1
 	}
 	best, found := "", false

@@ -19,6 +19,9 @@ func (w *writer) responses(e *spec.Endpoint) map[string]*response {
 		add(http.StatusUnauthorized, nil)
 		add(http.StatusForbidden, nil)
 	}
+	if e.Stream == spec.StreamUpgrade {
+		add(http.StatusUpgradeRequired, nil)
+	}
 	if e.Queue != nil { // whatever the service answers is the job's result
 		out[strconv.Itoa(http.StatusAccepted)] = w.accepted()
 	} else {
@@ -46,9 +49,9 @@ func title(status int) string {
 	return "Status " + strconv.Itoa(status)
 }
 
-// bodiless reports whether answers with a status have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5).
+// bodiless reports whether answers with a status have no body (RFC 9110, sections 15.2.2, 15.3.5, 15.3.6 and 15.4.5).
 func bodiless(status int) bool {
-	return status == http.StatusNoContent || status == http.StatusResetContent || status == http.StatusNotModified
+	return status == http.StatusSwitchingProtocols || status == http.StatusNoContent || status == http.StatusResetContent || status == http.StatusNotModified
 }
 
 func (w *writer) success(e *spec.Endpoint, status int) *response {

@@ -134,11 +134,16 @@ func clone(m *spec.Manifest) (*spec.Manifest, error) {
 func (m *Model) readCalls() error {
 	symbols := map[string]int{}
 	for i := range m.Manifest.Endpoints {
-		symbols[Exported(lastWord(m.Manifest.Endpoints[i].Handler))]++
+		if m.Manifest.Endpoints[i].Stream != spec.StreamUpgrade {
+			symbols[Exported(lastWord(m.Manifest.Endpoints[i].Handler))]++
+		}
 	}
 	taken := Names{}
 	for i := range m.Manifest.Endpoints {
 		e := &m.Manifest.Endpoints[i]
+		if e.Stream == spec.StreamUpgrade { // which a WebSocket library opens, and no client of HTTP
+			continue
+		}
 		p, err := spec.ParsePattern(e.Path)
 		if err != nil {
 			return err
