@@ -4,9 +4,10 @@
 // To the handler it looks like HTTP/1.1, as net/http serves it: an implied 200, a guessed Content-Type, a checked
 // Content-Length, [http.Flusher], and [http.ErrAbortHandler]. What differs:
 //
-//   - There is no connection. [http.Hijacker] is missing, hence upgrades (WebSocket) are; [http.ResponseController]
-//     has no deadlines ([errors.ErrUnsupported]), since the endpoint's timeout and idle time rule; full duplex is
-//     always on.
+//   - There is no connection. [http.Hijacker] is there only for a request that asks for an upgrade (WebSocket) of an endpoint
+//     with stream=upgrade; what is written first on a connection that was taken over must be a head of status 101, unless
+//     WriteHeader has said it. [http.ResponseController] has no deadlines ([errors.ErrUnsupported]), since the endpoint's
+//     timeout and idle time rule; full duplex is always on.
 //   - A panic is answered with a problem as long as the answer has not begun, and so is an answer that is shorter than
 //     its Content-Length; net/http would drop the connection.
 //   - A handler that returns after the endpoint's timeout has not answered, whatever it wrote: the gateway says 504.
@@ -49,7 +50,16 @@ func Dispatch(h http.Handler) stella.Dispatch {
 		}
 		defer removeParts(req)
 		w := &responseWriter{ctx: ctx, answered: cancel, answer: answer, head: req.Method == http.MethodHead, header: http.Header{}, length: -1}
-		h.ServeHTTP(w, req)
+		if r.Upgrade != "" {
+			u := &upgradable{responseWriter: w, remote: r.RemoteAddr}
+			h.ServeHTTP(u, req)
+			if u.conn != nil {
+				cancel()
+				return u.conn.wait(call)
+			}
+		} else {
+			h.ServeHTTP(w, req)
+		}
 		if call.Err() != nil { // a handler that gives up just returns, which must not pass for an empty answer
 			return context.Cause(call)
 		}
@@ -83,6 +93,10 @@ func newRequest(ctx context.Context, r *stella.Request, b *body) (*http.Request,
 		req.Body = http.NoBody
 	default:
 		header.Set("Content-Length", strconv.FormatInt(r.ContentLength, 10))
+	}
+	if r.Upgrade != "" { // what the gateway has taken for the connection's
+		header.Set("Connection", "Upgrade")
+		header.Set("Upgrade", r.Upgrade)
 	}
 	if r.TLS {
 		req.TLS = new(tls.ConnectionState)

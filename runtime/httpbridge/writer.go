@@ -42,6 +42,7 @@ type responseWriter struct {
 	sniffing bool   // the Content-Type is still to be guessed
 	start    []byte // of the body, while sniffing
 	flushed  bool   // to HEAD: the answer is whole
+	taken    bool   // with the connection: nothing more can be answered
 }
 
 var (
@@ -57,7 +58,7 @@ func (w *responseWriter) Header() http.Header { return w.header }
 // where net/http does: below 100 and above 999.
 func (w *responseWriter) WriteHeader(status int) {
 	switch {
-	case w.status != 0:
+	case w.status != 0 || w.taken:
 		_, file, line, _ := runtime.Caller(1)
 		w.warn("httpbridge: superfluous WriteHeader", slog.Int("status", status), slog.String("caller", fmt.Sprintf("%s:%d", file, line)))
 		return
@@ -66,6 +67,11 @@ func (w *responseWriter) WriteHeader(status int) {
 	case status < 100 || status > 999:
 		panic(fmt.Sprintf("httpbridge: invalid WriteHeader code %d", status)) // as net/http does
 	}
+	w.setStatus(status)
+}
+
+// setStatus begins the answer.
+func (w *responseWriter) setStatus(status int) {
 	w.status = status
 	w.answer.WriteHeader(status)
 	w.takeLength()
@@ -125,6 +131,9 @@ func bodyAllowed(status int) bool {
 // Write writes a part of the body, after WriteHeader(200) unless there was one. Errors are [http.ErrBodyNotAllowed] and
 // [http.ErrContentLength], or mean that the call is over. A HEAD request's body is counted, and otherwise left out.
 func (w *responseWriter) Write(p []byte) (int, error) {
+	if w.taken {
+		return 0, http.ErrHijacked
+	}
 	w.begin()
 	if len(p) == 0 {
 		return 0, nil
@@ -154,6 +163,9 @@ func (w *responseWriter) WriteString(s string) (int, error) { return w.Write([]b
 
 // ReadFrom writes all of src. It makes [io.Copy] fast.
 func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
+	if w.taken {
+		return 0, http.ErrHijacked
+	}
 	w.begin()
 	var first int64
 	if w.sniffing {
@@ -196,6 +208,9 @@ func (w *responseWriter) Flush() { _ = w.FlushError() }
 // FlushError sends what has been written, and tells when the call is over. It is what [http.ResponseController] calls.
 // To HEAD it is the whole answer, hence the request's context ends: a handler that would stream until then returns.
 func (w *responseWriter) FlushError() error {
+	if w.taken {
+		return http.ErrHijacked
+	}
 	if w.flushed { // to HEAD
 		return nil
 	}
