@@ -83,6 +83,7 @@ var unprovable = base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","ki
 // causes are all of them, by status.
 func causes() []cause {
 	return []cause{
+		{101, "", "The endpoint is a WebSocket, and the service accepts it.", false, asks("GET /socket", "Connection: Upgrade\r\nUpgrade: websocket\r\n")},
 		{200, "", "The service answers; so it does with any status from 200 to 599, which passes as it is.", false, asks("GET /do")},
 		{200, "", "The state of a job is asked for, and known.", false, nil},
 		{202, "", "The endpoint's calls are jobs, and the broker has this one.", false, nil},
@@ -111,6 +112,7 @@ func causes() []cause {
 		{413, "payload_too_large", "Content-Length is over the endpoint's limit.", false, asks("POST /do", "Content-Length: 1001\r\n")},
 		{413, "payload_too_large", "A body of unknown length has passed the endpoint's limit.", false, sends("POST /do HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n", 2000, strings.Repeat("x", 2000)))},
 		{417, "", "Expect asks for something else than 100-continue. The connection ends.", false, asks("GET /do", "Expect: miracles\r\n")},
+		{426, "upgrade_required", "The endpoint is a WebSocket, and the request does not open one by GET of HTTP/1.1.", false, asks("GET /socket")},
 		{429, "rate_limited", "The caller has asked more often than a rate limit passes.", true, func(s *statuses) answer {
 			s.get("GET /seldom")
 			return s.get("GET /seldom")
@@ -188,6 +190,10 @@ func claimed(e *spec.Endpoint) {
 	e.Public, e.Claims = "", []spec.ClaimRequirement{{Type: "scope", Value: "x"}}
 }
 
+func socket(e *spec.Endpoint) {
+	e.Stream, e.Status = spec.StreamUpgrade, http.StatusSwitchingProtocols
+}
+
 func queued(e *spec.Endpoint) {
 	q := spec.DefaultQueueing
 	e.Queue, e.Idempotent = &q, true
@@ -196,6 +202,12 @@ func queued(e *spec.Endpoint) {
 // does is a service that does as the query says.
 func does(_ transports.Link, in *session.Incoming) {
 	fine := &spec.Response{Status: 200, ContentLength: -1}
+	if in.Request().Upgrade != "" {
+		if in.Head(&spec.Response{Status: http.StatusSwitchingProtocols, ContentLength: -1}) == nil {
+			_ = in.End()
+		}
+		return
+	}
 	switch in.Request().Query {
 	case "nothing":
 	case "slow":
@@ -241,7 +253,8 @@ func startStatuses() *statuses {
 	Expect(err).NotTo(HaveOccurred())
 	small := spec.Limits{MaxBodyBytes: 1000, TimeoutMS: 300}
 	s.service(s.listen, "main", 64, does, offered("GET", "/do", small), offered("POST", "/do", spec.Limits{MaxBodyBytes: 1000}),
-		offered("GET", "/seldom", small), offered("GET", "/counted", small), offered("GET", "/claimed", small, claimed), offered("POST", "/job", spec.Limits{}, claimed, queued))
+		offered("GET", "/seldom", small), offered("GET", "/counted", small), offered("GET", "/claimed", small, claimed), offered("GET", "/socket", small, socket),
+		offered("POST", "/job", spec.Limits{}, claimed, queued))
 	s.service(s.listen, "dying", 64, func(link transports.Link, _ *session.Incoming) { _ = link.Close() },
 		offered("GET", "/dying", spec.Limits{}))
 	Expect(s.service(s.listen, "gone", 64, does, offered("GET", "/gone", spec.Limits{})).Close()).To(Succeed())
@@ -284,6 +297,7 @@ var _ = Describe("every status that a gateway answers with", func() {
 				if p.Code != c.code || p.Origin != "gateway" || p.Retryable != c.retryable || p.Title == "" || p.Detail == "" ||
 					a.Header.Get("Proxy-Status") != "stella; error="+proxyError(c.code)+`; details="`+c.code+`"` ||
 					(a.Header.Get("Retry-After") != "") != (c.status == 503 || c.status == 429) || (a.Header.Get("Allow") != "") != (c.status == 405) ||
+					(a.Header.Get("Upgrade") != "") != (c.status == 426) ||
 					(a.Header.Get("Www-Authenticate") != "") != (c.status == 401 || c.status == 403) {
 					wrong[i] = fmt.Sprintf("%d %s, %s: got %+v and %v", c.status, c.code, c.what, p, a.Header)
 				}
@@ -318,7 +332,7 @@ Every status that a gateway answers with, by its cause. The end-to-end suite ask
 An answer with a code is a problem by RFC 9457 (` + "`application/problem+json`" + `) with ` + "`type`, `title`, `status`, `detail`, `code`,\n`requestId`" + `
 and ` + "`origin: gateway`" + `; ` + "`retryable: true`" + ` says that the call was certainly not taken on, and may be repeated whatever its method.
 ` + "`Proxy-Status`" + ` (RFC 9209) says the same to tools, as ` + "`stella; error=TYPE; details=\"CODE\"`" + `: an answer without it is the service's, or
-of HTTP itself. 429 and 503 have ` + "`Retry-After`, 405 `Allow`, 401 and 403 `WWW-Authenticate`" + `. An answer to a request of HTTP/1.0, or with
+of HTTP itself. 429 and 503 have ` + "`Retry-After`, 405 `Allow`, 426 `Upgrade` (but by HTTP/2, which has no such field), 401 and 403 `WWW-Authenticate`" + `. An answer to a request of HTTP/1.0, or with
 Transfer-Encoding, has ` + "`Connection: close`" + `.
 
 | status | code | error in Proxy-Status | retryable | cause |
@@ -331,6 +345,7 @@ const statusesFoot = `
 | what the client sees | cause |
 |---|---|
 | The connection ends before an answer. | The request's head took longer than 10 s, or the connection was idle for 120 s. |
+| A WebSocket's connection is reset. | The service was lost or gave up; nothing has moved either way for longer than the endpoint's idle limit; the client read nothing for 10 s; or the gateway's grace was over. |
 | The answer is broken off: HTTP/1.1 without its last chunk or its length, HTTP/2 by RST_STREAM. | The service was lost, gave up, fell silent for longer than its idle limit, or did not keep to its Content-Length; or the client read nothing for 10 s. |
 | A connection of HTTP/2 ends. | Its client has reset 200 requests more, within a second of their beginning, than were answered; one is forgiven every 50 ms. Or it broke the protocol: GOAWAY says how. |
 | Nothing, since it has left. | The access log says 499, and the outcome is ` + "`client_gone`" + `. |

@@ -50,6 +50,7 @@ var _ = Describe("generated code", func() {
 		Entry("in several packages", NodeTimeout(compileTimeout), "parts.txtar", "TestParts", "TestNilHandlers", "TestMissingPart", "TestExtraPart"),
 		Entry("refined by stella.yaml", NodeTimeout(compileTimeout), "overrides.txtar", "TestUnknownMembers"),
 		Entry("whose calls are jobs", NodeTimeout(compileTimeout), "queues.txtar", "TestJobs"),
+		Entry("that change to another protocol", NodeTimeout(compileTimeout), "upgrades.txtar", "TestUpgrades", "TestRefusedUpgrade"),
 		Entry("before their package is whole", NodeTimeout(compileTimeout), "incomplete.txtar", "TestEcho"),
 		Entry("of the design", NodeTimeout(compileTimeout), "billing.txtar", "TestInvoices"),
 	)
