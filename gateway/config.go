@@ -70,7 +70,9 @@ type Config struct {
 
 	Issuers []auth.Issuer // whose tokens are taken
 
-	Traces Traces // where spans go; zero: the gateway makes none
+	Traces    Traces               // where spans go; zero: the gateway makes none
+	Access    []routing.AccessRule // who may call endpoints, whatever their services say
+	Authority Authority            // who says so from outside
 
 	Limits limit.Config // of rates, concurrency and connections; zero: nothing is limited
 	Policy edge.Policy  // can change while the gateway runs: see Apply
@@ -159,7 +161,8 @@ func withDefaults(c Config) (Config, error) {
 func (c *Config) routing() *routing.Config {
 	return &routing.Config{
 		Region: c.Region, Neighbours: c.Neighbours, Heartbeat: c.Heartbeat, Retain: c.Retain, Owners: c.Owners, Default: c.Routing,
-		Services: c.Services, Balancers: c.Balancers, Logger: c.Logger,
+		Services: c.Services, Balancers: c.Balancers, Access: c.Access, AwaitAuthority: c.awaits(),
+		Logger: c.Logger,
 	}
 }
 
@@ -306,6 +309,9 @@ func Check(cfg Config) error {
 	if cfg.Traces.Endpoint != "" {
 		traces := cfg.traces()
 		fault(traces.Check())
+	}
+	if cfg.Authority.Source != "" {
+		fault((&auth.AuthorityConfig{Source: cfg.Authority.Source, Every: cfg.Authority.Every}).Check())
 	}
 	fault(cfg.Policy.Check())
 	fault(cfg.Limits.Check())

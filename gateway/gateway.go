@@ -58,6 +58,7 @@ type Gateway struct {
 	catalog     *catalog.Catalog // or nil
 	edge        *edge.Edge
 	verifier    *auth.Verifier
+	authority   *auth.Authority // or nil
 	limiter     *limit.Limiter
 	traces      *otlp.Exporter // or nil
 	door        *door
@@ -112,7 +113,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g.telemetry, err = telemetry.New(telemetry.Config{
 		Outcomes: edge.Outcomes(), Sessions: func() []telemetry.Session { return g.registry.Sessions() }, Dropped: g.dropped,
-		Limits: func() telemetry.Limits { return g.limiter.Limits() }, Issuers: g.issuers,
+		Limits: func() telemetry.Limits { return g.limiter.Limits() }, Issuers: g.issuers, Authority: g.authorityNow,
 	})
 	if err != nil {
 		return nil, err
@@ -120,6 +121,9 @@ func New(cfg Config) (*Gateway, error) {
 	routed := cfg.routing()
 	routed.Changed, routed.Telemetry = g.token.changed, g.telemetry
 	g.registry = routing.NewRegistry(*routed)
+	if err := g.govern(); err != nil {
+		return nil, err
+	}
 	desk, err := g.desk()
 	if err != nil {
 		return nil, err
@@ -149,7 +153,7 @@ func New(cfg Config) (*Gateway, error) {
 	g.admin = admin.Server(admin.Handler(admin.Config{
 		Access: access, Audit: admin.NewAudit(cfg.Logger), Registry: g.registry, Edge: front, Ended: g.ended, Ready: g.ready.Load, Metrics: g.telemetry.Handler(),
 		Configuration: cfg.Configuration, Reload: cfg.Reload, Catalog: g.catalog,
-		Verifier: g.verifier, Restart: cfg.Restart,
+		Verifier: g.verifier, Authority: g.authority, Restart: cfg.Restart,
 	}))
 	if cfg.Traces.Endpoint != "" {
 		if g.traces, err = otlp.New(cfg.traces()); err != nil {
@@ -386,6 +390,9 @@ func (g *Gateway) Serve(ctx context.Context) error {
 		g.wg.Go(func() { g.token.keep(inner, g.registry) })
 	}
 	g.wg.Go(func() { g.verifier.Run(inner) })
+	if g.authority != nil {
+		g.wg.Go(func() { g.authority.Run(inner) })
+	}
 	g.limiter.Connect(inner)
 	g.wg.Go(func() { g.limiter.Run(inner) })
 	run := func(serve func() error) {

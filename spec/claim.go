@@ -35,6 +35,14 @@ func (r ClaimRequirement) Satisfied(claims []Claim) bool {
 	return false
 }
 
+// Check says what is wrong with a requirement.
+func (r ClaimRequirement) Check() error {
+	if err := r.check(); err != nil {
+		return fmt.Errorf("spec: %w", err)
+	}
+	return nil
+}
+
 func (r ClaimRequirement) check() error {
 	if r.Type == "" {
 		return errors.New("claim without a type")

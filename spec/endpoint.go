@@ -103,6 +103,19 @@ func (e *Endpoint) Identity() (string, error) {
 	return e.Method + " " + p.Identity(), nil
 }
 
+// ParseIdentity is the identity of the endpoint that is written as its method and path, such as POST /invoices/{id}.
+func ParseIdentity(text string) (string, error) {
+	method, path, ok := strings.Cut(text, " ")
+	if !ok || !ValidMethod(method) {
+		return "", fmt.Errorf("spec: endpoint %.200q: expected a method and a path, such as POST /invoices", text)
+	}
+	p, err := ParsePattern(path)
+	if err != nil {
+		return "", err
+	}
+	return method + " " + p.Identity(), nil
+}
+
 func (e *Endpoint) check(m *Manifest) error {
 	p, err := ParsePattern(e.Path)
 	switch {

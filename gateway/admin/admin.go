@@ -45,6 +45,8 @@ type Config struct {
 	Catalog *catalog.Catalog
 	// Verifier knows the issuers of tokens. Nil: there are none.
 	Verifier *auth.Verifier
+	// Authority says who may call what from outside. Nil: nobody does.
+	Authority *auth.Authority
 	// Metrics serves /metrics. Nil: there are none.
 	Metrics http.Handler
 }
@@ -123,6 +125,14 @@ func (h *handler) views() {
 	h.view("GET /v1/endpoints", func() (any, error) {
 		return map[string]any{"endpoints": h.cfg.Registry.Endpoints(), "manifests": h.cfg.Registry.Manifests()}, nil
 	})
+	h.view("GET /v1/access", func() (any, error) {
+		v := accessView{Rules: h.cfg.Registry.AccessRules()}
+		if h.cfg.Authority != nil {
+			status := h.cfg.Authority.Status()
+			v.Authority = &status
+		}
+		return v, nil
+	})
 	h.view("GET /v1/routing", func() (any, error) { return map[string]any{"services": h.cfg.Registry.Policies()}, nil })
 	h.view("GET /v1/inflight", func() (any, error) { return map[string]any{"requests": h.cfg.Edge.InFlight()}, nil })
 	h.handle("GET /v1/explain", Viewer, func(w http.ResponseWriter, r *http.Request, _ Operator) {
@@ -143,6 +153,12 @@ func (h *handler) views() {
 	if h.cfg.Metrics != nil {
 		h.handle("GET /metrics", Viewer, func(w http.ResponseWriter, r *http.Request, _ Operator) { h.cfg.Metrics.ServeHTTP(w, r) })
 	}
+}
+
+// accessView is who says who may call what, beside the services themselves.
+type accessView struct {
+	Authority *auth.AuthorityStatus    `json:"authority,omitempty"`
+	Rules     []routing.AccessRuleView `json:"rules"`
 }
 
 // change serves what changes something, and writes it down, whether it was done or not.

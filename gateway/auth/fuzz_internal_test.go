@@ -3,10 +3,13 @@ package auth
 import (
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/stella-ops/router/spec"
 )
 
 // FuzzFreshness: whatever an issuer's server says, its keys are fetched once a minute at most and once a day at least.
@@ -57,6 +60,39 @@ func FuzzCovers(f *testing.F) {
 		below, ok := strings.CutPrefix(wanted, prefix+":")
 		if want := star && prefix != "" && ok && below != ""; covers(held, wanted) != want {
 			t.Fatalf("%q over %q: %v", held, wanted, !want)
+		}
+	})
+}
+
+// FuzzDecrees: whatever a document says, it is taken whole or not at all, and what is taken can be in force.
+func FuzzDecrees(f *testing.F) {
+	for _, text := range []string{
+		`{"services":{"billing":{"POST /invoices/{id}":{"claims":[{"type":"scope","value":"a"},{"type":"team"}]}}}}`, `{"services":{}}`,
+		`{"services":{"a":{"GET /x":{"public":"y"}}}}`, `{"services":{"a":{"GET /x":{"public":"y"},"GET /x":{"public":"y"}}}}`,
+		`{"services":{"a":{"GET /x":{"claims":[{"type":"t","type":"u"}]}}}}`, `{`, `[]`, `null`, `{"services":{}} x`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		rules, err := parseDecrees(text)
+		if err != nil {
+			return
+		}
+		if !json.Valid(text) {
+			t.Fatalf("taken, and no JSON: %q", text)
+		}
+		known := map[string]bool{}
+		for _, r := range rules {
+			identity, err := spec.ParseIdentity(r.Endpoint)
+			if err != nil || spec.CheckService(r.Service) != nil || known[r.Service+" "+identity] || (r.Public == "") == (len(r.Claims) == 0) {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			known[r.Service+" "+identity] = true
+			for _, c := range r.Claims {
+				if err := c.Check(); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}
 	})
 }

@@ -93,7 +93,9 @@ func (i *Issuer) Check() error {
 			fault(item("/algorithms", n), "%q is none of %s", a, strings.Join(Algorithms, ", "))
 		}
 	}
-	if problem := checkJWKS(i.JWKS); problem != "" {
+	if i.JWKS == "" {
+		fault("/jwks", "it is empty: expected the URL of a JSON Web Key Set, or the path of a file that holds one")
+	} else if problem := checkSource(i.JWKS); problem != "" {
 		fault("/jwks", "%s", problem)
 	}
 	within := func(field string, d, low, high time.Duration) {
@@ -109,11 +111,8 @@ func (i *Issuer) Check() error {
 
 func item(field string, n int) string { return field + "/" + strconv.Itoa(n) }
 
-// checkJWKS says what is wrong with a source of keys.
-func checkJWKS(s string) string {
-	if s == "" {
-		return "it is empty: expected the URL of a JSON Web Key Set, or the path of a file that holds one"
-	}
+// checkSource says what is wrong with the place of a document: a URL, or the path of a file.
+func checkSource(s string) string {
 	if !isURL(s) {
 		return ""
 	}
@@ -125,12 +124,12 @@ func checkJWKS(s string) string {
 	case u.Host == "" || u.Hostname() == "":
 		return "it names no host"
 	case u.User != nil || u.Fragment != "":
-		return "it has a login or a fragment: expected neither, keys are public"
+		return "it has a login or a fragment: expected neither, since what is there is no secret"
 	case u.Scheme == "https":
 	case u.Scheme != "http":
 		return fmt.Sprintf("its scheme is %q: expected https, or the path of a file", u.Scheme)
 	case !isLoopback(u.Hostname()):
-		return "it is http and not on this machine: expected https, or anyone on the way could replace the keys"
+		return "it is http and not on this machine: expected https, or anyone on the way could replace what is there"
 	}
 	return ""
 }

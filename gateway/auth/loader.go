@@ -26,18 +26,30 @@ const (
 	maxAnswerHeader = 64 << 10 // bytes
 )
 
-// remote gets a key set by HTTP.
-type remote struct {
+// document is what is loaded, in words, and how long it may be.
+type document struct {
+	what   string // at the beginning of errors
+	accept string // media types, for who serves it
+	limit  int64  // bytes
+}
+
+// keySets are what issuers publish.
+var keySets = document{"key set", "application/jwk-set+json, application/json", maxKeySet}
+
+// remote gets a document by HTTP.
+type remote[T any] struct {
+	document
+
 	url    string
 	client *http.Client
 }
 
 // newRemote makes its own client: one that keeps no connection for an hour, and goes nowhere else than to url.
-func newRemote(url string, config *tls.Config) *remote {
+func newRemote[T any](d document, url string, config *tls.Config) *remote[T] {
 	if config == nil {
 		config = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	return &remote{url: url, client: &http.Client{
+	return &remote[T]{document: d, url: url, client: &http.Client{
 		Transport: &http.Transport{
 			Proxy: http.ProxyFromEnvironment, TLSClientConfig: config.Clone(), DisableKeepAlives: true,
 			DisableCompression: true, MaxResponseHeaderBytes: maxAnswerHeader,
@@ -46,43 +58,43 @@ func newRemote(url string, config *tls.Config) *remote {
 	}}
 }
 
-func (r *remote) load(ctx context.Context, _ bool, parse func([]byte) (*keySet, error)) (*keySet, time.Duration, error) {
+func (r *remote[T]) load(ctx context.Context, _ bool, parse func([]byte) (*T, error)) (*T, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	q, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, http.NoBody)
 	if err != nil {
-		return nil, 0, fmt.Errorf("key set: %w", err)
+		return nil, 0, fmt.Errorf("%s: %w", r.what, err)
 	}
-	q.Header.Set("Accept", "application/jwk-set+json, application/json")
+	q.Header.Set("Accept", r.accept)
 	q.Header.Set("User-Agent", "stella-gateway")
 	a, err := r.client.Do(q)
 	if err != nil {
-		return nil, 0, fmt.Errorf("key set: %w", err)
+		return nil, 0, fmt.Errorf("%s: %w", r.what, err)
 	}
 	defer func() { _ = a.Body.Close() }() // it was read
 	if a.StatusCode != http.StatusOK {
-		return nil, 0, fmt.Errorf("key set: %s answered %s: expected 200, redirects are not followed", r.url, a.Status)
+		return nil, 0, fmt.Errorf("%s: %s answered %s: expected 200, redirects are not followed", r.what, r.url, a.Status)
 	}
-	text, err := readAtMost(a.Body, maxKeySet)
+	text, err := readAtMost(a.Body, r.limit)
 	if err != nil {
-		return nil, 0, fmt.Errorf("key set: %s: %w", r.url, err)
+		return nil, 0, fmt.Errorf("%s: %s: %w", r.what, r.url, err)
 	}
 	set, err := parse(text)
 	if err != nil {
-		return nil, 0, fmt.Errorf("key set: %s: %w", r.url, err)
+		return nil, 0, fmt.Errorf("%s: %s: %w", r.what, r.url, err)
 	}
 	return set, freshness(a.Header), nil
 }
 
 // pace fetches anew after three to four fifths of the time, so that a failure or two cost nothing.
-func (*remote) pace(fresh time.Duration, failures int) time.Duration {
+func (*remote[T]) pace(fresh time.Duration, failures int) time.Duration {
 	if failures == 0 {
 		return jitter(fresh * 4 / 5)
 	}
 	return jitter(min(minBackOff<<min(failures-1, 10), maxBackOff))
 }
 
-func (*remote) cooldown(d time.Duration) time.Duration { return d }
+func (*remote[T]) cooldown(d time.Duration) time.Duration { return d }
 
 // freshness is how long an answer is good for: what is left of max-age (RFC 9111, section 4.2), within bounds.
 func freshness(h http.Header) time.Duration {
@@ -108,20 +120,22 @@ func seconds(s string) time.Duration {
 	return time.Duration(min(n, uint64(2*maxFresh/time.Second))) * time.Second
 }
 
-// file reads a key set from a file, when the file has changed.
-type file struct {
+// file reads a document from a file, when the file has changed.
+type file[T any] struct {
+	document
+
 	path  string
 	last  os.FileInfo // as it was when it was read; nil: never
 	error error       // what came of that
 }
 
-func (f *file) load(_ context.Context, asked bool, parse func([]byte) (*keySet, error)) (*keySet, time.Duration, error) {
+func (f *file[T]) load(_ context.Context, asked bool, parse func([]byte) (*T, error)) (*T, time.Duration, error) {
 	info, err := os.Stat(f.path)
 	if err != nil {
-		return nil, 0, fmt.Errorf("key set: %w", err)
+		return nil, 0, fmt.Errorf("%s: %w", f.what, err)
 	}
 	if !info.Mode().IsRegular() { // anything else may never end
-		return nil, 0, fmt.Errorf("key set: %s is not a file", f.path)
+		return nil, 0, fmt.Errorf("%s: %s is not a file", f.what, f.path)
 	}
 	same := f.last != nil && os.SameFile(f.last, info) && f.last.ModTime().Equal(info.ModTime()) && f.last.Size() == info.Size()
 	if same && !asked {
@@ -132,26 +146,26 @@ func (f *file) load(_ context.Context, asked bool, parse func([]byte) (*keySet, 
 	return set, fileFresh, err
 }
 
-func (f *file) read(parse func([]byte) (*keySet, error)) (*keySet, error) {
+func (f *file[T]) read(parse func([]byte) (*T, error)) (*T, error) {
 	r, err := os.Open(f.path)
 	if err != nil {
-		return nil, fmt.Errorf("key set: %w", err)
+		return nil, fmt.Errorf("%s: %w", f.what, err)
 	}
 	defer func() { _ = r.Close() }() // it was only read
-	text, err := readAtMost(r, maxKeySet)
+	text, err := readAtMost(r, f.limit)
 	if err != nil {
-		return nil, fmt.Errorf("key set: %s: %w", f.path, err)
+		return nil, fmt.Errorf("%s: %s: %w", f.what, f.path, err)
 	}
 	set, err := parse(text)
 	if err != nil {
-		return nil, fmt.Errorf("key set: %s: %w", f.path, err)
+		return nil, fmt.Errorf("%s: %s: %w", f.what, f.path, err)
 	}
 	return set, nil
 }
 
-func (*file) pace(time.Duration, int) time.Duration { return filePace }
+func (*file[T]) pace(time.Duration, int) time.Duration { return filePace }
 
-func (*file) cooldown(time.Duration) time.Duration { return filePace }
+func (*file[T]) cooldown(time.Duration) time.Duration { return filePace }
 
 // readAtMost refuses what is longer than limit, having read one byte of the rest.
 func readAtMost(r io.Reader, limit int64) ([]byte, error) {

@@ -126,7 +126,7 @@ func (s *source) adopt(old *source) {
 	if s.load == nil || s.issuer.JWKS != old.issuer.JWKS || !reflect.DeepEqual(s.issuer.Algorithms, old.issuer.Algorithms) {
 		return
 	}
-	if _, isFile := s.load.(*file); isFile { // it has just been read
+	if _, isFile := s.load.(*file[keySet]); isFile { // it has just been read
 		return
 	}
 	old.mu.Lock()

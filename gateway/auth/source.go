@@ -31,7 +31,7 @@ const (
 type source struct {
 	issuer Issuer // with defaults
 	log    *slog.Logger
-	load   loader // nil: the keys are built in
+	load   loader[keySet] // nil: the keys are built in
 
 	set    atomic.Pointer[keySet] // nil: none yet
 	usable atomic.Int64           // until when, in Unix nanoseconds
@@ -52,11 +52,11 @@ type source struct {
 	failed   error // the last fetch's; nil: it succeeded
 }
 
-// loader gets a key set.
-type loader interface {
-	// load returns what parse makes of the set, or nil where what it made last still stands, and how long it is good for.
+// loader gets a document.
+type loader[T any] interface {
+	// load returns what parse makes of it, or nil where what it made last still stands, and how long it is good for.
 	// asked is true when a token wants to know: nothing may be taken as unchanged then.
-	load(ctx context.Context, asked bool, parse func([]byte) (*keySet, error)) (set *keySet, fresh time.Duration, err error)
+	load(ctx context.Context, asked bool, parse func([]byte) (*T, error)) (made *T, fresh time.Duration, err error)
 	// pace is when to get the next one: after a success that is good for so long, or after so many failures in a row.
 	pace(fresh time.Duration, failures int) time.Duration
 	// cooldown is how often tokens with unknown keys may ask, where the issuer's configuration says d.
@@ -67,11 +67,11 @@ func newSource(issuer Issuer, cfg Config) (*source, error) {
 	s := &source{issuer: withDefaults(issuer), kick: make(chan struct{}, 1), unknown: map[string]time.Time{}}
 	s.log = cfg.Logger.With("issuer", issuer.Issuer)
 	if isURL(issuer.JWKS) {
-		s.load = newRemote(issuer.JWKS, cfg.TLS)
+		s.load = newRemote[keySet](keySets, issuer.JWKS, cfg.TLS)
 		s.flight = make(chan struct{}) // the first fetch: whoever comes before its end waits for it
 		return s, nil
 	}
-	s.load = &file{path: issuer.JWKS}
+	s.load = &file[keySet]{document: keySets, path: issuer.JWKS}
 	s.fetch(context.Background())
 	return s, s.failed
 }

@@ -13,6 +13,8 @@ type File struct {
 	Tenant       Tenant            `key:"tenant"`
 	Routing      Policy            `key:"routing"`
 	Services     map[string]Policy `key:"services"`
+	Endpoints    []Endpoint        `key:"endpoints"`
+	Authority    Authority         `key:"authority"`
 	Limits       Limits            `key:"limits"`
 	OpenAPI      OpenAPI           `key:"openapi"`
 	CORS         []CORS            `key:"cors"`
@@ -127,6 +129,21 @@ type Grant struct {
 type Tenant struct {
 	Override bool   `key:"override"`
 	Header   string `key:"header"`
+}
+
+// Endpoint is who may call an endpoint, whatever its service says.
+type Endpoint struct {
+	Service  string   `key:"service"`
+	Endpoint string   `key:"endpoint"`
+	Claims   []string `key:"claims"`
+	Public   string   `key:"public"`
+}
+
+// Authority says who may call endpoints, from outside.
+type Authority struct {
+	Source    string        `key:"source"`
+	Every     time.Duration `key:"every"`
+	Unreached string        `key:"unreached"`
 }
 
 // Limits is how often, how much at once, and by how many connections the gateway may be asked.

@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/stella-ops/router/gateway"
@@ -35,6 +36,10 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 		}
 		cfg.Services[service] = l.policy(&p, "services["+service+"]")
 	}
+	for i := range f.Endpoints {
+		cfg.Access = append(cfg.Access, f.Endpoints[i].gateway(l.Origin("endpoints["+strconv.Itoa(i)+"]")))
+	}
+	cfg.Authority = gateway.Authority{Source: f.Authority.Source, Every: f.Authority.Every, Declared: f.Authority.Unreached == unreachedDeclared}
 	cfg.Limits = f.Limits.gateway(f.Node.Environment)
 	for i := range f.Issuers {
 		cfg.Issuers = append(cfg.Issuers, f.Issuers[i].gateway())
@@ -58,7 +63,19 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 	return cfg
 }
 
-const clientsRequired = "required"
+const (
+	clientsRequired   = "required"
+	unreachedDeclared = "declared"
+)
+
+func (e *Endpoint) gateway(origin Origin) routing.AccessRule {
+	out := routing.AccessRule{Service: e.Service, Endpoint: e.Endpoint, Public: e.Public, Origin: origin.String()}
+	for _, text := range e.Claims {
+		claim, _ := spec.ParseClaimRequirement(text) // Load has checked it
+		out.Claims = append(out.Claims, claim)
+	}
+	return out
+}
 
 func (i *Issuer) gateway() auth.Issuer {
 	return auth.Issuer{

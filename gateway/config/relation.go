@@ -1,5 +1,11 @@
 package config
 
+import (
+	"strconv"
+
+	"github.com/stella-ops/router/spec"
+)
+
 // relations checks what no setting can say by itself.
 func (r *reader) relations() {
 	f := &r.loaded.File
@@ -13,5 +19,17 @@ func (r *reader) relations() {
 		fault("dev.tokenFile", "is for development mode alone", "say dev.enabled: true, or leave it out")
 	case !f.Dev.Enabled && f.Dev.Key != "":
 		fault("dev.key", "is for development mode alone", "say dev.enabled: true, or leave it out")
+	}
+	known := map[string]string{}
+	for i := range f.Endpoints {
+		e, path := &f.Endpoints[i], "endpoints["+strconv.Itoa(i)+"]"
+		if (e.Public == "") == (len(e.Claims) == 0) {
+			fault(path, "expected either claims, or why it is public", "")
+		}
+		identity, _ := spec.ParseIdentity(e.Endpoint) // it has been checked
+		if first, ok := known[e.Service+" "+identity]; ok {
+			fault(path, e.Endpoint+" of "+e.Service+" is there twice", "the other is "+first)
+		}
+		known[e.Service+" "+identity] = path
 	}
 }

@@ -33,6 +33,8 @@ var formats = map[string]struct {
 	"version":  {"a version, exactly, such as 1.4.0", `^[0-9]+\.[0-9]+\.[0-9]+`, checkVersion},
 	"grant":    {"a claim and its value, such as scope orders:read", `^\S+ \S`, checkGrant},
 	"reserved": {"a header field that never reaches services, such as Stella-Tenant or X-Tenant-Id", `^[A-Za-z0-9-]+$`, checkReserved},
+	"endpoint": {"a method and a path, such as POST /invoices", `^[A-Z]+ /`, checkEndpoint},
+	"claim":    {"a claim, such as scope orders:read", `^\S`, checkClaim},
 	"path":     {"a path without parameters, such as /invoices", `^/`, checkPath},
 }
 
@@ -95,6 +97,16 @@ func checkReserved(text string) error {
 		return errors.New("services see this one")
 	}
 	return nil
+}
+
+func checkEndpoint(text string) error {
+	_, err := spec.ParseIdentity(text)
+	return err
+}
+
+func checkClaim(text string) error {
+	_, err := spec.ParseClaimRequirement(text)
+	return err
 }
 
 func checkGrant(text string) error {

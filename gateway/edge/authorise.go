@@ -27,9 +27,13 @@ const (
 // On an endpoint with claims, Authorization ends here: the service gets the identity that it proved, and no
 // credential that it could use elsewhere. A public endpoint gets the field as it came, and no identity.
 func (e *Edge) authorise(x *Exchange) *problem {
-	required := x.route.Claims
+	access := &x.route.Access
+	required := access.Claims
 	if len(required) == 0 {
-		if x.route.Public == "" { // no manifest that was checked has one; fail closed
+		if access.Unknown {
+			return &problem{Kind: kindAuthority, detail: "who may call the endpoint is not known yet", retryable: true}
+		}
+		if access.Public == "" { // nothing that was checked says so; fail closed
 			return &problem{Kind: kindForbidden, detail: "the endpoint is not public and names no claims"}
 		}
 		return nil

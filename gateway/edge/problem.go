@@ -25,6 +25,7 @@ var (
 	kindNotFound        = &Kind{"not_found", 404, "destination_not_found", "No connected service offers the path."}
 	kindMethod          = &Kind{"method_not_allowed", 405, "http_request_error", "The path is served for other methods; Allow lists them."}
 	kindVersion         = &Kind{"version_not_found", 404, "destination_not_found", "The service does not offer the endpoint in the version that Stella-Version names."}
+	kindAuthority       = &Kind{"authority_unavailable", 503, "proxy_internal_error", "Who may call the endpoint is for an authority to say, which has not been reached since the gateway's start. Try again after Retry-After."}
 	kindUnauthenticated = &Kind{"unauthenticated", 401, "http_request_denied", "The endpoint requires claims, and the request proves no identity; see WWW-Authenticate."}
 	kindKeys            = &Kind{"keys_unavailable", 503, "proxy_internal_error", "The keys of the token's issuer cannot be had now, and nobody passes unverified. Try again after Retry-After."}
 	kindForbidden       = &Kind{"forbidden", 403, "http_request_denied", "The caller is known and lacks a claim; detail names it."}
@@ -48,8 +49,9 @@ var (
 )
 
 var kinds = []*Kind{
-	kindPath, kindRequest, kindHeaders, kindNotFound, kindMethod, kindVersion, kindUnauthenticated, kindKeys, kindForbidden, kindTooLarge,
-	kindRate, kindLimits, kindUpgrade, kindNoInstance, kindOverloaded, kindRefused, kindTransport, kindQueue, kindJob, kindStalled, kindBody, kindTimeout, kindLost, kindFailed,
+	kindPath, kindRequest, kindHeaders, kindNotFound, kindMethod, kindVersion, kindAuthority, kindUnauthenticated, kindKeys, kindForbidden, kindTooLarge,
+	kindRate, kindLimits, kindUpgrade, kindNoInstance, kindOverloaded, kindRefused, kindTransport, kindQueue, kindJob, kindStalled, kindBody, kindTimeout,
+	kindLost, kindFailed,
 	kindAnswer, kindAnswerSize,
 }
 

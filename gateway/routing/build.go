@@ -15,6 +15,7 @@ type topology struct {
 	root     node
 	numbers  map[string]int32 // of the endpoints, by identity
 	claims   []spec.ClaimRequirement
+	access   *access   // who may call what; nil: whom manifests say
 	portions []portion // in the order of the registry's releases
 }
 
@@ -25,8 +26,8 @@ type portion struct {
 	numbers []int32 // of the offers' endpoints
 }
 
-func newTopology(releases []*release) *topology {
-	t := &topology{numbers: map[string]int32{}, portions: make([]portion, len(releases))}
+func newTopology(releases []*release, who *access) *topology {
+	t := &topology{access: who, numbers: map[string]int32{}, portions: make([]portion, len(releases))}
 	claims := map[spec.ClaimRequirement]bool{}
 	for i, rel := range releases {
 		p := portion{rel, rel.offers, make([]int32, len(rel.offers))}
@@ -39,7 +40,7 @@ func newTopology(releases []*release) *topology {
 				t.root.insert(o.pattern, leaf{o.Method, methodBit(o.Method), number})
 			}
 			p.numbers[j] = number
-			for _, c := range o.Claims {
+			for _, c := range who.of(rel.service, o).Claims {
 				claims[c] = true
 			}
 		}
@@ -51,9 +52,9 @@ func newTopology(releases []*release) *topology {
 	return t
 }
 
-// of reports whether the topology is that of the releases.
-func (t *topology) of(releases []*release) bool {
-	return slices.EqualFunc(t.portions, releases, func(p portion, rel *release) bool { return p.rel == rel && same(p.offers, rel.offers) })
+// of reports whether the topology is that of the releases, with who may call what.
+func (t *topology) of(releases []*release, who *access) bool {
+	return t.access == who && slices.EqualFunc(t.portions, releases, func(p portion, rel *release) bool { return p.rel == rel && same(p.offers, rel.offers) })
 }
 
 // same reports whether two slices are one.
@@ -64,19 +65,28 @@ func same(a, b []offer) bool {
 // snap brings what the release is to requests up to date, and reports whether that has changed.
 func (rel *release) snap(l ladder, r *Registry) (changed bool) {
 	tiers, old := rel.tiers(l), rel.now
-	if old != nil && old.contract == rel.contract && old.policy == rel.policy && same(rel.routed, rel.offers) &&
+	who := r.who()
+	if old != nil && old.contract == rel.contract && old.policy == rel.policy && old.access == who && same(rel.routed, rel.offers) &&
 		slices.EqualFunc(old.tiers, tiers, slices.Equal[[]*Instance]) {
 		return false
 	}
 	rel.now = &Release{
 		Service: rel.service, Version: rel.version.String(), Retries: rel.retries, version: rel.version, contract: rel.contract,
-		tiers: tiers, policy: rel.policy, balancer: rel.balancer, capacity: rel.capacity, registry: r,
+		access: who, tiers: tiers, policy: rel.policy, balancer: rel.balancer, capacity: rel.capacity, registry: r,
 	}
 	rel.routed, rel.routes = rel.offers, make([]*Route, len(rel.offers))
 	for i := range rel.offers { // each by itself: a stream keeps its route, and nothing else of a snapshot
 		rel.routes[i] = rel.offers[i].route(rel.now)
 	}
 	return true
+}
+
+// who is who may call what. A nil registry says nothing of it.
+func (r *Registry) who() *access {
+	if r == nil {
+		return nil
+	}
+	return r.access
 }
 
 // build makes the snapshot after prev, which may be nil, of releases that do not contradict each other, for a gateway that
@@ -89,10 +99,10 @@ func build(prev *Snapshot, releases []*release, l ladder, r *Registry) *Snapshot
 		}
 	}
 	s := &Snapshot{}
-	if prev != nil && prev.of(releases) {
+	if prev != nil && prev.of(releases, r.who()) {
 		s.topology, s.endpoints = prev.topology, slices.Clone(prev.endpoints)
 	} else {
-		s.topology = newTopology(releases)
+		s.topology = newTopology(releases, r.who())
 		s.endpoints = make([]*Endpoint, len(s.numbers))
 		for _, rel := range releases {
 			changed[rel.service] = true

@@ -78,6 +78,7 @@ func (cfg *Config) Check() error {
 			c.in(name, func() { c.policy(&p, cfg) })
 		}
 	})
+	c.in("access", func() { c.access(cfg.Access) })
 	return errors.Join(c.faults...)
 }
 

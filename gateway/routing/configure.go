@@ -7,7 +7,7 @@ import (
 )
 
 // Configure puts another configuration in force with the next snapshot, which it makes. What it cannot change is as it
-// was: Heartbeat, which services were told, Logger, Telemetry and Changed. Requests that have begun keep the policies with
+// was: Heartbeat, which services were told, AwaitAuthority, Logger, Telemetry and Changed. Requests that have begun keep the policies with
 // which they began. An invalid configuration changes nothing; see [Config.Check].
 func (r *Registry) Configure(cfg Config, now time.Time) error {
 	if err := cfg.Check(); err != nil {
@@ -18,6 +18,7 @@ func (r *Registry) Configure(cfg Config, now time.Time) error {
 	owners := !maps.Equal(r.cfg.Owners, cfg.Owners)
 	r.cfg.Region, r.cfg.Neighbours, r.cfg.Owners = cfg.Region, cfg.Neighbours, cfg.Owners
 	r.cfg.Default, r.cfg.Services, r.cfg.Balancers = cfg.Default, cfg.Services, cfg.Balancers
+	r.cfg.Access = cfg.Access
 	r.cfg.Retain = cfg.Retain
 	if cfg.Retain == 0 {
 		r.cfg.Retain = DefaultRetain
@@ -41,6 +42,7 @@ func (r *Registry) adjust() {
 	for service, p := range r.cfg.Services {
 		r.policies[service] = prepare(p, r.cfg.Default)
 	}
+	r.regulate()
 }
 
 // govern gives a release the policy of its service.

@@ -26,6 +26,10 @@ type Config struct {
 	Owners     Owners        // of paths, by configuration
 	Default    Policy        // of services, for what their own leaves open
 	Services   map[string]Policy
+	// Access replaces who may call endpoints, as their manifests say it.
+	Access []AccessRule
+	// AwaitAuthority lets nobody pass before [Registry.Decree] has been called for the first time.
+	AwaitAuthority bool
 	// Balancers are the embedding program's, by the name that policies have for them. Each version of a service gets one of
 	// its own.
 	Balancers map[string]func() Balancer
@@ -52,6 +56,9 @@ type Registry struct {
 	ladder    ladder
 	base      *policy            // of services without one of their own
 	policies  map[string]*policy // of the others
+	access    *access            // who may call what
+	decreed   []AccessRule       // by the authority
+	reached   bool               // the authority has said something
 	past      map[name]*vitals   // of instances that have left
 	passed    map[[2]string]bool // versions that have weight and no live instance, by service
 }

@@ -56,6 +56,7 @@ func (e *Endpoint) Select(version string) *Route {
 type Route struct {
 	*spec.Endpoint
 
+	Access    Access // who may call it: what the endpoint itself says of that may have been replaced
 	Index     uint32 // of the endpoint in the manifest
 	NeedsPath bool   // the service cannot tell the path from the parameters
 	Unary     bool   // neither body may be streamed: the timeout bounds the call whole
@@ -94,6 +95,7 @@ type Release struct {
 
 	version  spec.Version
 	contract string        // digest
+	access   *access       // who may call what
 	tiers    [][]*Instance // in order of preference
 	policy   *policy
 	balancer Balancer
@@ -121,7 +123,7 @@ type offer struct {
 func (o *offer) route(r *Release) *Route {
 	limits := o.Limits.WithDefaults()
 	return &Route{
-		Endpoint: o.Endpoint, Index: o.index, Release: r, Meter: o.meter, identity: o.identity,
+		Endpoint: o.Endpoint, Access: r.access.of(r.Service, o), Index: o.index, Release: r, Meter: o.meter, identity: o.identity,
 		NeedsPath: o.pattern.HasRest() || o.Kind == spec.KindHTTP,
 		Unary:     o.Stream == spec.StreamNone || o.Stream == "",
 		MaxBody:   limits.MaxBodyBytes, Timeout: limits.Timeout(), Idle: limits.Idle(),

@@ -66,6 +66,7 @@ type WeightView struct {
 type EndpointView struct {
 	*spec.Endpoint // of the manifest, which must not be changed
 
+	Effective      Access  `json:"effective"` // who may call it, above what the manifest says
 	Service        string  `json:"service"`
 	Version        string  `json:"version"`
 	ManifestDigest string  `json:"manifestDigest"`
@@ -200,7 +201,7 @@ func (r *Registry) Endpoints() []EndpointView {
 }
 
 func (r *Registry) endpointView(rel *release, o *offer) EndpointView {
-	v := EndpointView{Endpoint: o.Endpoint, Service: rel.service, Version: rel.version.String(), ManifestDigest: rel.digest}
+	v := EndpointView{Endpoint: o.Endpoint, Effective: r.access.of(rel.service, o), Service: rel.service, Version: rel.version.String(), ManifestDigest: rel.digest}
 	for _, in := range rel.standing {
 		if rel.routable(in) {
 			v.Instances++

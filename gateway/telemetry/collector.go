@@ -47,6 +47,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	c.droppedTo(ch)
 	c.limitsTo(ch)
 	c.issuersTo(ch)
+	c.authorityTo(ch)
 }
 
 // issuersTo leaves out the age of keys that were never had.

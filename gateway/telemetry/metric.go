@@ -122,6 +122,7 @@ var metrics = []*Metric{
 	metricRequests, metricDuration, metricInFlight, metricReceived, metricSent, metricRetried, metricDenied, metricSessions, metricBeat, metricRefused, metricRejected,
 	metricDropped, metricKeysAge, metricKeysClosed, metricReloads, metricConfigRefused, metricConfigSince, metricLimited, metricLimitKeys, metricLimitForgotten,
 	metricLimitCheck, metricLimitFailures, metricBreaker, metricConcurrency, metricAdmitted, metricShed, metricConnections, metricCrowded,
+	metricAuthorityUp, metricAuthorityAge, metricAuthorityRules,
 }
 
 // Metrics lists the metrics of the gateway's own. Beside them stand go_* and process_*.

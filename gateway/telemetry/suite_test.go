@@ -32,6 +32,9 @@ var limits = telemetry.Limits{
 	Refused: map[telemetry.Crowd]uint64{telemetry.CrowdTotal: 0, telemetry.CrowdAddress: 2},
 }
 
+// authority is the one of these specs.
+var authority = telemetry.Authority{Up: true, Reached: true, Age: 90 * time.Second, Rules: 3}
+
 func start(sessions ...telemetry.Session) *telemetry.Telemetry {
 	GinkgoHelper()
 	t, err := telemetry.New(telemetry.Config{
@@ -40,10 +43,11 @@ func start(sessions ...telemetry.Session) *telemetry.Telemetry {
 		Dropped: func() map[string]map[transports.Drop]uint64 {
 			return map[string]map[transports.Drop]uint64{"udp": {transports.DropMalformed: 3, transports.DropFull: 0}}
 		},
-		Limits: func() telemetry.Limits { return limits },
 		Issuers: func() []telemetry.Issuer {
 			return []telemetry.Issuer{{Name: "https://a", Fetched: true, Age: time.Minute}, {Name: "https://b", Closed: true}}
 		},
+		Limits:    func() telemetry.Limits { return limits },
+		Authority: func() *telemetry.Authority { return &authority },
 	})
 	Expect(err).NotTo(HaveOccurred())
 	return t

@@ -35,6 +35,9 @@ type Config struct {
 	Issuers func() []Issuer
 	// Limits is what the limits have decided so far. It is called for every scrape, concurrently. Nil: nothing is shown.
 	Limits func() Limits
+	// Authority is what is known of who says from outside who may call what; nil: there is nobody. It is called for every scrape,
+	// concurrently. A nil function: nothing is shown.
+	Authority func() *Authority
 }
 
 // Outcome is what became of a request: an index into [Config.Outcomes].

@@ -202,13 +202,13 @@ func (ctlEndpointsCmd) Run(s streams, c *cli) error {
 	if err != nil {
 		return err
 	}
-	return c.Ctl.table(s, text, "METHOD\tPATH\tSERVICE\tVERSION\tSELECTED\tINSTANCES\tCLAIMS", func(row func(...any)) {
+	return c.Ctl.table(s, text, "METHOD\tPATH\tSERVICE\tVERSION\tSELECTED\tINSTANCES\tCLAIMS\tFROM", func(row func(...any)) {
 		for _, e := range list {
-			claims := make([]string, len(e.Claims))
-			for i, claim := range e.Claims {
-				claims[i] = strings.TrimSuffix(claim.Type+"="+claim.Value, "=")
+			claims := make([]string, len(e.Effective.Claims))
+			for i, claim := range e.Effective.Claims {
+				claims[i] = claim.String()
 			}
-			row(e.Method, e.Path, e.Service, e.Version, e.Selected, e.Instances, strings.Join(claims, " "))
+			row(e.Method, e.Path, e.Service, e.Version, e.Selected, e.Instances, strings.Join(claims, " "), e.Effective.Origin)
 		}
 	})
 }

@@ -28,7 +28,7 @@ const (
 func Errors() []string {
 	return []string{
 		"server_error", "broken_off", "timeout", "service_lost", "service_failed", "bad_answer", "response_too_large", "no_instance",
-		"overloaded", "refused", "transport_unfit", "queue_unavailable", "keys_unavailable", "limits_unavailable",
+		"overloaded", "refused", "transport_unfit", "queue_unavailable", "keys_unavailable", "authority_unavailable", "limits_unavailable",
 	}
 }
 

@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/gateway/routing"
+	"github.com/stella-ops/router/gateway/telemetry"
+)
+
+// Authority is who says from outside of the gateway who may call which endpoints. The zero value is nobody.
+type Authority struct {
+	Source string        // a URL by https (by http from this machine only), or the path of a file; empty: there is none
+	Every  time.Duration // how often a URL is asked; [auth.DefaultEvery]
+	// Declared lets what services and the configuration say count until the authority is reached for the first time. Else
+	// nobody passes before.
+	Declared bool
+}
+
+// awaits reports whether nobody passes before the authority has been reached.
+func (c *Config) awaits() bool { return c.Authority.Source != "" && !c.Authority.Declared }
+
+// govern makes what asks the authority, where there is one, and puts in force what a file says.
+func (g *Gateway) govern() error {
+	if g.cfg.Authority.Source == "" {
+		return nil
+	}
+	decree := func(d *auth.Decrees) { g.registry.Decree(accessRules(d), time.Now()) }
+	var err error
+	g.authority, err = auth.NewAuthority(auth.AuthorityConfig{
+		Source: g.cfg.Authority.Source, Every: g.cfg.Authority.Every, Logger: g.log, Changed: decree,
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return nil
+}
+
+// accessRules are an authority's rules as routing has them.
+func accessRules(d *auth.Decrees) []routing.AccessRule {
+	rules := make([]routing.AccessRule, len(d.Rules))
+	for i, r := range d.Rules {
+		rules[i] = routing.AccessRule{
+			Service: r.Service, Endpoint: r.Endpoint, Claims: r.Claims, Public: r.Public, Origin: routing.OriginAuthority,
+		}
+	}
+	return rules
+}
+
+// authorityNow is what metrics show of the authority; nil: there is none.
+func (g *Gateway) authorityNow() *telemetry.Authority {
+	if g.authority == nil {
+		return nil
+	}
+	s := g.authority.Status()
+	return &telemetry.Authority{Up: s.LastError == "" && s.Reached, Reached: s.Reached, Age: s.Age, Rules: s.Rules}
+}
