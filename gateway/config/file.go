@@ -72,6 +72,7 @@ type Policy struct {
 	PanicPercent int           `key:"panicPercent"`
 	Hedge        Hedge         `key:"hedge"`
 	Ejection     Ejection      `key:"ejection"`
+	Trust        string        `key:"trust"`
 }
 
 // Version is which version a request goes to that names none.

@@ -112,6 +112,9 @@ var settings = []setting{
 	{path: "routing.ejection.maxTime", min: "0s", doc: "How long at most; 5m unless it is said."},
 	{path: "routing.ejection.maxEjectedPercent", min: "0", max: "100",
 		doc: "How many at once, of those alike; 50 unless it is said, and one always stays."},
+	{path: "routing.trust", oneOf: []string{"gateway", "hybrid", "service"},
+		doc: "Who sees to it that callers hold the claims which endpoints require: the gateway, the default; both, hybrid; or the service " +
+			"alone. But for the default it gets Authorization, too."},
 	{path: "services[]", keys: "service", like: "routing", doc: "Policies of services, by their names."},
 	{path: "endpoints[]", doc: "Who may call endpoints, whatever their services say. Each entry has either claims or public."},
 	{path: "endpoints[].service", format: "service", required: true, doc: "The service."},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -25,7 +26,8 @@ const (
 // authorise proves who calls and that they hold every claim that the endpoint requires.
 //
 // On an endpoint with claims, Authorization ends here: the service gets the identity that it proved, and no
-// credential that it could use elsewhere. A public endpoint gets the field as it came, and no identity.
+// credential that it could use elsewhere. A service that is trusted with more ([routing.Trust]) gets both. A public endpoint
+// gets the field as it came, and no identity.
 func (e *Edge) authorise(x *Exchange) *problem {
 	access := &x.route.Access
 	required := access.Claims
@@ -38,14 +40,24 @@ func (e *Edge) authorise(x *Exchange) *problem {
 		}
 		return nil
 	}
+	if access.Trust == routing.TrustService && len(x.header()[headerAuthorization]) == 0 && !x.certified() {
+		return nil // the service is told that nobody has proved who they are, and refuses them
+	}
 	identity, p := e.identity(x)
 	if p != nil {
 		return p
+	}
+	if access.Trust == routing.TrustService {
+		required = nil
 	}
 	if r, missing := auth.Missing(required, identity.Claims); missing {
 		return &problem{Kind: kindForbidden, detail: "the caller lacks the claim " + r.String(), challenge: insufficient(required)}
 	}
 	x.request.Identity = identity
+	checks := access.Trust == routing.TrustHybrid || access.Trust == routing.TrustService
+	if checks && x.route.Queue == nil { // a job waits for longer than a credential should be kept
+		return nil
+	}
 	x.request.Header = slices.DeleteFunc(x.request.Header, func(f spec.Field) bool { return f.Name == headerAuthorization })
 	return nil
 }

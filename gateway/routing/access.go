@@ -26,6 +26,8 @@ type Access struct {
 	Origin string                  `json:"origin"`           // where that is said
 	// Unknown says that nobody may call it yet, since the authority over it has not been reached.
 	Unknown bool `json:"unknown,omitempty"`
+	// Trust is who sees to it that callers hold the claims.
+	Trust Trust `json:"trust"`
 }
 
 // AccessRule replaces who may call an endpoint, in all versions of its service. It has either claims or a reason to be public.
@@ -66,8 +68,17 @@ func newAccess(configured, decreed []AccessRule, awaiting bool) *access {
 	return a
 }
 
-// of is who may call an endpoint of a service.
-func (a *access) of(service string, o *offer) Access {
+// of is who may call an endpoint of a service under a policy.
+func (a *access) of(service string, o *offer, p *policy) Access {
+	who := a.says(service, o)
+	who.Trust = TrustGateway
+	if p != nil && p.Trust != "" {
+		who.Trust = p.Trust
+	}
+	return who
+}
+
+func (a *access) says(service string, o *offer) Access {
 	if a != nil {
 		if a.awaiting {
 			return Access{Origin: OriginAuthority, Unknown: true}

@@ -36,7 +36,10 @@ var _ = Describe("who may call an endpoint", func() {
 				Expect(v.Effective).To(Equal(route.Access), "operators see what is in force")
 			}
 		}
-		return route.Access
+		who := route.Access
+		Expect(who.Trust).To(Equal(routing.TrustGateway), "unless another mode is configured")
+		who.Trust = ""
+		return who
 	}
 
 	It("is for the authority to say, else for the configuration, else for the manifest; with where it is said", func() {

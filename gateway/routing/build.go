@@ -40,7 +40,7 @@ func newTopology(releases []*release, who *access) *topology {
 				t.root.insert(o.pattern, leaf{o.Method, methodBit(o.Method), number})
 			}
 			p.numbers[j] = number
-			for _, c := range who.of(rel.service, o).Claims {
+			for _, c := range who.says(rel.service, o).Claims {
 				claims[c] = true
 			}
 		}

@@ -114,6 +114,11 @@ func (c *checker) policy(p *Policy, cfg *Config) {
 		c.faultf("balancer", "%.40q, expected one of %s", p.Balancer,
 			strings.Join(append([]string{BalancerEWMA, BalancerPing, BalancerRoundRobin}, names...), ", "))
 	}
+	switch p.Trust {
+	case "", TrustGateway, TrustHybrid, TrustService:
+	default:
+		c.faultf("trust", "%.40q, expected %s, %s or %s", p.Trust, TrustGateway, TrustHybrid, TrustService)
+	}
 	c.duration("slowStart", p.SlowStart, 0, true)
 	c.number("panicPercent", p.PanicPercent, 100, true)
 	c.in("hedge", func() { c.duration("after", p.Hedge.After, time.Millisecond, true) })

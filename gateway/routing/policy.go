@@ -34,7 +34,18 @@ type Policy struct {
 	// are used. By default it is off.
 	PanicPercent int
 	Hedge        Hedge
+	Trust        Trust // [TrustGateway]
 }
+
+// Trust is who sees to it that callers hold the claims which an endpoint requires.
+type Trust string
+
+// The trust modes. Whoever sends a token that is no good is refused in all of them.
+const (
+	TrustGateway Trust = "gateway" // the gateway; no credential goes further
+	TrustHybrid  Trust = "hybrid"  // the gateway, and then the service, which gets the credential as well
+	TrustService Trust = "service" // the service alone: it gets the identity, if one was proved, and the credential
+)
 
 // VersionPolicy says which version a request goes to that names none.
 type VersionPolicy struct {
@@ -85,6 +96,7 @@ func (p Policy) over(base Policy) Policy {
 	if p.Version.Default == "" && p.Version.Weights == nil {
 		p.Version.Default = ByCapacity
 	}
+	p.Trust = cmp.Or(p.Trust, base.Trust, TrustGateway)
 	p.Balancer = cmp.Or(p.Balancer, base.Balancer, BalancerEWMA)
 	p.SlowStart = max(cmp.Or(p.SlowStart, base.SlowStart, DefaultSlowStart), 0)
 	p.PanicPercent = max(cmp.Or(p.PanicPercent, base.PanicPercent), 0)

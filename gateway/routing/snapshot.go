@@ -123,7 +123,7 @@ type offer struct {
 func (o *offer) route(r *Release) *Route {
 	limits := o.Limits.WithDefaults()
 	return &Route{
-		Endpoint: o.Endpoint, Access: r.access.of(r.Service, o), Index: o.index, Release: r, Meter: o.meter, identity: o.identity,
+		Endpoint: o.Endpoint, Access: r.access.of(r.Service, o, r.policy), Index: o.index, Release: r, Meter: o.meter, identity: o.identity,
 		NeedsPath: o.pattern.HasRest() || o.Kind == spec.KindHTTP,
 		Unary:     o.Stream == spec.StreamNone || o.Stream == "",
 		MaxBody:   limits.MaxBodyBytes, Timeout: limits.Timeout(), Idle: limits.Idle(),

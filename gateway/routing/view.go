@@ -201,7 +201,10 @@ func (r *Registry) Endpoints() []EndpointView {
 }
 
 func (r *Registry) endpointView(rel *release, o *offer) EndpointView {
-	v := EndpointView{Endpoint: o.Endpoint, Effective: r.access.of(rel.service, o), Service: rel.service, Version: rel.version.String(), ManifestDigest: rel.digest}
+	v := EndpointView{
+		Endpoint: o.Endpoint, Effective: r.access.of(rel.service, o, rel.policy),
+		Service: rel.service, Version: rel.version.String(), ManifestDigest: rel.digest,
+	}
 	for _, in := range rel.standing {
 		if rel.routable(in) {
 			v.Instances++
