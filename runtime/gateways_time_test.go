@@ -92,7 +92,7 @@ func TestConnectionReturnsToTheBetterWay(t *testing.T) {
 		g.Expect(worse.sessions()).To(gomega.HaveLen(1), "it stays there as long as there is no better one")
 		secret := worse.sessions()[0].Secret()
 		better.open(t)
-		time.Sleep(betterAtMost * 13 / 10)
+		time.Sleep(betterAtMost*13/10 + takeover) // this gateway never says that the old one has been superseded
 		g.Expect(better.live()).To(gomega.Equal(1))
 		g.Expect(better.sessions()[0].Hello().Supersedes).To(gomega.Equal(secret))
 		g.Expect(better.sessions()[0].Lease()).To(gomega.Equal(4))
@@ -106,6 +106,64 @@ func TestConnectionReturnsToTheBetterWay(t *testing.T) {
 			for _, s := range w.sessions() {
 				g.Expect(s.Close(spec.CodeNoError, "")).To(gomega.Succeed())
 			}
+		}
+	})
+}
+
+func TestConnectionMovesToTheNextProcessOfItsGatewayAndBackIfThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gomega.NewWithT(t)
+		const url = "inmemory://restarts" // what is dialled reaches one of the processes
+		old, broken, next := &way{url: url}, &way{url: url}, &way{url: url}
+		old.open(t)
+		log := slog.New(slog.DiscardHandler)
+		r := &running{
+			settings: &settings{instance: spec.Instance{Service: "test", Version: "1.0.0", ID: "x"}, maxAge: 24 * time.Hour, log: log},
+			manifest: []byte("m"), dispatcher: newDispatcher(nil, log), cut: t.Context(), leases: &leases{total: 4}, peers: newPeers(nil, nil),
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			newConnection(r, gatewayURLs{url}, nil).run(ctx)
+		}()
+		time.Sleep(time.Second)
+		g.Expect(old.live()).To(gomega.Equal(1))
+		pass := func(from, to *way) {
+			g.Expect(from.ln.Close()).To(gomega.Succeed())
+			to.open(t)
+		}
+
+		pass(old, broken)
+		first := old.sessions()[0]
+		first.Renew(ctx)
+		time.Sleep(time.Second)
+		g.Expect(broken.live()).To(gomega.Equal(1))
+		g.Expect(old.live()).To(gomega.Equal(1), "it is called until the next process serves")
+		pass(broken, old)
+		g.Expect(broken.sessions()[0].Close(spec.CodeShutdown, "it crashes")).To(gomega.Succeed())
+		time.Sleep(10 * time.Second)
+		g.Expect(first.Err()).To(gomega.HaveOccurred())
+		g.Expect(old.sessions()).To(gomega.HaveLen(2))
+		second := old.sessions()[1]
+		g.Expect(second.Hello().Supersedes).To(gomega.Equal(first.Secret()))
+		g.Expect(old.live()).To(gomega.Equal(1), "nobody has noticed")
+
+		pass(old, next)
+		second.Renew(ctx)
+		time.Sleep(takeover - 5*time.Second)
+		g.Expect(next.live()).To(gomega.Equal(1))
+		g.Expect(old.live()).To(gomega.Equal(1))
+		second.Drain(spec.CodeShutdown, "the next process serves")
+		time.Sleep(time.Second)
+		g.Expect(second.Err()).To(gomega.MatchError(session.ErrDrained))
+		g.Expect(next.sessions()).To(gomega.HaveLen(1))
+		g.Expect(next.live()).To(gomega.Equal(1))
+		cancel()
+		<-done
+		g.Expect(next.ln.Close()).To(gomega.Succeed())
+		for _, s := range slices.Concat(old.sessions(), broken.sessions(), next.sessions()) {
+			g.Expect(s.Close(spec.CodeNoError, "")).To(gomega.Succeed())
 		}
 	})
 }
