@@ -3,10 +3,13 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -269,6 +272,9 @@ var _ = Describe("a gateway that is restarted by handover", func() {
 				r.signal()
 				Eventually(r.log).Should(And(
 					ContainSubstring("handover failed, this process goes on"), ContainSubstring(`there is no key \"no such key\"`)))
+				out, err := exec.Command(binary("stella-gateway"), "ctl", "--admin", s.admin, "restart").CombinedOutput()
+				Expect(err).To(HaveOccurred())
+				Expect(string(out)).To(ContainSubstring("the new process ended by itself: exit status 2"))
 				before := c.asked.Load()
 				Eventually(c.asked.Load).Should(BeNumerically(">", before+100))
 				Expect(gone(pid)).To(BeFalse())
@@ -277,6 +283,59 @@ var _ = Describe("a gateway that is restarted by handover", func() {
 		c.settled()
 		f.settled()
 		Expect(f.large[http.StatusServiceUnavailable]).To(BeZero(), "large bodies")
+	})
+
+	It("over TLS lets a stream go on that began before, and has settings in force that only a restart changes", func() {
+		c := newCertificates()
+		at, front := address(), address()
+		server, client := c.issue("gateway", "127.0.0.1"), c.issue("service", "fixture")
+		s := &stack{listen: "tls://" + at + "?" + server + "&clients=" + c.ca(), dial: "tls://" + at + "?" + client + "&ca=" + c.ca()}
+		f := startFleetBy(form{gateway: relayProcess}, s)
+		r, ok := s.gateway.(*relay)
+		Expect(ok).To(BeTrue())
+		f.instance("i0")
+		f.instance("i1")
+		cert, err := url.ParseQuery(server)
+		Expect(err).NotTo(HaveOccurred())
+		r.write(fmt.Sprintf("node: {id: next}\nlisteners: [{address: '%s', tls: {cert: '%s', key: '%s'}}]\n", front, cert.Get("cert"), cert.Get("key")))
+		r.handOver(r.signal)
+		Expect(r.log()).To(MatchRegexp(`msg=serving http="\[%s %s\]".* node=next`, s.http, front))
+
+		pem, err := os.ReadFile(c.ca())
+		Expect(err).NotTo(HaveOccurred())
+		roots := x509.NewCertPool()
+		Expect(roots.AppendCertsFromPEM(pem)).To(BeTrue())
+		tunnel := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
+		defer tunnel.CloseIdleConnections()
+		drip := func() io.ReadCloser {
+			GinkgoHelper()
+			resp, err := (&http.Client{Transport: tunnel}).Get("https://" + front + "/drip")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(resp.StatusCode).To(Equal(http.StatusOK))
+			return resp.Body
+		}
+		moves := func(stream io.Reader) {
+			GinkgoHelper()
+			_, err := io.ReadFull(stream, make([]byte, 20))
+			Expect(err).NotTo(HaveOccurred())
+		}
+		stream := drip()
+		moves(stream)
+		old := r.pid
+		f.under(func() {
+			r.signal()
+			_, err := fmt.Sscanf(r.hears("MAINPID="), "MAINPID=%d", &r.pid)
+			Expect(err).NotTo(HaveOccurred())
+			moves(stream)
+			newer := drip()
+			moves(newer)
+			moves(stream)
+			Expect(gone(old)).To(BeFalse(), "it has a stream that goes on")
+			Expect(newer.Close()).To(Succeed())
+			Expect(stream.Close()).To(Succeed())
+			Eventually(gone).WithArguments(old).WithTimeout(2 * patience).Should(BeTrue())
+		})
+		f.settled()
 	})
 
 	It("waits ten seconds for a service that does not come, and then serves without it", func() {

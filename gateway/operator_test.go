@@ -188,6 +188,7 @@ var _ = Describe("an operator", func() {
 			Expect(os.WriteFile(file, []byte("# who\nvera viewer "+viewer+"\n\nolga operator "+changer+"\nadam admin "+admin+"\n"), 0o600)).To(Succeed())
 			cfg := config(log)
 			cfg.AdminTokens, cfg.Admin = file, "0.0.0.0:0"
+			cfg.Restart = func() error { return nil }
 			r = run(cfg)
 			r.join(func(*session.Incoming) {})
 		})
@@ -205,6 +206,7 @@ var _ = Describe("an operator", func() {
 				{"GET", "/metrics", 401, 200, 200, 200},
 				{"POST", "/v1/services/test/instances/one/resume", 401, 403, 200, 200},
 				{"GET", "/debug/pprof/cmdline", 401, 403, 403, 200},
+				{"POST", "/v1/restart", 401, 403, 403, 200},
 			} {
 				for token, want := range map[string]int{"": c.none, "wrong-token-0123456789": c.none, viewer: c.viewer, changer: c.changer, admin: c.admin} {
 					status, _ := r.operate(c.method, c.path, token)
