@@ -338,6 +338,31 @@ var _ = Describe("a gateway that is restarted by handover", func() {
 		f.settled()
 	})
 
+	It("has five hundred instances when it serves, and fails no request while they come", func() {
+		s := &stack{listen: "tcp://" + address()}
+		startFleetBy(form{gateway: relayProcess}, s)
+		r, ok := s.gateway.(*relay)
+		Expect(ok).To(BeTrue())
+		s.startHerd()
+		ctx, cancel := context.WithCancel(context.Background())
+		c := new(regulars)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			c.calls(ctx, func(string) error {
+				if status := s.status("/items/1"); status != http.StatusOK {
+					return fmt.Errorf("answered %d", status)
+				}
+				return nil
+			})
+		})
+		r.handOver(r.signal)
+		Expect(s.registered()).To(Equal(herd))
+		cancel()
+		wg.Wait()
+		c.settled()
+		Expect(r.log()).NotTo(ContainSubstring("services have not come in time"))
+	})
+
 	It("waits ten seconds for a service that does not come, and then serves without it", func() {
 		s := &stack{listen: "tcp://" + address()}
 		f := startFleetBy(form{gateway: relayProcess}, s)

@@ -59,27 +59,33 @@ func (s *stack) registered() int {
 	return n
 }
 
+// startHerd starts many instances within this process, and waits until the gateway has them.
+func (s *stack) startHerd() {
+	GinkgoHelper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	DeferCleanup(func() {
+		cancel()
+		wg.Wait()
+	})
+	for i := range herd {
+		svc, err := fixture.Variant{Only: []string{"GET /items/{id}"}}.New(
+			stella.WithVariable(stella.EnvGateways, s.listen), stella.WithInstanceID(fmt.Sprintf("i%d", i)),
+			stella.WithVariable(stella.EnvGrace, "10ms"), stella.WithLogger(slog.New(slog.DiscardHandler)))
+		Expect(err).NotTo(HaveOccurred())
+		wg.Go(func() {
+			defer GinkgoRecover()
+			Expect(svc.Run(ctx)).To(Succeed())
+		})
+	}
+	Eventually(s.registered).WithTimeout(3 * herdWithin).WithPolling(100 * time.Millisecond).Should(Equal(herd))
+}
+
 var _ = Describe("a gateway that is killed", func() {
 	It("has five hundred services registered again within ten seconds of its return, at no more than its rate", func() {
 		s := &stack{form: processes(), http: address(), admin: address(), listen: "tcp://" + address(), rest: map[program]held{}}
 		s.startGateway()
-		ctx, cancel := context.WithCancel(context.Background())
-		var wg sync.WaitGroup
-		DeferCleanup(func() {
-			cancel()
-			wg.Wait()
-		})
-		for i := range herd {
-			svc, err := fixture.Variant{Only: []string{"GET /items/{id}"}}.New(
-				stella.WithVariable(stella.EnvGateways, s.listen), stella.WithInstanceID(fmt.Sprintf("i%d", i)),
-				stella.WithVariable(stella.EnvGrace, "10ms"), stella.WithLogger(slog.New(slog.DiscardHandler)))
-			Expect(err).NotTo(HaveOccurred())
-			wg.Go(func() {
-				defer GinkgoRecover()
-				Expect(svc.Run(ctx)).To(Succeed())
-			})
-		}
-		Eventually(s.registered).WithTimeout(3 * herdWithin).WithPolling(100 * time.Millisecond).Should(Equal(herd))
+		s.startHerd()
 
 		p, ok := s.gateway.(*process)
 		Expect(ok).To(BeTrue())
