@@ -22,6 +22,7 @@ func dial(ctx context.Context, s *stack, path string) *websocket.Conn {
 		HTTPHeader: http.Header{"Origin": {"https://elsewhere.example"}},
 	})
 	Expect(err).NotTo(HaveOccurred())
+	defer resp.Body.Close()
 	Expect(resp.StatusCode).To(Equal(http.StatusSwitchingProtocols))
 	Expect(resp.Header.Get("X-Request-Id")).NotTo(BeEmpty())
 	DeferCleanup(func() { _ = c.CloseNow() })
@@ -43,7 +44,7 @@ var _ = everyForm("a WebSocket", func(start func(settings) *stack) {
 			kind, back, err := c.Read(ctx)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(kind).To(Equal(websocket.MessageText))
-			Expect(string(back) == message).To(BeTrue(), "%d bytes, want %d", len(back), len(message))
+			Expect(string(back)).To(Equal(message))
 		}
 		binary := bytes.Repeat([]byte{0, 0xff, 0x80, '\n'}, 200_000)
 		Expect(c.Write(ctx, websocket.MessageBinary, binary)).To(Succeed())

@@ -52,7 +52,8 @@ func TestReferenceIsCurrent(t *testing.T) {
 	}
 	slices.Sort(dropped)
 	row("Dropped", "They belong to the connection, or their meaning reaches the service in typed metadata: the length, the authority, the trace\n"+
-		"context. The request id is always the gateway's own; a client's `X-Request-Id` is logged.", dropped)
+		"context. The request id is always the gateway's own; a client's `X-Request-Id` is logged. An endpoint that is a\n"+
+		"[WebSocket](../websockets.md) has `Upgrade` in typed metadata, too.", dropped)
 	row("Dropped from answers", "A service's word about the connection, the length or the gateway does not count.", append(slices.Clone(answerDropped), "Stella-*", "X-Stella-*"))
 	if *update {
 		if err := os.WriteFile(headersFile, []byte(b.String()), 0o644); err != nil {

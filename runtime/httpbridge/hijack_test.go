@@ -202,7 +202,7 @@ var _ = Describe("A handler that takes the connection over", func() {
 				_, _, second := http.NewResponseController(w).Hijack()
 				_, write := io.WriteString(w, "x")
 				w.WriteHeader(http.StatusTeapot)
-				_, _ = fmt.Fprintf(conn, "%s%v %v", rawHead, errors.Is(second, http.ErrHijacked), errors.Is(write, http.ErrHijacked))
+				_, _ = fmt.Fprintf(conn, "%s%v, %v", rawHead, errors.Is(second, http.ErrHijacked), errors.Is(write, http.ErrHijacked))
 				_ = conn.Close()
 				if _, err := conn.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
 					panic(err)
@@ -213,7 +213,7 @@ var _ = Describe("A handler that takes the connection over", func() {
 			}
 		}), upgradable)
 		Expect(call(s, request{Path: "/chat?refuse", Upgrade: "websocket"}).Status).To(Equal(http.StatusForbidden))
-		Expect(string(call(s, request{Path: "/chat?twice", Upgrade: "websocket"}).Body)).To(Equal("true true"))
+		Expect(string(call(s, request{Path: "/chat?twice", Upgrade: "websocket"}).Body)).To(Equal("true, true"))
 		Expect(string(call(s, request{Path: "/chat?plain"}).Body)).To(Equal("false"))
 	})
 
