@@ -77,9 +77,15 @@ func (r *running) counts(line string) {
 // join connects a service with GET /a, and waits until it is routed.
 func (r *running) join(serve func(*session.Incoming)) *session.Service {
 	GinkgoHelper()
-	m := &spec.Manifest{Service: "test", Version: "1.0.0", Endpoints: []spec.Endpoint{{
+	return r.offering(serve, spec.Endpoint{
 		Method: "GET", Path: "/a", Handler: "Handler", Kind: spec.KindRaw, Status: 200, Stream: spec.StreamNone, Public: "a test", Limits: spec.DefaultLimits,
-	}}}
+	})
+}
+
+// offering connects a service with one endpoint, and waits until it is routed.
+func (r *running) offering(serve func(*session.Incoming), e spec.Endpoint) *session.Service {
+	GinkgoHelper()
+	m := &spec.Manifest{Service: "test", Version: "1.0.0", Endpoints: []spec.Endpoint{e}}
 	manifest, err := m.Encode()
 	Expect(err).NotTo(HaveOccurred())
 	link, err := transports.Dial(context.Background(), r.ListenAddrs()[0])

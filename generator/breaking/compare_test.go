@@ -79,6 +79,18 @@ var _ = Describe("comparing", func() {
 			"billing.Line.quantity was integer (int64) and is string in requests (POST /invoices)")))
 	})
 
+	It("reports that an endpoint becomes a WebSocket, or is none any more", func() {
+		socket := of(getStatus, func(e *spec.Endpoint) {
+			e.Kind, e.Stream, e.Status, e.Response, e.Params = spec.KindRaw, spec.StreamUpgrade, 101, nil, nil
+		})
+		bytes := of(getStatus, func(e *spec.Endpoint) { e.Kind, e.Response, e.Params = spec.KindRaw, nil, nil })
+		for _, pair := range [][2]func(*spec.Manifest){{bytes, socket}, {socket, bytes}} {
+			found := names(review(billing(pair[0]), billing(pair[1])))
+			Expect(found).To(ContainElements("RESPONSE_STATUS_CHANGED", "STREAM_REQUEST_CHANGED", "STREAM_RESPONSE_CHANGED"))
+		}
+		Expect(review(billing(socket), billing(socket))).To(BeEmpty())
+	})
+
 	It("follows types that contain themselves, and names that stand for each other", func() {
 		cycle := func(m *spec.Manifest) {
 			m.Schemas["billing.Tree"] = &spec.Schema{Type: spec.TypeObject, Properties: map[string]*spec.Schema{

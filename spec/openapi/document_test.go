@@ -95,6 +95,18 @@ var _ = Describe("an OpenAPI document", func() {
 		}
 	})
 
+	It("writes the answers of a WebSocket: 101, and 426 of the gateway's", func() {
+		m := service("x", "1.0.0", nil,
+			spec.Endpoint{Method: "GET", Path: "/chat", Kind: spec.KindHTTP, Status: 101, Stream: spec.StreamUpgrade})
+		for _, v := range both {
+			t := document(m, v)
+			Expect(t.at("paths", "/chat", "get", "x-stella-stream")).To(Equal("upgrade"))
+			Expect(t.at("paths", "/chat", "get", "responses", "101")).To(Equal(body(`{"description":"Switching Protocols"}`)))
+			Expect(t.at("paths", "/chat", "get", "responses", "426")).NotTo(BeNil())
+			Expect(t.at("paths", "/chat", "get", "responses", "200")).To(BeNil())
+		}
+	})
+
 	It("asks for a body where it has a member that must come", func() {
 		object := func(required ...string) *spec.Schema { return &spec.Schema{Type: "object", Required: required} }
 		t := document(service("x", "1.0.0", map[string]*spec.Schema{"A": object("a"), "B": object(), "C": {Ref: "A"}},

@@ -108,3 +108,16 @@ func TestLines(t *testing.T) {
 		t.Errorf("got %q, expected %q", got, want)
 	}
 }
+
+func TestWebSocketsAreNoCalls(t *testing.T) {
+	socket := endpoint("GET", "/chat", "Talk")
+	socket.Kind, socket.Stream, socket.Status = spec.KindRaw, spec.StreamUpgrade, 101
+	m := &spec.Manifest{Service: "s", Version: "1.0.0", Endpoints: []spec.Endpoint{socket, endpoint("POST", "/talks", "Service.Talk")}}
+	model, err := client.New(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(model.Calls) != 1 || model.Calls[0].Path != "/talks" || model.Calls[0].Name != "Talk" {
+		t.Errorf("got %d calls, the first %+v", len(model.Calls), model.Calls[0])
+	}
+}
