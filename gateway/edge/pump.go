@@ -76,7 +76,7 @@ func (x *Exchange) startPump(call *session.Call, stall time.Duration) {
 	x.duplex()
 	p := &pump{x: x, stall: stall, limit: x.route.MaxBody, idempotent: x.route.Idempotent, done: make(chan struct{})}
 	p.turn = sync.NewCond(&p.mu)
-	p.watch = newWatch(p)
+	p.watch = newWatch(x, hungUp, func() { p.end(nil, spec.CodeClientGone) })
 	p.call.Store(call)
 	if x.http1() {
 		// Any error of reading from its client ends a request's context, a deadline of ours as well. As long as the pump
@@ -248,7 +248,7 @@ func sendBody(call *atomic.Pointer[session.Call], w *watch, f *transports.Frame,
 			var err error
 			w.begin()
 			n, err = call.Load().Acquire(len(data))
-			w.end()
+			w.over()
 			if err != nil {
 				f.Release()
 				return err

@@ -34,6 +34,7 @@ type tunnel struct {
 	moved atomic.Int64 // when an octet has moved last, since the exchange's start
 	timer *time.Timer  // looks at that
 	gone  atomic.Bool  // the client has broken the connection
+	watch *watch       // sees that while the service takes nothing
 	done  chan struct{}
 
 	mu      sync.Mutex
@@ -45,6 +46,7 @@ func (t *tunnel) run(from *bufio.Reader) {
 	t.touch()
 	t.timer = time.AfterFunc(t.idle, t.look)
 	t.done = make(chan struct{})
+	t.watch = newWatch(t.x, wasReset, func() { t.lost(net.ErrClosed) })
 	broken := t.say()
 	if !broken {
 		go t.up(from)
@@ -167,7 +169,7 @@ func (t *tunnel) read(from *bufio.Reader, busy bool) (*transports.Frame, error) 
 }
 
 // send moves a part, and waits for the service to take it.
-func (t *tunnel) send(f *transports.Frame, end bool) error { return sendBody(&t.call, nil, f, end) }
+func (t *tunnel) send(f *transports.Frame, end bool) error { return sendBody(&t.call, t.watch, f, end) }
 
 // discard reads on for nobody, so that a connection which is closed with the client still sending is not reset before the
 // client has read what was sent to it. The deadline comes with the end of the other way.

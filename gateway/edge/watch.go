@@ -5,8 +5,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/stella-ops/router/spec"
 )
 
 // watchEvery is how often a client is looked at whose body waits for the service.
@@ -26,10 +24,11 @@ func bare(conn net.Conn) net.Conn {
 	}
 }
 
-// watch looks, while the pump waits for credit and so does not read, whether the client has left: nobody else can see it
-// then. What the client has sent before it left may stand in the way of reading its end, but not of knowing it.
+// watch looks, while a pump or a tunnel waits for credit and so does not read, whether the client has left: nobody else can see
+// it then. What the client has sent before it left may stand in the way of reading its end, but not of knowing it.
 type watch struct {
-	p *pump
+	left func(syscall.RawConn) bool // tells whether the client has
+	end  func()                     // is told
 
 	mu    sync.Mutex
 	on    bool
@@ -37,10 +36,10 @@ type watch struct {
 	conn  syscall.RawConn // nil where there is nothing to look at
 }
 
-func newWatch(p *pump) *watch {
-	w := &watch{p: p}
-	c := clientOf(p.x.context())
-	if c == nil || !p.x.http1() { // a client's HTTP/2 stream tells by itself
+func newWatch(x *Exchange, left func(syscall.RawConn) bool, end func()) *watch {
+	w := &watch{left: left, end: end}
+	c := clientOf(x.context())
+	if c == nil || !x.http1() { // a client's HTTP/2 stream tells by itself
 		return w
 	}
 	conn, ok := bare(c.Conn).(syscall.Conn)
@@ -55,9 +54,9 @@ func newWatch(p *pump) *watch {
 	return w
 }
 
-// begin is called before the pump waits, and end when it goes on. A nil watch looks at nothing.
+// begin is called before the wait, and over after it.
 func (w *watch) begin() {
-	if w == nil || w.conn == nil {
+	if w.conn == nil {
 		return
 	}
 	w.mu.Lock()
@@ -66,8 +65,8 @@ func (w *watch) begin() {
 	w.timer.Reset(watchEvery)
 }
 
-func (w *watch) end() {
-	if w == nil || w.conn == nil {
+func (w *watch) over() {
+	if w.conn == nil {
 		return
 	}
 	w.mu.Lock()
@@ -81,8 +80,8 @@ func (w *watch) look() {
 	defer w.mu.Unlock()
 	switch {
 	case !w.on:
-	case hungUp(w.conn):
-		w.p.end(nil, spec.CodeClientGone)
+	case w.left(w.conn):
+		w.end()
 	default:
 		w.timer.Reset(watchEvery)
 	}
