@@ -67,6 +67,14 @@ func TestImportRules(t *testing.T) {
 			of:   "runtime", not: append(parts("internal"), "go.yaml.in"),
 		},
 		{
+			name: "no service links a library for WebSocket that its author has not chosen",
+			of:   "runtime", not: []string{"github.com/coder/websocket"},
+		},
+		{
+			name: "the gateway speaks no WebSocket",
+			of:   "gateway", not: []string{"github.com/coder/websocket"},
+		},
+		{
 			name: "the fault proxy moves bytes, and knows nothing of frames",
 			of:   "transports/faultproxy",
 			only: func(dep listed) bool { return dep.Standard || below(dep.ImportPath, module+"/transports/faultproxy") },

@@ -32,6 +32,8 @@ var _ = Describe("a key", func() {
 		Entry(nil, "unknown", "reject", "ignore", true), Entry(nil, "unknown", "ignore", "reject", false),
 		Entry(nil, "stream", "both", "request", false), Entry(nil, "stream", "request", "both", true), Entry(nil, "stream", "request", "response", true),
 		Entry(nil, "stream", "response", "none", false), Entry(nil, "stream", "none", "response", true), Entry(nil, "stream", "none", "none", false),
+		Entry(nil, "stream", "both", "upgrade", true), Entry(nil, "stream", "upgrade", "both", true), Entry(nil, "stream", "upgrade", "none", true),
+		Entry(nil, "stream", "upgrade", "upgrade", false),
 		Entry(nil, "slo", "99", "1", false), Entry(nil, "stability", "beta", "experimental", false),
 	)
 

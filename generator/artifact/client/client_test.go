@@ -117,6 +117,9 @@ func TestWebSocketsAreNoCalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if whole, err := client.NewReference(m); err != nil || len(whole.Calls) != 2 {
+		t.Errorf("a reference has not all of it: %v", err)
+	}
 	if len(model.Calls) != 1 || model.Calls[0].Path != "/talks" || model.Calls[0].Name != "Talk" {
 		t.Errorf("got %d calls, the first %+v", len(model.Calls), model.Calls[0])
 	}

@@ -87,8 +87,18 @@ func (c *Call) Raw() bool { return c.Kind == spec.KindRaw || c.Kind == spec.Kind
 // Statuses are those of success.
 func (c *Call) Statuses() []int { return append([]int{c.Status}, c.Endpoint.Statuses...) }
 
-// New reads a manifest. reserved are names that the language, or the client itself, needs.
+// New reads a manifest for a client. reserved are names that the language, or the client itself, needs. WebSockets are left
+// out: a library for those opens them, and no client of HTTP.
 func New(m *spec.Manifest, reserved ...string) (*Model, error) {
+	return read(m, func(e *spec.Endpoint) bool { return e.Stream != spec.StreamUpgrade }, reserved)
+}
+
+// NewReference reads a manifest for those who describe all of it.
+func NewReference(m *spec.Manifest) (*Model, error) {
+	return read(m, func(*spec.Endpoint) bool { return true }, nil)
+}
+
+func read(m *spec.Manifest, calls func(*spec.Endpoint) bool, reserved []string) (*Model, error) {
 	if err := m.Check(); err != nil {
 		return nil, err
 	}
@@ -98,7 +108,7 @@ func New(m *spec.Manifest, reserved ...string) (*Model, error) {
 	}
 	c := &Model{Manifest: m, Names: Names{}, named: map[*spec.Schema]string{}, refs: map[string]string{}}
 	c.Names.Reserve(reserved...)
-	if err := c.readCalls(); err != nil {
+	if err := c.readCalls(calls); err != nil {
 		return nil, err
 	}
 	c.nameErrors()
@@ -130,18 +140,18 @@ func clone(m *spec.Manifest) (*spec.Manifest, error) {
 }
 
 // readCalls reads the endpoints. A call is named as its handler; handlers of one name also by their type, and by their
-// package if need be.
-func (m *Model) readCalls() error {
+// package if need be. Those that are no calls are passed over.
+func (m *Model) readCalls(calls func(*spec.Endpoint) bool) error {
 	symbols := map[string]int{}
 	for i := range m.Manifest.Endpoints {
-		if m.Manifest.Endpoints[i].Stream != spec.StreamUpgrade {
-			symbols[Exported(lastWord(m.Manifest.Endpoints[i].Handler))]++
+		if e := &m.Manifest.Endpoints[i]; calls(e) {
+			symbols[Exported(lastWord(e.Handler))]++
 		}
 	}
 	taken := Names{}
 	for i := range m.Manifest.Endpoints {
 		e := &m.Manifest.Endpoints[i]
-		if e.Stream == spec.StreamUpgrade { // which a WebSocket library opens, and no client of HTTP
+		if !calls(e) {
 			continue
 		}
 		p, err := spec.ParsePattern(e.Path)

@@ -111,6 +111,9 @@ func facts(c *client.Call) []fact {
 	case c.Queue != nil:
 		add(true, "Queue", "calls are jobs: up to "+itoa(c.Queue.Attempts)+" attempts of at most "+timeout+
 			"; one that is silent for "+directive.Spell(time.Duration(c.Queue.LeaseMS)*time.Millisecond)+" counts as lost")
+	case c.Stream == spec.StreamUpgrade:
+		add(true, "WebSocket", "opened by HTTP/1.1 with Upgrade: websocket")
+		add(true, "Timeout", "it is accepted within "+timeout+"; nothing may move either way for "+directive.Spell(c.Limits.Idle()))
 	case streams:
 		add(true, "Timeout", "it is answered within "+timeout+"; a stream may be silent for "+directive.Spell(c.Limits.Idle()))
 	default:

@@ -89,7 +89,7 @@ type part struct{ Text, ID string }
 
 // newPage reads a manifest.
 func newPage(m *spec.Manifest, url string) (*page, error) {
-	model, err := client.New(m)
+	model, err := client.NewReference(m)
 	if err != nil {
 		return nil, err
 	}
