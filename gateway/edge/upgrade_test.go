@@ -552,6 +552,26 @@ var _ = Describe("An upgrade", func() {
 		Expect(err).To(MatchError(syscall.ECONNRESET))
 	})
 
+	It("outlives the renewal of its session, which ends with it", func() {
+		r := start()
+		old := r.join(identity{id: "one"}, mirror, endpoint("GET", "/chat", upgrades))
+		conn, from := r.opened("/chat")
+		exchange(conn, from, "before")
+		r.join(identity{id: "one", supersedes: old.Welcome().Secret}, mirror, endpoint("GET", "/chat", upgrades))
+		Eventually(func() []spec.Header { return old.tap.received(spec.TypeGoAway) }).WithTimeout(patience).ShouldNot(BeEmpty())
+		drained := make(chan error, 1)
+		go func() { drained <- old.Drain(context.Background()) }()
+		newer, fromNewer := r.opened("/chat")
+		exchange(newer, fromNewer, "by the successor")
+		exchange(conn, from, "by the one before")
+		Consistently(drained).WithTimeout(50 * time.Millisecond).ShouldNot(Receive())
+		Expect(conn.CloseWrite()).To(Succeed())
+		_, err := io.ReadAll(from)
+		Expect(err).NotTo(HaveOccurred())
+		Eventually(drained).WithTimeout(patience).Should(Receive(BeNil()))
+		exchange(newer, fromNewer, "still")
+	})
+
 	It("carries much both ways at once, with each octet in its place", func() {
 		r := start()
 		r.join(identity{}, mirror, endpoint("GET", "/chat", upgrades))
