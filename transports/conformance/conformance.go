@@ -14,6 +14,7 @@
 package conformance
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -87,7 +88,7 @@ func Run(t *testing.T, transport Transport) []Result {
 	for _, c := range cases {
 		t.Run(strings.NewReplacer(" ", "_", ":", "", ",", "", ";", "").Replace(c.name), func(t *testing.T) {
 			before := runtime.NumGoroutine()
-			b := &bench{T: t, transport: transport}
+			b := &bench{T: t, transport: transport, heard: make(chan error, 1)}
 			defer b.clean(before)
 			results = append(results, Result{c.name, c.run(b)})
 		})
@@ -105,6 +106,7 @@ type bench struct {
 
 	mu     sync.Mutex
 	served map[string]int // how often each call was served, by its path
+	heard  chan error     // what an upgraded call ended with, once it had heard what it was to hear; of one place
 }
 
 // clean closes all, the last first, and expects that no goroutine is left.
@@ -287,6 +289,9 @@ const (
 	doSlow   = "slow"
 )
 
+// halfClosed is how many bytes an upgraded call hears after it has closed its own half.
+const halfClosed = 1 << 20
+
 // slow is how long the slow call takes.
 const slow = 300 * time.Millisecond
 
@@ -329,6 +334,17 @@ func (b *bench) serve(in *session.Incoming) {
 		_ = in.Respond(&spec.Response{Status: 200, ContentLength: -1}, pattern(size))
 	case "early": // an answer that does not wait for the body
 		_ = in.Respond(&spec.Response{Status: 413, ContentLength: -1}, []byte("enough"))
+	case "upgrade": // whose answer ends before the request goes on
+		if in.Head(&spec.Response{Status: 101, ContentLength: -1}) != nil {
+			return
+		}
+		_, _ = in.Write([]byte("said")) // what fails here, fails below
+		_ = in.End()
+		got, err := io.ReadAll(in)
+		if err == nil && !bytes.Equal(got, pattern(halfClosed)) {
+			err = fmt.Errorf("heard %d bytes, which are not those that were sent", len(got))
+		}
+		b.heard <- err
 	case "fail":
 		in.Cancel(spec.CodeInternal, "broken")
 	case "break": // in the middle of an answer

@@ -61,6 +61,20 @@ func endings(b *bench) string {
 	if r == nil || r.Status != 200 || string(got) != "half" || code(err) != spec.CodeInternal.String() {
 		b.Errorf("an answer that breaks off: %+v %q: %v, expected half of it and INTERNAL", r, got, err)
 	}
+	// An upgrade, whose halves end one after the other.
+	c = p.open(&spec.Request{Query: "upgrade", Upgrade: "websocket"})
+	r, got, err = finish(c)
+	if err != nil || r.Status != 101 || string(got) != "said" {
+		b.Errorf("an upgrade: %+v %q: %v", r, got, err)
+	}
+	b.need(send(c, pattern(halfClosed)), "an upgraded call's octets, after the service's have ended")
+	select {
+	case err := <-b.heard:
+		b.need(err, "the service reads an upgraded call after its own end")
+	case <-time.After(patience):
+		b.Error("the service does not hear the end of an upgraded call")
+	}
+	c.Close()
 	// A body that ends with nothing in it.
 	c = p.open(&spec.Request{Query: doStream})
 	b.need(send(c, nil), "an empty body")
