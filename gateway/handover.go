@@ -132,6 +132,7 @@ func (g *Gateway) handOver(ctx context.Context, accept func(*entrance), start fu
 	err := errors.New("another one is under way")
 	if g.passing.CompareAndSwap(false, true) {
 		if err = g.pass(ctx, accept, start); err == nil {
+			g.draining.Store(true) // before whoever waits for the handover asks anything
 			close(g.succeeded)
 			return nil
 		}
@@ -276,7 +277,6 @@ func located(raw, taken string) string {
 
 // retire ends when another process has taken this one's place.
 func (g *Gateway) retire(ctx context.Context) {
-	g.draining.Store(true)
 	g.log.Info("handed over: draining", "grace", g.cfg.Grace)
 	for _, l := range slices.Concat(g.clients, []net.Listener{g.adminAddr}) {
 		if err := ignoreClosed(l.Close()); err != nil {
