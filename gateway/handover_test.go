@@ -150,7 +150,8 @@ var _ = Describe("a gateway that hands over", func() {
 			Expect(c.conn.Close()).To(Succeed())
 		}
 		Eventually(r.served).WithTimeout(patience).Should(Receive(BeNil()))
-		Expect(one.left).To(Receive(Equal(spec.CodeShutdown)))
+		Eventually(one.Done()).WithTimeout(patience).Should(BeClosed())
+		Expect(one.Err()).To(MatchError(ContainSubstring("SHUTDOWN")))
 		Expect(r.Handover(n.start)).To(MatchError(gateway.ErrHandover))
 	})
 

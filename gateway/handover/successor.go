@@ -54,7 +54,7 @@ func (s *Successor) Ready(ctx context.Context) error {
 
 // Kill ends the process, and waits until it is gone. It returns how that ended, where it had ended before.
 func (s *Successor) Kill() error {
-	_ = s.conn.Close() // it may be closed
+	defer func() { _ = s.conn.Close() }() // not before: a process that finds itself alone serves
 	if s.process == nil {
 		return nil
 	}
