@@ -363,6 +363,44 @@ var _ = Describe("a gateway that is restarted by handover", func() {
 		Expect(r.log()).NotTo(ContainSubstring("services have not come in time"))
 	})
 
+	It("goes on as it was when the next process is killed while services come, and hands over to another one later", func() {
+		s := &stack{listen: "tcp://" + address()}
+		f := startFleetBy(form{gateway: relayProcess}, s)
+		r, ok := s.gateway.(*relay)
+		Expect(ok).To(BeTrue())
+		frozen := f.instance("frozen")
+		for _, id := range []string{"e0", "e1"} {
+			start("echo", []string{"STELLA_GATEWAYS=" + s.listen, "STELLA_INSTANCE_ID=" + id}, binary("echo"))
+			Eventually(s.serves).WithArguments(id).Should(BeTrue())
+		}
+		frozen.Signal(syscall.SIGSTOP) // so that the next process waits
+		c := new(regulars)
+		c.during(s.http, func() {
+			r.signal()
+			var next int
+			Eventually(func() error {
+				_, after, _ := strings.Cut(r.log(), "that is to take this one's place\" pid=")
+				_, err := fmt.Sscan(after, &next)
+				return err
+			}).Should(Succeed())
+			connected := func() int { return strings.Count(r.log(), "service connected\" service=echo") }
+			Eventually(connected).Should(Equal(4), "both have two sessions now")
+			Expect(syscall.Kill(next, syscall.SIGKILL)).To(Succeed())
+			Eventually(r.log).Should(ContainSubstring("handover failed, this process goes on"))
+			Eventually(connected).Should(Equal(6), "they renew theirs with the old process")
+			before := c.asked.Load()
+			Eventually(c.asked.Load).Should(BeNumerically(">", before+100))
+
+			frozen.Signal(syscall.SIGCONT)
+			Eventually(s.serves).WithArguments("frozen").Should(BeTrue())
+			r.handOver(r.signal)
+			for _, id := range []string{"e0", "e1", "frozen"} {
+				Eventually(s.serves).WithArguments(id).Should(BeTrue())
+			}
+		})
+		c.settled()
+	})
+
 	It("waits ten seconds for a service that does not come, and then serves without it", func() {
 		s := &stack{listen: "tcp://" + address()}
 		f := startFleetBy(form{gateway: relayProcess}, s)
