@@ -349,12 +349,17 @@ func (g *Gateway) Apply(cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
+	policy, err := g.edge.Prepare(cfg.Policy)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	// This before all others: it alone may want a restart.
 	if err := g.limiter.Apply(cfg.Limits); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	issuers()
-	return errors.Join(g.registry.Configure(*cfg.routing(), time.Now()), g.edge.Apply(cfg.Policy))
+	policy()
+	return g.registry.Configure(*cfg.routing(), time.Now()) // it has been checked
 }
 
 // Reloaded counts that the configuration was read anew; err says why it was refused.

@@ -60,6 +60,9 @@ authority: {source: https://authority.example/claims.json, unreached: declared}
 		next, err := load(`issuers: [{issuer: a, audiences: [b], jwks: c.json}]
 certificates: {enabled: true}
 tenant: {override: true}
+envelope: {keyFile: a, services: [b]}
+routing: {trust: hybrid}
+services: {a: {trust: service}}
 endpoints: [{service: a, endpoint: GET /, public: b}]
 authority: {source: a.json}
 `, nil)
@@ -86,6 +89,9 @@ authority: {source: a.json}
 		Entry("an endpoint twice", "endpoints:\n- {service: a, endpoint: 'GET /{x}', public: b}\n- {service: a, endpoint: 'GET /{y}', public: b}\n",
 			"gateway.yaml:3:3", "is there twice"),
 		Entry("a claim that is none", "endpoints: [{service: a, endpoint: GET /x, claims: ['a  b']}]", "gateway.yaml:1:53", "TYPE VALUE"),
+		Entry("keys of envelopes for nobody", "envelope: {keyFile: a}", "envelope.keyFile", "signs for no service"),
+		Entry("services of envelopes without keys", "envelope: {services: [a]}", "envelope.services", "without keys"),
+		Entry("another way to trust", "services: {a: {trust: nobody}}", "services[a].trust", "gateway or hybrid or service"),
 		Entry("another way to be unreached", "authority: {source: a, unreached: open}", "authority.unreached", "closed or declared"),
 	)
 

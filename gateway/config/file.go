@@ -11,6 +11,7 @@ type File struct {
 	Issuers      []Issuer          `key:"issuers"`
 	Certificates Certificates      `key:"certificates"`
 	Tenant       Tenant            `key:"tenant"`
+	Envelope     Envelope          `key:"envelope"`
 	Routing      Policy            `key:"routing"`
 	Services     map[string]Policy `key:"services"`
 	Endpoints    []Endpoint        `key:"endpoints"`
@@ -130,6 +131,12 @@ type Grant struct {
 type Tenant struct {
 	Override bool   `key:"override"`
 	Header   string `key:"header"`
+}
+
+// Envelope is a signed copy of the identity for bridged handlers.
+type Envelope struct {
+	KeyFile  string   `key:"keyFile"`
+	Services []string `key:"services"`
 }
 
 // Endpoint is who may call an endpoint, whatever its service says.

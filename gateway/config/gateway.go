@@ -54,6 +54,9 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 	if f.Tenant.Override {
 		cfg.Policy.TenantHeader = f.Tenant.Header
 	}
+	if f.Envelope.KeyFile != "" {
+		cfg.Policy.Envelope = &edge.Envelope{KeyFile: f.Envelope.KeyFile, Services: f.Envelope.Services, Logger: cfg.Logger}
+	}
 	if f.OpenAPI.Enabled {
 		cfg.OpenAPI = f.OpenAPI.Title
 	}

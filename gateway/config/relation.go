@@ -20,6 +20,12 @@ func (r *reader) relations() {
 	case !f.Dev.Enabled && f.Dev.Key != "":
 		fault("dev.key", "is for development mode alone", "say dev.enabled: true, or leave it out")
 	}
+	switch {
+	case f.Envelope.KeyFile != "" && len(f.Envelope.Services) == 0:
+		fault("envelope.keyFile", "signs for no service", "say envelope.services, or leave it out")
+	case f.Envelope.KeyFile == "" && len(f.Envelope.Services) > 0:
+		fault("envelope.services", "get nothing without keys", "say envelope.keyFile, or leave it out")
+	}
 	known := map[string]string{}
 	for i := range f.Endpoints {
 		e, path := &f.Endpoints[i], "endpoints["+strconv.Itoa(i)+"]"

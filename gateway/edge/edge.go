@@ -122,6 +122,9 @@ func (e *Edge) serve(x *Exchange) *problem {
 	if p := e.limit(x); p != nil {
 		return p
 	}
+	if p := x.seal(); p != nil {
+		return p
+	}
 	if x.route.Queue != nil {
 		return e.enqueue(x)
 	}

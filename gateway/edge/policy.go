@@ -19,6 +19,8 @@ type Policy struct {
 	// TenantHeader is the request header field by which callers choose one of their tenants; such as [DefaultTenantHeader].
 	// Empty: they act for their own, and nothing they send changes that.
 	TenantHeader string
+	// Envelope is a signed copy of the identity for bridged handlers. Nil: there is none.
+	Envelope *Envelope
 }
 
 // prepared is a policy as requests use it.
@@ -26,6 +28,7 @@ type prepared struct {
 	cors         []cors        // the longest path first
 	certificates *certificates // nil: none proves who calls
 	tenantHeader string        // canonical; empty: nobody chooses
+	seals        *seals        // nil: there are no envelopes
 }
 
 // Check says everything that is wrong with a policy.
@@ -56,17 +59,32 @@ func (p *Policy) prepare() (*prepared, error) {
 		errs = append(errs, checkTenantHeader(p.TenantHeader))
 		out.tenantHeader = http.CanonicalHeaderKey(p.TenantHeader)
 	}
+	if p.Envelope != nil {
+		made, err := newSeals(p.Envelope)
+		errs = append(errs, err)
+		out.seals = made
+	}
 	return out, errors.Join(errs...)
 }
 
 // Apply puts a policy in force for the requests that come from now on, or says what is wrong with it.
 func (e *Edge) Apply(p Policy) error {
-	next, err := p.prepare()
+	put, err := e.Prepare(p)
 	if err != nil {
 		return err
 	}
-	e.policy.Store(next)
+	put()
 	return nil
+}
+
+// Prepare says what is wrong with a policy, its files among it, or returns what puts it in force: nothing has changed before that
+// is called.
+func (e *Edge) Prepare(p Policy) (put func(), err error) {
+	next, err := p.prepare()
+	if err != nil {
+		return nil, err
+	}
+	return func() { e.policy.Store(next) }, nil
 }
 
 // below reports whether a canonical path is at a prefix or below it.
