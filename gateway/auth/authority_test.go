@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -46,6 +47,16 @@ var _ = Describe("an authority", func() {
 			{Service: "billing", Endpoint: "GET /a~b", Public: "why"},
 		}))
 		Expect(a.Status()).To(And(HaveField("Reached", true), HaveField("Rules", 2), HaveField("Digest", HavePrefix("sha256:")), HaveField("LastError", "")))
+	})
+
+	It("may say what docs/authentication.md shows", func() {
+		page, err := os.ReadFile("../../docs/authentication.md")
+		Expect(err).NotTo(HaveOccurred())
+		found := regexp.MustCompile("(?s)```json\n(.*?)```").FindSubmatch(page)
+		Expect(found).NotTo(BeNil())
+		a, err := ofFile(GinkgoTB(), string(found[1]))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(a.Decrees().Rules).To(HaveLen(2))
 	})
 
 	It("may say nothing", func() {

@@ -2,8 +2,10 @@ package auth_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -145,5 +147,49 @@ var _ = Describe("a verifier whose issuers change", func() {
 		Expect(verify(v, good())).To(MatchError(auth.ErrToken))
 		put(v, before)
 		Expect(p.asked.Load()).To(BeZero())
+	})
+
+	It("answers each token by one list or the other while they change, and by the last one after", func() {
+		v := running(before)
+		token := good()
+		Expect(verify(v, token)).To(Succeed())
+		other := before
+		other.Audiences = []string{"other"}
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		errs := make(chan error, 8)
+		for range cap(errs) {
+			wg.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					if err := verify(v, token); err != nil && !errors.Is(err, auth.ErrToken) && !errors.Is(err, auth.ErrKeys) {
+						errs <- err
+						return
+					}
+				}
+			})
+		}
+		for i := range 300 {
+			switch i % 3 {
+			case 0:
+				put(v, other)
+				Expect(verify(v, token)).To(MatchError(auth.ErrToken), "the list in force is the other one")
+			case 1:
+				put(v)
+				Expect(verify(v, token)).To(MatchError(auth.ErrToken))
+			default:
+				put(v, before)
+			}
+		}
+		close(stop)
+		wg.Wait()
+		Expect(errs).NotTo(Receive())
+		Eventually(func() error { return verify(v, token) }).WithTimeout(patience).Should(Succeed())
+		put(v)
+		Expect(verify(v, token)).To(MatchError(auth.ErrToken))
 	})
 })

@@ -137,6 +137,42 @@ var _ = Describe("a client's certificate", func() {
 		})
 	}
 
+	It("proves the same where a session of TLS is taken up again, and nothing once its root is trusted no more", func() {
+		r, m := begin(rule("orders:read"), false)
+		cfg := &tls.Config{RootCAs: roots, Certificates: shown(authority, later(), "billing.example"), ClientSessionCache: tls.NewLRUClientSessionCache(1)}
+		again := func() (resumed bool, status int) {
+			GinkgoHelper()
+			transport := &http.Transport{TLSClientConfig: cfg, ForceAttemptHTTP2: true}
+			defer transport.CloseIdleConnections()
+			resp, err := (&http.Client{Transport: transport, Timeout: patience}).Get("https://" + r.g.HTTPAddr() + "/a")
+			if err != nil {
+				return false, 0
+			}
+			_, _ = io.Copy(io.Discard, resp.Body) // a session's ticket comes behind the handshake
+			Expect(resp.Body.Close()).To(Succeed())
+			return resp.TLS.DidResume, resp.StatusCode
+		}
+		_, status := again()
+		Expect(status).To(Equal(200))
+		resumed, status := again()
+		Expect(resumed).To(BeTrue())
+		Expect(status).To(Equal(200))
+		calls := len(m.tap.received(spec.TypeRequest))
+
+		other := GinkgoT().TempDir()
+		_, err := trust.OpenAuthority(other)
+		Expect(err).NotTo(HaveOccurred())
+		roots, err := os.ReadFile(filepath.Join(other, "ca.pem"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(os.WriteFile(filepath.Join(dir, "ca.pem.new"), append(roots, '\n'), 0o600)).To(Succeed())
+		Expect(os.Rename(filepath.Join(dir, "ca.pem.new"), filepath.Join(dir, "ca.pem"))).To(Succeed())
+		for range 2 {
+			_, status = again()
+			Expect(status).NotTo(Equal(200))
+		}
+		Expect(m.tap.received(spec.TypeRequest)).To(HaveLen(calls))
+	})
+
 	It("counts for nothing unless the operator says so", func() {
 		r, _ := begin(nil, true)
 		got, err := ask(r, "2", "/a", shown(authority, later(), "billing.example"))
