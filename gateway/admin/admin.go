@@ -126,7 +126,7 @@ func (h *handler) views() {
 		return map[string]any{"endpoints": h.cfg.Registry.Endpoints(), "manifests": h.cfg.Registry.Manifests()}, nil
 	})
 	h.view("GET /v1/access", func() (any, error) {
-		v := accessView{Rules: h.cfg.Registry.AccessRules()}
+		v := AccessView{Rules: h.cfg.Registry.AccessRules()}
 		if h.cfg.Authority != nil {
 			status := h.cfg.Authority.Status()
 			v.Authority = &status
@@ -155,8 +155,8 @@ func (h *handler) views() {
 	}
 }
 
-// accessView is who says who may call what, beside the services themselves.
-type accessView struct {
+// AccessView is who says who may call what, beside the services themselves.
+type AccessView struct {
 	Authority *auth.AuthorityStatus    `json:"authority,omitempty"`
 	Rules     []routing.AccessRuleView `json:"rules"`
 }

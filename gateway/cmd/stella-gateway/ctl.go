@@ -50,6 +50,8 @@ type ctlCmd struct {
 		Cancel ctlCancelCmd `cmd:"" help:"End a request."`
 	} `cmd:"" help:"Requests that are on their way."`
 
+	Access ctlAccessCmd `cmd:"" help:"List who says who may call what, beside the services themselves."`
+
 	Tail ctlTailCmd `cmd:"" help:"Show requests as they end, until it is interrupted."`
 
 	Top ctlTopCmd `cmd:"" help:"Show which endpoints are asked most, how fast and how well, until it is interrupted."`

@@ -156,6 +156,9 @@ var _ = Describe("the command", func() {
 	})
 
 	It("asks a gateway that runs, and changes what is going on in it", func() {
+		word := filepath.Join(GinkgoT().TempDir(), "authority.json")
+		Expect(os.WriteFile(word, []byte(`{"services":{"test":{"GET /c":{"claims":[{"type":"scope","value":"x"},{"type":"team"}]}}}}`), 0o600)).To(Succeed())
+		GinkgoT().Setenv("STELLA_AUTHORITY_SOURCE", word)
 		out, _, signals, code := start(anyPort...)
 		Eventually(out).WithTimeout(patience).Should(gbytes.Say(`operators http`))
 		text := string(out.Contents())
@@ -190,6 +193,10 @@ var _ = Describe("the command", func() {
 			{0, "GET     /a    test     1.0.0    true      1", []string{"endpoints", "ls"}},
 			{0, `"public": "a test"`, []string{"endpoints", "show", "GET /a"}},
 			{2, `nothing is routed as "GET /b"`, []string{"endpoints", "show", "GET /b"}},
+			{0, `"origin": "manifest"`, []string{"endpoints", "show", "GET /a"}},
+			{0, "test     GET /c    scope=x team          authority  no service offers it\n", []string{"access"}},
+			{0, "authority.json: answered ", []string{"access"}},
+			{0, `"offered": false`, []string{"access", "--format", "json"}},
 			{0, "REQUEST", []string{"inflight"}},
 			{0, "version   1.0.0   100 %  the policy's choice: capacity\n", []string{"request", "--explain-routing", "GET /a"}},
 			{0, "instance  one  1.0.0  eu  tier 1  0 of 8  healthy\n", []string{"request", "--explain-routing", "GET /a"}},
