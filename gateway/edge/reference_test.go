@@ -29,7 +29,9 @@ taken them at their word.
 ` + "`Connection`" + ` makes the fields that it names hop-by-hop, and they are dropped. It must not name Host, Authorization, Content-* or
 a reserved field: that is 400 ` + "`bad_request`" + `. More than 128 fields that are kept, or more than 64 KiB of them, are 431.
 
-` + "`Authorization`" + ` ends at the gateway where the endpoint requires claims: the service gets the identity that it proved.
+` + "`Authorization`" + ` ends at the gateway where the endpoint requires claims: the service gets the identity that it proved. It gets
+the field, too, if the operator trusts it with that (` + "`trust`" + `). ` + "`X-Stella-Identity-Envelope`" + ` and its signature are the gateway's own,
+for services that the operator lists (` + "`envelope`" + `); where callers may choose a tenant, the gateway itself reads ` + "`Stella-Tenant`" + `.
 `
 
 // TestReferenceIsCurrent compares docs/reference/headers.md with the tables.
