@@ -16,6 +16,7 @@ import (
 
 	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports/trust"
 )
@@ -45,18 +46,18 @@ var _ = Describe("a client's certificate", func() {
 		}
 		return r
 	}
-	begin := func(certificates *auth.CertRule, required bool) (*rig, *member) {
+	begin := func(certificates *auth.CertRule, required bool, change ...func(*gateway.Config)) (*rig, *member) {
 		GinkgoHelper()
 		cert, key, err := authority.IssueFiles(dir, "front", "127.0.0.1")
 		Expect(err).NotTo(HaveOccurred())
-		r := start(func(c *gateway.Config) {
+		r := start(append(change, func(c *gateway.Config) {
 			c.Dev = &gateway.Dev{TokenFile: filepath.Join(dir, "token")}
 			c.HTTP, c.Listeners = "", []gateway.Listener{{Address: "127.0.0.1:0", TLS: &gateway.ListenerTLS{
 				Cert: cert, Key: key, ClientCAs: filepath.Join(dir, "ca.pem"), Required: required, HTTP3: true,
 			}}}
 			c.Policy.Certificates = certificates
 			cfg = *c
-		})
+		})...)
 		devKey, err = auth.LoadDevKey(filepath.Join(dir, "token.key"))
 		Expect(err).NotTo(HaveOccurred())
 		return r, r.join(identity{}, describe, endpoint("GET", "/a", claims("scope=orders:read")), endpoint("GET", "/open"))
@@ -182,6 +183,19 @@ var _ = Describe("a client's certificate", func() {
 		got, err = ask(r, "2", "/open", shown(authority, later(), "billing.example"))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(got.body).NotTo(ContainSubstring("subject="))
+	})
+
+	It("is whom rate limits count at a public endpoint, too", func() {
+		r, _ := begin(rule("orders:read"), false, func(c *gateway.Config) {
+			c.Limits.Rules = []limit.Rule{{Name: "subjects", By: limit.BySubject, Rate: 1, Per: time.Hour}}
+		})
+		for _, who := range []string{"a.example", "b.example", "*.example"} { // the last names nobody, and counts as nobody
+			for _, status := range []int{200, 429} {
+				got, err := ask(r, "2", "/open", shown(authority, later(), who))
+				Expect(err).NotTo(HaveOccurred())
+				Expect(got.StatusCode).To(Equal(status), who)
+			}
+		}
 	})
 
 	It("does not make up for an Authorization that is no good, nor add to one that is", func() {

@@ -29,6 +29,7 @@ var known = []string{
 	"Cf-Connecting-Ip", "Cf-Connecting-Ipv6", "Cf-Access-Jwt-Assertion", "Remote-User", "Remote-Groups", "X-Remote-User", "Ssl-Client-Cert",
 	"X-Amzn-Oidc-Identity", "X-Goog-Authenticated-User-Email", "X-Goog-Iap-Jwt-Assertion", "X-Ms-Client-Principal-Name", "X-Webauth-User",
 	"X-Envoy-Original-Path", "X-Envoy-External-Address", "X-Jwt-Assertion", "X-Originating-Ip", "X-Http-Method", "Fastly-Client-Ip",
+	spec.HeaderEnvelope, spec.HeaderEnvelopeSignature, "X-Stella-Tenant",
 }
 
 // everyReserved are the names to try: those that are known, and of each pattern of the list one or two.
