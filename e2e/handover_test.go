@@ -22,6 +22,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	"github.com/coder/websocket"
 )
 
 // relay is a gateway whose processes hand over to each other, under a service manager that follows them. Its output goes to a
@@ -174,6 +176,15 @@ func (k *keeper) ask(body string) error {
 	return err
 }
 
+// echoes says something by a WebSocket that says it again.
+func echoes(ctx context.Context, c *websocket.Conn, text string) {
+	GinkgoHelper()
+	Expect(c.Write(ctx, websocket.MessageText, []byte(text))).To(Succeed())
+	_, back, err := c.Read(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(string(back)).To(Equal(text))
+}
+
 // regulars are keepers, and what became of their requests.
 type regulars struct {
 	asked  atomic.Int64
@@ -285,7 +296,7 @@ var _ = Describe("a gateway that is restarted by handover", func() {
 		Expect(f.large[http.StatusServiceUnavailable]).To(BeZero(), "large bodies")
 	})
 
-	It("over TLS lets a stream go on that began before, and has settings in force that only a restart changes", func() {
+	It("over TLS lets streams and a WebSocket go on that began before, and has settings in force that only a restart changes", func() {
 		c := newCertificates()
 		at, front := address(), address()
 		server, client := c.issue("gateway", "127.0.0.1"), c.issue("service", "fixture")
@@ -321,6 +332,14 @@ var _ = Describe("a gateway that is restarted by handover", func() {
 		}
 		stream := drip()
 		moves(stream)
+		ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
+		defer cancel()
+		chat, _, err := websocket.Dial(ctx, "ws://"+s.http+"/chat/one", nil)
+		Expect(err).NotTo(HaveOccurred())
+		defer func() { _ = chat.CloseNow() }()
+		echoes(ctx, chat, "before")
+		_, idle := raw(s.http, "GET /items/1 HTTP/1.1\r\nHost: x\r\n\r\n")
+		Expect(respond(idle, http.MethodGet).Close).To(BeFalse())
 		old := r.pid
 		f.under(func() {
 			r.signal()
@@ -330,9 +349,12 @@ var _ = Describe("a gateway that is restarted by handover", func() {
 			newer := drip()
 			moves(newer)
 			moves(stream)
-			Expect(gone(old)).To(BeFalse(), "it has a stream that goes on")
 			Expect(newer.Close()).To(Succeed())
 			Expect(stream.Close()).To(Succeed())
+			Expect(over(idle)).To(Succeed(), "it waits for idle connections no longer")
+			echoes(ctx, chat, "behind")
+			Expect(gone(old)).To(BeFalse(), "it has a WebSocket that goes on")
+			Expect(chat.Close(websocket.StatusNormalClosure, "")).To(Succeed())
 			Eventually(gone).WithArguments(old).WithTimeout(2 * patience).Should(BeTrue())
 		})
 		f.settled()
