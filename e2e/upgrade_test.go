@@ -17,12 +17,11 @@ import (
 // dial opens a WebSocket as a client's library does.
 func dial(ctx context.Context, s *stack, path string) *websocket.Conn {
 	GinkgoHelper()
-	c, resp, err := websocket.Dial(ctx, "ws://"+s.http+path, &websocket.DialOptions{
+	c, resp, err := websocket.Dial(ctx, "ws://"+s.http+path, &websocket.DialOptions{ //nolint:bodyclose // the library has taken it
 		HTTPClient: client, Subprotocols: []string{"other", "say-again"}, CompressionMode: websocket.CompressionContextTakeover,
 		HTTPHeader: http.Header{"Origin": {"https://elsewhere.example"}},
 	})
 	Expect(err).NotTo(HaveOccurred())
-	defer resp.Body.Close()
 	Expect(resp.StatusCode).To(Equal(http.StatusSwitchingProtocols))
 	Expect(resp.Header.Get("X-Request-Id")).NotTo(BeEmpty())
 	DeferCleanup(func() { _ = c.CloseNow() })

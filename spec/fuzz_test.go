@@ -194,12 +194,16 @@ func FuzzRequestEncode(f *testing.F) {
 		if trace != 0 {
 			r.Trace = spec.Trace{TraceID: [16]byte{15: trace}, SpanID: [8]byte{trace}, Flags: trace, State: query}
 		}
+		if endpoint&2 == 2 {
+			r.Upgrade = strings.ToLower(name)
+		}
 		if claim != "" {
 			r.Identity = &spec.Identity{Subject: claimed, Tenant: param, Claims: []spec.Claim{{Type: claim, Value: claimed}}}
 		}
 		var got spec.Request
 		err := got.Decode(r.AppendTo(nil))
-		valid := r.Header[0].Check() == nil && (method == "" || spec.ValidMethod(method)) && (path == "" || path[0] == '/') && length <= 1<<62
+		valid := r.Header[0].Check() == nil && (method == "" || spec.ValidMethod(method)) && (path == "" || path[0] == '/') && length <= 1<<62 &&
+			len(r.Upgrade) <= spec.MaxUpgrade
 		if (err == nil) != valid {
 			t.Fatalf("%+v: %v", r, err)
 		}
