@@ -84,6 +84,9 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	e.leave(x)
 	e.account(x)
+	if x.tunnelled {
+		e.open.leave()
+	}
 	if !x.http1() {
 		e.weigh(x)
 	}

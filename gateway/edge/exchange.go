@@ -50,6 +50,8 @@ type Exchange struct {
 	aborted bool
 	gone    bool           // aborted since the client has left
 	blamed  *verdictOnBody // aborted since the request's body failed
+
+	tunnelled bool // the connection may be used for another protocol: whoever drains the gateway waits for its end
 }
 
 var exchanges = sync.Pool{New: func() any { return new(Exchange) }}

@@ -114,7 +114,7 @@ func (e *Edge) decide(x *Exchange, call *session.Call, head *transports.Frame) *
 	}
 	x.observe(routing.Answered, time.Now())
 	e.open.enter()
-	defer e.open.leave()
+	x.tunnelled = true
 	x.fill(false, false, 0)
 	conn, buffered, err := x.hijack()
 	if err != nil {
