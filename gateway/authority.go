@@ -26,7 +26,10 @@ func (g *Gateway) govern() error {
 	if g.cfg.Authority.Source == "" {
 		return nil
 	}
-	decree := func(d *auth.Decrees) { g.registry.Decree(accessRules(d), time.Now()) }
+	decree := func(d *auth.Decrees) {
+		g.registry.Decree(accessRules(d), time.Now())
+		g.changed()
+	}
 	var err error
 	g.authority, err = auth.NewAuthority(auth.AuthorityConfig{
 		Source: g.cfg.Authority.Source, Every: g.cfg.Authority.Every, Logger: g.log, Changed: decree,

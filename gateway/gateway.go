@@ -76,7 +76,7 @@ type Gateway struct {
 
 	restarts  chan restart  // handovers that are asked for
 	succeeded chan struct{} // closed when another process serves
-	joined    chan struct{} // one: a service has come
+	joined    chan struct{} // one: a service has come, or the authority has spoken
 	clientele clientele
 
 	mu        sync.Mutex
@@ -343,6 +343,12 @@ func (g *Gateway) Apply(cfg Config) error {
 		return err
 	}
 	cfg.Logger, cfg.Region, cfg.Balancers = g.log, g.cfg.Region, g.cfg.Balancers // which a restart changes, and the program
+	if err := cfg.routing().Check(); err != nil {                                // by this region, not the file's
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if e := cfg.Policy.Envelope; e != nil {
+		cfg.Policy.Envelope = &edge.Envelope{KeyFile: e.KeyFile, Services: e.Services, Logger: g.log}
+	}
 	g.applying.Lock()
 	defer g.applying.Unlock()
 	issuers, err := g.verifier.Prepare(cfg.Issuers) // files of keys may be wrong
@@ -412,7 +418,10 @@ func (g *Gateway) Serve(ctx context.Context) error {
 	}
 	accept := func(e *entrance) { run(func() error { return g.accept(inner, e) }) }
 	defer g.parted()
-	if g.takeOver(ctx, accept) {
+	switch serves, err := g.takeOver(ctx, accept); {
+	case err != nil:
+		run(func() error { return fmt.Errorf("%w: %w", ErrHandover, err) })
+	case serves:
 		run(func() error { return serve("admin", g.admin, g.adminAddr) })
 		for _, l := range g.clients {
 			run(func() error { return serve("http", g.http, l) })

@@ -231,12 +231,17 @@ func (g *Gateway) renew(ctx context.Context) {
 	}
 }
 
-// come is told that a service's session has begun.
-func (g *Gateway) come(ctx context.Context, s *service) {
+// changed has a process that waits for its turn look again.
+func (g *Gateway) changed() {
 	select {
 	case g.joined <- struct{}{}:
-	default:
+	default: // it will
 	}
+}
+
+// come is told that a service's session has begun.
+func (g *Gateway) come(ctx context.Context, s *service) {
+	g.changed()
 	if s.moves && g.passing.Load() { // it had dialled before the listener was closed
 		g.wg.Go(func() { s.session.Renew(ctx) })
 	}
@@ -306,14 +311,14 @@ func (g *Gateway) retire(ctx context.Context) {
 }
 
 // takeOver has services come in, and waits for those that the process before has, if there is one. It reports whether this
-// process is to serve: it may have been told to end meanwhile, and then the one before goes on.
-func (g *Gateway) takeOver(ctx context.Context, accept func(*entrance)) bool {
+// process is to serve: it may have been told to end meanwhile, and then the one before goes on. So it does after an error.
+func (g *Gateway) takeOver(ctx context.Context, accept func(*entrance)) (serve bool, err error) {
 	before := g.cfg.Predecessor
 	if before == nil {
 		for _, e := range g.doors() {
 			accept(e)
 		}
-		return true
+		return true, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, restartTimeout)
 	defer cancel()
@@ -331,26 +336,29 @@ func (g *Gateway) takeOver(ctx context.Context, accept func(*entrance)) bool {
 	for _, e := range g.doors() {
 		accept(e)
 	}
-	g.log.Info("handover: waiting for services", "instances", len(expected), "at_most", TakeOver)
+	g.log.Info("handover: waiting for services, and for the authority if there is one", "instances", len(expected), "at_most", TakeOver)
 	late := time.NewTimer(TakeOver)
 	defer late.Stop()
 	gone := before.Gone()
 	for {
-		missing := g.missing(expected)
-		if len(missing) == 0 {
-			return true
+		missing, governed := g.missing(expected), !g.cfg.awaits() || g.authority.Decrees() != nil
+		if len(missing) == 0 && governed {
+			return true, nil
 		}
 		select {
 		case <-g.joined:
 			continue
 		case <-late.C:
+			if !governed { // the process before knows its last word
+				return false, errors.New("the authority cannot be reached, and nobody would pass here: the process before goes on")
+			}
 			g.log.Warn("handover: services have not come in time, requests are accepted now", "missing", len(missing), "such_as", missing[:min(len(missing), missingShown)])
 		case <-gone:
 			g.log.Warn("handover: the process before has ended", "missing", len(missing))
 		case <-ctx.Done():
-			return false
+			return false, nil
 		}
-		return true
+		return true, nil
 	}
 }
 

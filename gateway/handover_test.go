@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -239,6 +240,36 @@ func before(cfg *gateway.Config) (*handover.Successor, net.Conn) {
 }
 
 var _ = Describe("a gateway that takes another process's place", func() {
+	It("waits for the authority's first word, and leaves the other one in its place where there is none", func() {
+		var speaks atomic.Bool
+		authority := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if !speaks.Load() {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			_, _ = io.WriteString(w, `{"services": {}}`) // whoever asked may be gone
+		}))
+		DeferCleanup(authority.Close)
+		for _, spoken := range []bool{false, true} {
+			speaks.Store(spoken)
+			cfg := config(GinkgoWriter)
+			cfg.Authority = gateway.Authority{Source: authority.URL}
+			old, pipe := before(&cfg)
+			r := run(cfg)
+			Expect(old.Begun(within())).To(Succeed())
+			Expect(old.Tell(nil)).To(Succeed())
+			ready := make(chan error, 1)
+			go func() { ready <- old.Ready(within()) }()
+			if spoken {
+				Eventually(ready).WithTimeout(patience).Should(Receive(BeNil()))
+				continue
+			}
+			Eventually(r.served).WithTimeout(gateway.TakeOver + patience).Should(Receive(MatchError(ContainSubstring("the authority cannot be reached"))))
+			Expect(pipe.Close()).To(Succeed())
+			Eventually(ready).WithTimeout(patience).Should(Receive(HaveOccurred()))
+		}
+	})
+
 	It("accepts requests once it has a session with every instance that the other one has", func() {
 		cfg := config(GinkgoWriter)
 		var serving atomic.Bool

@@ -27,7 +27,7 @@ const (
 //
 // On an endpoint with claims, Authorization ends here: the service gets the identity that it proved, and no
 // credential that it could use elsewhere. A service that is trusted with more ([routing.Trust]) gets both. A public endpoint
-// gets the field as it came, and no identity.
+// gets the field as it came, unless it is a job's, and no identity.
 func (e *Edge) authorise(x *Exchange) *problem {
 	access := &x.route.Access
 	required := access.Claims
@@ -37,6 +37,9 @@ func (e *Edge) authorise(x *Exchange) *problem {
 		}
 		if access.Public == "" { // nothing that was checked says so; fail closed
 			return &problem{Kind: kindForbidden, detail: "the endpoint is not public and names no claims"}
+		}
+		if x.route.Queue != nil { // a job waits for longer than a credential should be kept
+			x.withhold(headerAuthorization)
 		}
 		return nil
 	}
@@ -58,8 +61,13 @@ func (e *Edge) authorise(x *Exchange) *problem {
 	if checks && x.route.Queue == nil { // a job waits for longer than a credential should be kept
 		return nil
 	}
-	x.request.Header = slices.DeleteFunc(x.request.Header, func(f spec.Field) bool { return f.Name == headerAuthorization })
+	x.withhold(headerAuthorization)
 	return nil
+}
+
+// withhold keeps a header field from the service.
+func (x *Exchange) withhold(name string) {
+	x.request.Header = slices.DeleteFunc(x.request.Header, func(f spec.Field) bool { return f.Name == name })
 }
 
 // identity is who the request's bearer token proves to call or, where it has no Authorization at all, the client's

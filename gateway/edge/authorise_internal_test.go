@@ -80,3 +80,24 @@ func TestCredentialsGoNoFurtherThanTheyMay(t *testing.T) {
 		x.release()
 	}
 }
+
+func TestJobsOfPublicEndpointsHoldNoCredential(t *testing.T) {
+	e := New(Config{})
+	for _, queue := range []*spec.Queueing{nil, {}} {
+		q := httptest.NewRequest(http.MethodPost, "/a", http.NoBody)
+		q.Header.Set("Authorization", "Bearer secret")
+		x := acquire(httptest.NewRecorder(), q)
+		x.policy = e.policy.Load()
+		x.route = &routing.Route{Endpoint: &spec.Endpoint{Queue: queue}, Release: &routing.Release{}, Access: routing.Access{Public: "a test"}}
+		if p := scrub(x); p != nil {
+			t.Fatal(p.detail)
+		}
+		if p := e.authorise(x); p != nil {
+			t.Fatal(p.detail)
+		}
+		if kept := slices.ContainsFunc(x.request.Header, func(f spec.Field) bool { return f.Name == headerAuthorization }); kept != (queue == nil) {
+			t.Errorf("a job: %v, and Authorization was kept: %v", queue != nil, kept)
+		}
+		x.release()
+	}
+}

@@ -100,7 +100,7 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve passes the exchange through the stages. What it returns is the gateway's own answer.
 func (e *Edge) serve(x *Exchange) *problem {
 	e.identify(x)
-	if p := normalise(x); p != nil {
+	if p := normalise(x); p != nil || x.answered() { // OPTIONS *, which has no path
 		return p
 	}
 	if len(x.policy.cors) > 0 {

@@ -33,7 +33,8 @@ type Exchange struct {
 
 	nominated []string // header names that Connection makes hop-by-hop
 
-	route    *routing.Route
+	route    *routing.Route // the newest one of the endpoint
+	found    *routing.Route // the one that was found first: what others look at meanwhile
 	tried    [maxTries]*routing.Instance
 	tries    int
 	served   *routing.Instance // of the last try, or of the one that was answered

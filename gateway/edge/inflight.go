@@ -40,8 +40,8 @@ func (e *Edge) InFlight() []InFlight {
 // inFlight is called while the call is locked. What it reads does not change as long as there is a call.
 func (x *Exchange) inFlight(instance string) InFlight {
 	f := InFlight{
-		ID: x.request.ID.String(), Method: x.method, Path: x.path, Endpoint: x.route.Path, Service: x.route.Release.Service,
-		Version: x.route.Release.Version, Instance: instance, Peer: x.request.Peer, Since: x.start.UTC(),
+		ID: x.request.ID.String(), Method: x.method, Path: x.path, Endpoint: x.found.Path, Service: x.found.Release.Service,
+		Version: x.found.Release.Version, Instance: instance, Peer: x.request.Peer, Since: x.start.UTC(),
 	}
 	if i := x.request.Identity; i != nil {
 		f.Subject = i.Subject

@@ -5,6 +5,10 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gbytes"
+
+	"github.com/stella-ops/router/gateway"
+	"github.com/stella-ops/router/gateway/edge"
 )
 
 var _ = Describe("a request target", func() {
@@ -51,6 +55,19 @@ var _ = Describe("a request target", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(resp.StatusCode).To(Equal(http.StatusNoContent))
 		Expect(resp.Header.Get("Allow")).To(ContainSubstring("PATCH"))
+	})
+
+	It("of OPTIONS * is nobody's, whichever pages of other sites may ask", func() {
+		r := start(func(c *gateway.Config) {
+			c.Policy.CORS = []edge.CORS{{Path: "/", Origins: []string{"https://app.example"}}}
+		})
+		r.join(identity{}, describe, endpoint("GET", "/{rest...}"))
+		conn, in := r.raw("OPTIONS * HTTP/1.1\r\nHost: h\r\nOrigin: https://app.example\r\nAccess-Control-Request-Method: GET\r\n\r\n" +
+			"GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+		defer conn.Close()
+		Expect(status(in)).To(Equal(204))
+		Expect(status(in)).To(Equal(200))
+		Expect(r.log).NotTo(gbytes.Say("panic"))
 	})
 
 	It("of CONNECT and TRACE is refused", func() {

@@ -10,9 +10,6 @@ const headerVersion = "Stella-Version"
 
 // resolve finds the endpoint and the version of its service.
 func (e *Edge) resolve(x *Exchange) *problem {
-	if x.answered() { // OPTIONS *
-		return nil
-	}
 	m := e.cfg.Registry.Snapshot().Match(x.method, x.path, x.params)
 	x.params = m.Params
 	if m.Endpoint == nil && m.Allow() == "" {
@@ -46,6 +43,7 @@ func (e *Edge) resolve(x *Exchange) *problem {
 		return &problem{Kind: kindVersion, detail: "service " + m.Endpoint.Service + " does not offer this endpoint in the version that " +
 			headerVersion + " names, which must be exact, such as 1.4.0"}
 	}
+	x.found = x.route
 	r := &x.request
 	r.Endpoint = x.route.Index
 	if x.method != x.route.Method { // HEAD by GET
