@@ -165,6 +165,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg.Logger.Warn("this process was given a socket of an address that the configuration does not have: it is closed", "address", address)
 	}
 	if err != nil {
+		g.closeTraces()
 		return nil, errors.Join(err, g.release())
 	}
 	return g, nil
@@ -292,11 +293,6 @@ func (g *Gateway) release() error {
 	}
 	if g.queue != nil {
 		errs = append(errs, g.queue.Close())
-	}
-	if g.traces != nil {
-		if err := g.traces.Close(); err != nil {
-			g.log.Warn("the last spans are lost", "error", err)
-		}
 	}
 	return errors.Join(errs...)
 }
@@ -573,5 +569,16 @@ func (g *Gateway) Close() error {
 		err = errors.Join(err, f.close())
 	}
 	g.closeSessions()
-	return errors.Join(err, ignoreClosed(g.http.Close()), ignoreClosed(g.admin.Close()))
+	err = errors.Join(err, ignoreClosed(g.http.Close()), ignoreClosed(g.admin.Close()))
+	g.closeTraces() // last: what was broken off has spans, too
+	return err
+}
+
+func (g *Gateway) closeTraces() {
+	if g.traces == nil {
+		return
+	}
+	if err := g.traces.Close(); err != nil {
+		g.log.Warn("the last spans are lost", "error", err)
+	}
 }

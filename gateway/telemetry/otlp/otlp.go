@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -120,7 +121,7 @@ func (e *Exporter) Trace(s edge.Span) {
 // attributes are those of the semantic conventions of HTTP server spans, and Stella's own.
 func attributes(s *edge.Span) []attribute.KeyValue {
 	list := []attribute.KeyValue{
-		attribute.String("http.request.method", s.Method), attribute.String("url.path", s.Path), attribute.String("stella.request_id", s.ID),
+		attribute.String("http.request.method", s.Method), attribute.String("url.path", short(s.Path)), attribute.String("stella.request_id", s.ID),
 		attribute.String("stella.outcome", s.Outcome), attribute.Int("http.response.status_code", s.Status),
 		attribute.Int64("http.request.body.size", s.Received), attribute.Int64("http.response.body.size", s.Sent),
 	}
@@ -146,6 +147,13 @@ func attributes(s *edge.Span) []attribute.KeyValue {
 	}
 	return list
 }
+
+// maxPath bounds what a span holds of a path, in bytes: clients choose both the path and whether there is a span, and spans
+// wait for a collector that cannot be reached.
+const maxPath = 1 << 10
+
+// short is a path, or its beginning, without the memory of a longer one.
+func short(path string) string { return strings.Clone(path[:min(len(path), maxPath)]) }
 
 // given has spans have the ids that requests were given, which their services know already.
 type given struct{}
