@@ -22,7 +22,7 @@ type CertRule struct {
 	// vouch for.
 	TrustDomains []string
 	// CommonName allows the subject's common name where the certificate has neither a SPIFFE ID nor a DNS name. CAs do
-	// not check it as they do the others.
+	// not check it as they do the others: one that could be read as either of them counts for nothing.
 	CommonName bool
 	// Grants are claims that the operator gives to subjects, beside those that their certificates make.
 	Grants []Grant
@@ -52,6 +52,9 @@ func (r *CertRule) Check() error {
 		g := &r.Grants[i]
 		if !printable(g.Subject) || len(g.Claims) == 0 {
 			fault("grant %d: expected a subject, such as spiffe://prod.example/billing or billing.example, and at least one claim", i+1)
+		}
+		if strings.ContainsAny(g.Subject, notOfName) && !strings.HasPrefix(g.Subject, spiffe+"://") {
+			fault("grant %d: nobody is %.80q: expected a SPIFFE ID, a DNS name or a common name", i+1, g.Subject)
 		}
 		for _, c := range g.Claims {
 			if strings.HasPrefix(c.Type, certClaim) {
@@ -88,8 +91,9 @@ const spiffe = "spiffe"
 
 // IdentityOfCertificate returns the identity that a client's certificate proves. TLS has to have verified it already,
 // for client authentication and up to a root that is trusted for that: nothing of it is verified here. The subject is
-// its SPIFFE ID, else its first DNS name without a wildcard, else, where the rule allows it, its common name. There is
-// no tenant. Errors wrap [ErrCertificate].
+// its SPIFFE ID, else its first DNS name without a wildcard, else, where the rule allows it, its common name. None passes
+// for another: what stands as a DNS name has to be one, and a common name must be neither of the others. There is no tenant.
+// Errors wrap [ErrCertificate].
 func IdentityOfCertificate(c *x509.Certificate, rule CertRule) (*spec.Identity, error) {
 	subject, err := rule.subject(c)
 	if err != nil {
@@ -118,14 +122,26 @@ func (r *CertRule) subject(c *x509.Certificate) (string, error) {
 		return "", errors.New("it has no SPIFFE ID, and trust domains are configured")
 	}
 	for _, name := range c.DNSNames {
-		if !strings.Contains(name, "*") && printable(name) {
+		if isHost(name) {
 			return name, nil
 		}
 	}
-	if r.CommonName && printable(c.Subject.CommonName) {
-		return c.Subject.CommonName, nil
+	if cn := c.Subject.CommonName; r.CommonName && printable(cn) {
+		if strings.ContainsAny(cn, notOfName) || strings.Contains(cn, ".") && isHost(cn) {
+			return "", fmt.Errorf("its common name %.80q could pass for a SPIFFE ID or a DNS name, which the CA has not checked", cn)
+		}
+		return cn, nil
 	}
 	return "", errors.New("it has neither a SPIFFE ID nor a DNS name that could be the caller's")
+}
+
+// notOfName are what every SPIFFE ID has, and no other subject.
+const notOfName = ":/"
+
+// isHost reports whether a name is one of a single host (RFC 1123, section 2.1, and underscores, which are met). x509 takes any
+// ASCII for a DNS name.
+func isHost(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, notOfPath)
 }
 
 // spiffe checks a SPIFFE ID (SPIFFE-ID, section 2).
@@ -146,6 +162,7 @@ func (r *CertRule) spiffe(u *url.URL) (string, error) {
 	return u.String(), nil
 }
 
+// notOfPath reports whether neither a segment of a SPIFFE ID nor a host can have the character.
 func notOfPath(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-._", r)
 }

@@ -41,7 +41,9 @@ var _ = Describe("a client's certificate", func() {
 		Entry("by the domain alone", "spiffe://acme.example", "", []string{"spiffe://acme.example"}, nil, auth.CertRule{}),
 		Entry("by DNS name", "a.example", "cn", nil, []string{"*.example", "a.example", "b.example"}, auth.CertRule{CommonName: true}),
 		Entry("by DNS name, beside a URI of another kind", "a.example", "cn", []string{"urn:a:b"}, []string{"a.example"}, auth.CertRule{}),
+		Entry("by DNS name, behind what is none", "b.example", "cn", nil, []string{id, "a.example/x", "a:1", "a b", "b.example"}, auth.CertRule{}),
 		Entry("by common name, where that is allowed", "cn", "cn", nil, []string{"*.example"}, auth.CertRule{CommonName: true}),
+		Entry("by common name, with a dot that makes it no DNS name", "Alice B. Doe", "Alice B. Doe", nil, nil, auth.CertRule{CommonName: true}),
 	)
 
 	DescribeTable("names nobody", func(why, cn string, uris, names []string, rule auth.CertRule) {
@@ -52,6 +54,13 @@ var _ = Describe("a client's certificate", func() {
 		Entry("by common name alone", "neither", "cn", nil, nil, auth.CertRule{}),
 		Entry("by nothing", "neither", "", nil, nil, auth.CertRule{CommonName: true}),
 		Entry("by a common name that would break lines", "neither", "a\nb", nil, nil, auth.CertRule{CommonName: true}),
+		Entry("by a common name that poses as a SPIFFE ID", "could pass for", id, nil, nil, auth.CertRule{CommonName: true}),
+		Entry("by a common name that poses as a DNS name", "could pass for", "billing.example", nil, []string{"*.other.example"}, auth.CertRule{CommonName: true}),
+		Entry("by a common name with a slash", "could pass for", "a/b", nil, nil, auth.CertRule{CommonName: true}),
+		Entry("by a common name with a colon", "could pass for", "a:b", nil, nil, auth.CertRule{CommonName: true}),
+		Entry("by a DNS name that poses as a SPIFFE ID", "neither", "", nil, []string{id}, auth.CertRule{}),
+		Entry("by a DNS name with a slash", "neither", "", nil, []string{"a.example/b"}, auth.CertRule{}),
+		Entry("by a DNS name with a colon", "neither", "", nil, []string{"a.example:443"}, auth.CertRule{}),
 		Entry("by wildcards", "neither", "cn", nil, []string{"*.example"}, auth.CertRule{}),
 		Entry("by two URIs", "2 URIs", "cn", []string{id, "spiffe://other.example/x"}, nil, auth.CertRule{}),
 		Entry("by a domain that is not trusted", "trust domain", "cn", []string{id}, nil, auth.CertRule{TrustDomains: []string{"other.example"}}),
@@ -101,6 +110,7 @@ var _ = Describe("a client's certificate", func() {
 		Entry("no trust domain", auth.CertRule{TrustDomains: []string{""}}, "small letters"),
 		Entry("common names beside trust domains", auth.CertRule{TrustDomains: []string{"a"}, CommonName: true}, "one of the two"),
 		Entry("a grant for nobody", auth.CertRule{Grants: []auth.Grant{{Claims: []spec.Claim{{Type: "a", Value: "b"}}}}}, "expected a subject"),
+		Entry("a grant for what no subject is", auth.CertRule{Grants: []auth.Grant{{Subject: "https://a.example", Claims: []spec.Claim{{Type: "a", Value: "b"}}}}}, "nobody is"),
 		Entry("a grant of nothing", auth.CertRule{Grants: []auth.Grant{{Subject: "a"}}}, "at least one claim"),
 		Entry("a grant of what a certificate says", auth.CertRule{
 			Grants: []auth.Grant{{Subject: "a", Claims: []spec.Claim{{Type: "cert.san", Value: "b"}}}},
