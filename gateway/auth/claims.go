@@ -171,7 +171,11 @@ func (i *Issuer) tenantOf(t jwt.Token, p *Proof) error {
 	if err := t.Get(i.TenantsClaim, &value); err != nil {
 		return fmt.Errorf("its claim %s is not a list of tenants", i.TenantsClaim)
 	}
-	p.Tenants = strings.Fields(strings.Join(texts(value), " "))
+	if words, ok := value.(string); ok { // as scope has them
+		p.Tenants = strings.Fields(words)
+	} else { // an item is one name: "globex corp" must not make its owner one of globex
+		p.Tenants = texts(value)
+	}
 	for _, name := range p.Tenants {
 		if !validTenant(name) {
 			return fmt.Errorf("its claim %s holds what is not the name of a tenant", i.TenantsClaim)

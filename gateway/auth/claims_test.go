@@ -116,6 +116,16 @@ var _ = Describe("a token's claims", func() {
 		}
 	})
 
+	DescribeTable("list no tenant that is part of another's name", func(item string) {
+		i.TenantsClaim = "tenants"
+		at := time.Now()
+		_, err := running(i).Verify(context.Background(), k.token(claimsAt(at, map[string]any{"tenants": []any{"acme", item}})), at)
+		Expect(err).To(MatchError(auth.ErrToken))
+		Expect(err).To(MatchError(ContainSubstring("not the name of a tenant")))
+	},
+		Entry(nil, "globex corp"), Entry(nil, " globex"), Entry(nil, "globex\n"), Entry(nil, "globex\tcorp"), Entry(nil, ""),
+	)
+
 	It("name the tenant that is chosen, and no other", func() {
 		i.TenantsClaim = "tenants"
 		p := proof(map[string]any{"tid": "acme", "tenants": "acme globex", "org": "acme"})
