@@ -76,6 +76,10 @@ func (x *Exchange) withhold(name string) {
 func (e *Edge) identity(x *Exchange) (*spec.Identity, *problem) {
 	given := x.header()[headerAuthorization]
 	if len(given) == 0 && x.certified() {
+		if !x.ownPage() {
+			return nil, &problem{Kind: kindForbidden, detail: "a page of another site (Origin) sends the client's certificate: " +
+				"expected a page of this host, or of an origin that may send credentials (cors)"}
+		}
 		who, p := x.policy.certificates.identity(x.certificate(), x.start)
 		if p != nil {
 			return nil, p

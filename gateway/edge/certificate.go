@@ -3,6 +3,7 @@ package edge
 import (
 	"crypto/x509"
 	"hash/maphash"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -55,3 +56,23 @@ func (c *certificates) identity(cert *x509.Certificate, now time.Time) (*spec.Id
 
 // certified reports whether the client has shown a certificate that may prove who calls.
 func (x *Exchange) certified() bool { return x.policy.certificates != nil && x.certificate() != nil }
+
+// ownPage reports whether a client's certificate may speak for the request. Browsers send certificates of their own accord, with
+// forms and WebSockets of any site's pages, too: a request that says which page has made it has to be of one of this host, or of a
+// site whose pages may have credentials sent along. Browsers send Origin (RFC 6454; Fetch standard, section 3.2) with whatever
+// is not GET or HEAD, with WebSockets and with what pages read across sites; other programs rarely do.
+func (x *Exchange) ownPage() bool {
+	given, ok := x.header()[headerOrigin]
+	if !ok {
+		return true
+	}
+	if len(given) != 1 {
+		return false
+	}
+	if x.cors != nil && x.cors.credentials && x.origin != "" { // it is what was given; see share
+		return true
+	}
+	const scheme, port = "https://", ":443" // certificates come by TLS alone; origins are without the scheme's own port
+	host, ok := strings.CutPrefix(given[0], scheme)
+	return ok && host != "" && strings.EqualFold(host, strings.TrimSuffix(x.request.Authority, port))
+}

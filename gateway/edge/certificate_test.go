@@ -1,13 +1,16 @@
 package edge_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -16,8 +19,11 @@ import (
 
 	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/gateway/edge"
 	"github.com/stella-ops/router/gateway/limit"
+	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports/session"
 	"github.com/stella-ops/router/transports/trust"
 )
 
@@ -61,6 +67,12 @@ var _ = Describe("a client's certificate", func() {
 		devKey, err = auth.LoadDevKey(filepath.Join(dir, "token.key"))
 		Expect(err).NotTo(HaveOccurred())
 		return r, r.join(identity{}, describe, endpoint("GET", "/a", claims("scope=orders:read")), endpoint("GET", "/open"))
+	}
+	credentials := func(c *gateway.Config) {
+		c.Policy.CORS = []edge.CORS{
+			{Path: "/", Origins: []string{"https://app.example", "https://*.app.example"}, Credentials: true},
+			{Path: "/a/read", Origins: []string{"https://app.example"}},
+		}
 	}
 	shown := func(a *trust.Authority, end time.Time, names ...string) []tls.Certificate {
 		GinkgoHelper()
@@ -214,6 +226,91 @@ var _ = Describe("a client's certificate", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(got.StatusCode).To(Equal(200))
 		Expect(got.body).To(And(ContainSubstring("subject=developer"), Not(ContainSubstring("cert."))), "no token says what a certificate does")
+	})
+
+	for _, version := range []string{"1", "2", "3"} {
+		It("does not speak for pages of other sites, by HTTP/"+version, func() {
+			r, m := begin(rule("orders:*"), false, credentials)
+			more := r.join(identity{service: "more"}, describe, endpoint("GET", "/a/read", claims("scope=orders:read")))
+			mine, here := shown(authority, later(), "billing.example"), r.g.HTTPAddr()
+			_, port, err := net.SplitHostPort(here)
+			Expect(err).NotTo(HaveOccurred())
+			for _, step := range []struct {
+				path, origin string
+				status       int
+			}{
+				{"/a", "https://" + here, 200}, {"/a", "https://app.example", 200}, {"/a", "https://x.app.example", 200},
+				{"/a", "http://" + here, 403}, {"/a", "https://127.0.0.1", 403}, {"/a", "https://localhost:" + port, 403}, {"/a", here, 403},
+				{"/a", "https://evil.example", 403}, {"/a", "https://app.example.evil", 403}, {"/a", "http://app.example", 403},
+				{"/a", "null", 403}, {"/a", "", 403}, {"/a", "https://", 403}, {"/a", "https://" + here + ".evil", 403},
+				{"/a/read", "https://app.example", 403}, {"/a/read", "https://" + here, 200}, // may read answers, and send no credentials
+				{"/open", "https://evil.example", 200},
+			} {
+				before := len(m.tap.received(spec.TypeRequest)) + len(more.tap.received(spec.TypeRequest))
+				got, err := ask(r, version, step.path, mine, "Origin", step.origin)
+				Expect(err).NotTo(HaveOccurred())
+				Expect(got.StatusCode).To(Equal(step.status), "%s %s: %s", step.path, step.origin, got.body)
+				if step.status == 200 {
+					continue
+				}
+				Expect(got.body).To(And(ContainSubstring("forbidden"), ContainSubstring("a page of another site")))
+				Expect(len(m.tap.received(spec.TypeRequest)) + len(more.tap.received(spec.TypeRequest))).To(Equal(before))
+			}
+			got, err := ask(r, version, "/a", mine, "Origin", "https://app.example", "Origin", "https://evil.example")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(got.StatusCode).To(Equal(403), "two origins")
+		})
+	}
+
+	It("does not matter to pages of other sites that send a token", func() {
+		r, _ := begin(rule("orders:write"), false)
+		token, err := devKey.Token([]spec.Claim{{Type: "scope", Value: "orders:read"}}, time.Now(), time.Minute)
+		Expect(err).NotTo(HaveOccurred())
+		got, err := ask(r, "2", "/a", shown(authority, later(), "billing.example"), "Origin", "https://evil.example", "Authorization", "Bearer "+token)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(got.StatusCode).To(Equal(200), "which no browser sends of its own accord")
+	})
+
+	It("does not speak for pages of other sites where the service is trusted to look for itself", func() {
+		for _, mode := range []routing.Trust{routing.TrustService, routing.TrustHybrid} {
+			r, m := begin(rule("orders:*"), false, func(c *gateway.Config) { c.Routing.Trust = mode })
+			got, err := ask(r, "2", "/a", shown(authority, later(), "billing.example"), "Origin", "https://evil.example")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(got.StatusCode).To(Equal(403))
+			Expect(m.tap.received(spec.TypeRequest)).To(BeEmpty())
+		}
+	})
+
+	It("opens no WebSocket for pages of other sites", func() {
+		r, _ := begin(rule("orders:*"), false, credentials)
+		m := r.join(identity{service: "chat"}, func(in *session.Incoming) {
+			if accept(in) {
+				_ = in.End()
+			}
+		}, endpoint("GET", "/chat", upgrades, claims("scope=orders:read")))
+		mine, here := shown(authority, later(), "billing.example"), r.g.HTTPAddr()
+		for origin, want := range map[string]int{
+			"https://" + here: 101, "https://app.example": 101, "": 101, "https://evil.example": 403, "http://" + here: 403, "null": 403,
+		} {
+			before := len(m.tap.received(spec.TypeRequest))
+			dialer := &tls.Dialer{NetDialer: &net.Dialer{Timeout: patience}, Config: &tls.Config{RootCAs: roots, Certificates: mine}}
+			conn, err := dialer.DialContext(context.Background(), "tcp", here)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(conn.SetDeadline(time.Now().Add(patience))).To(Succeed())
+			more := ""
+			if origin != "" {
+				more = "Origin: " + origin + "\r\n"
+			}
+			_, err = io.WriteString(conn, strings.Replace(opening("/chat", more), "Host: x\r\n", "Host: "+here+"\r\n", 1))
+			Expect(err).NotTo(HaveOccurred())
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(resp.StatusCode).To(Equal(want), origin)
+			Expect(conn.Close()).To(Succeed())
+			if want == 403 {
+				Expect(m.tap.received(spec.TypeRequest)).To(HaveLen(before), origin)
+			}
+		}
 	})
 
 	It("proves what the rules in force say, from one request to the next", func() {

@@ -28,7 +28,7 @@ var (
 	kindAuthority       = &Kind{"authority_unavailable", 503, "proxy_internal_error", "Who may call the endpoint is for an authority to say, which has not been reached since the gateway's start. Try again after Retry-After."}
 	kindUnauthenticated = &Kind{"unauthenticated", 401, "http_request_denied", "The endpoint requires claims, and the request proves no identity; see WWW-Authenticate."}
 	kindKeys            = &Kind{"keys_unavailable", 503, "proxy_internal_error", "The keys of the token's issuer cannot be had now, and nobody passes unverified. Try again after Retry-After."}
-	kindForbidden       = &Kind{"forbidden", 403, "http_request_denied", "The caller is known and lacks a claim; detail names it."}
+	kindForbidden       = &Kind{"forbidden", 403, "http_request_denied", "The caller is known, and lacks a claim or asks for what is not theirs to ask; detail says what."}
 	kindTooLarge        = &Kind{"payload_too_large", 413, "http_request_error", "The request body is over the endpoint's limit."}
 	kindRate            = &Kind{"rate_limited", 429, "http_request_denied", "The caller has asked more often than a rate limit passes. Try again after Retry-After."}
 	kindLimits          = &Kind{"limits_unavailable", 503, "proxy_internal_error", "A rate limit cannot be counted now, and is declared to pass nothing then. Try again after Retry-After."}
