@@ -77,8 +77,11 @@ const edDSA = "EdDSA"
 
 var curveAlgorithms = map[string]string{"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
 
+// errNoKeys is what [parseKeySet] wraps: this is a key set, and nothing can be verified with it.
+var errNoKeys = errors.New("no keys to verify with")
+
 // parseKeySet reads a JSON Web Key Set (RFC 7517). Keys that are of no use to verify with any of algorithms are left
-// out, as the RFC has it; a set without a single one of use is an error. old lends its keys: one that is still there
+// out, as the RFC has it; a set without a single one of use is an error, errNoKeys. old lends its keys: one that is still there
 // stays the same key.
 func parseKeySet(text []byte, algorithms []string, old *keySet) (*keySet, error) {
 	if len(text) > maxKeySet {
@@ -110,9 +113,9 @@ func parseKeySet(text []byte, algorithms []string, old *keySet) (*keySet, error)
 	}
 	if len(set.keys) == 0 {
 		if len(set.ignored) > 0 {
-			return nil, fmt.Errorf("none of its %d keys is of use: %s", len(raw), set.ignored[0])
+			return nil, fmt.Errorf("%w: none of its %d keys is of use: %s", errNoKeys, len(raw), set.ignored[0])
 		}
-		return nil, errors.New("it holds no keys")
+		return nil, fmt.Errorf("%w: it holds no keys", errNoKeys)
 	}
 	return set, nil
 }

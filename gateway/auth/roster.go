@@ -142,7 +142,9 @@ func (s *source) adopt(old *source) {
 	// They are got anew at once: what the old source learns from now on is lost.
 	s.askedAt, s.fetched, s.fresh, s.failures, s.failed = old.askedAt, old.fetched, old.fresh, old.failures, old.failed
 	maps.Copy(s.unknown, old.unknown)
-	s.usable.Store(s.fresh.Add(s.issuer.MaxStale).UnixNano())
+	if len(set.keys) > 0 { // else they were withdrawn
+		s.usable.Store(s.fresh.Add(s.issuer.MaxStale).UnixNano())
+	}
 }
 
 // leave ends a source that is no longer in force: nothing that it has verified counts, and nobody waits for it.

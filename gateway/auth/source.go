@@ -151,13 +151,16 @@ func (s *source) fetch(ctx context.Context) {
 }
 
 // settle takes the outcome of a fetch in. After a failure, and with keys of which it cannot be told whether they are
-// still the issuer's, the old ones serve on until they are too old.
+// still the issuer's, the old ones serve on until they are too old. A key set without keys of use is no failure to get
+// them: it says that the old ones are not the issuer's any more.
 func (s *source) settle(old, set *keySet, fresh time.Duration, err error, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.land()
 	if err != nil {
-		if s.failed == nil || s.failed.Error() != err.Error() {
+		if old != nil && len(old.keys) > 0 && errors.Is(err, errNoKeys) {
+			s.withdraw(old, err)
+		} else if s.failed == nil || s.failed.Error() != err.Error() {
 			s.log.Warn("the keys of an issuer cannot be had", "error", err, "haveKeys", old != nil && !s.closed(now))
 		}
 		s.failures++
@@ -184,6 +187,15 @@ func (s *source) settle(old, set *keySet, fresh time.Duration, err error, now ti
 		return
 	}
 	s.retire(old, set)
+}
+
+// withdraw retires every key, and closes the issuer until it publishes some again. The lock is held.
+func (s *source) withdraw(old *keySet, why error) {
+	none := &keySet{}
+	s.log.Error("the issuer has withdrawn all its keys: none of its tokens is taken until it publishes keys of use", "error", why)
+	s.set.Store(none)
+	s.usable.Store(0)
+	s.retire(old, none)
 }
 
 // retire ends what was verified by keys that are not published any more.

@@ -20,7 +20,7 @@ type IssuerStatus struct {
 	LastError string        `json:"lastError,omitempty"`
 	NextFetch time.Time     `json:"nextFetch,omitzero"`
 	Stale     bool          `json:"stale"`  // they should have been fetched anew, and serve on
-	Closed    bool          `json:"closed"` // there are none, or they are too old: no token of the issuer is taken
+	Closed    bool          `json:"closed"` // there are none (any more), or they are too old: no token of the issuer is taken
 }
 
 func (s *source) status(now time.Time) IssuerStatus {

@@ -147,6 +147,9 @@ func (e *envelope) signer(ctx context.Context, s *source, now time.Time) (*key, 
 			break
 		}
 	}
+	if s.closed(now) { // since the fetch that has just been made
+		return nil, s.unusable()
+	}
 	return nil, fmt.Errorf("%w: none of its issuer's keys that it may mean has signed it", ErrToken)
 }
 

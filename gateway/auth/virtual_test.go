@@ -1,11 +1,14 @@
 package auth_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,8 +28,13 @@ type trial struct {
 // bubble runs rules about time in virtual time. The publisher stands outside of it and is asked by real connections.
 func bubble(t *testing.T, i auth.Issuer, rule func(t *trial)) {
 	t.Helper()
+	bubbleWith(t, quiet, i, rule)
+}
+
+func bubbleWith(t *testing.T, log *slog.Logger, i auth.Issuer, rule func(t *trial)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		v, err := auth.NewVerifier(auth.Config{Issuers: []auth.Issuer{i}, Logger: quiet})
+		v, err := auth.NewVerifier(auth.Config{Issuers: []auth.Issuer{i}, Logger: log})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -267,6 +275,63 @@ func TestLateStart(t *testing.T) {
 	})
 }
 
+// TestWithdrawal: an issuer that publishes a key set without keys of use is closed with that fetch, whoever has made the gateway
+// fetch, and open again when it publishes some.
+func TestWithdrawal(t *testing.T) {
+	k, other := newEd("a"), newEd("b")
+	for name, none := range map[string][]byte{
+		"no keys": []byte(`{"keys":[]}`), "none of use": keySet(k.jwk(map[string]any{"use": "enc"})), "secrets": []byte(`{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}`),
+	} {
+		for _, kick := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, asked by a token: %t", name, kick), func(t *testing.T) {
+				p := newPublisher()
+				defer p.Close()
+				p.say("max-age=60", keySet(k.jwk()))
+				var log bytes.Buffer // written by the verifier's goroutine, and read while that waits
+				bubbleWith(t, slog.New(slog.NewTextHandler(&log, nil)), issuer(p.URL), func(t *trial) {
+					old := k.token(claimsAt(time.Now(), map[string]any{"exp": time.Now().Add(time.Hour).Unix()}))
+					t.expect(old, nil)
+					p.say("max-age=60", none)
+					if kick {
+						t.expect(other.token(claimsAt(time.Now())), auth.ErrKeys)
+					} else {
+						pass(time.Minute)
+					}
+					t.expect(old, auth.ErrKeys)
+					t.expect(k.token(claimsAt(time.Now())), auth.ErrKeys)
+					if s := t.v.Status()[0]; !s.Closed || len(s.Keys) > 0 || s.LastError == "" {
+						t.Fatalf("with %s: %+v", none, s)
+					}
+					p.fail() // an outage does not bring them back either
+					pass(2 * time.Minute)
+					t.expect(old, auth.ErrKeys)
+					p.say("max-age=60", none)
+					pass(2 * time.Minute)
+					i := issuer(p.URL)
+					i.MaxStale = 2 * time.Hour
+					put, err := t.v.Prepare([]auth.Issuer{i})
+					if err != nil {
+						t.Fatal(err)
+					}
+					put() // neither does a reload
+					t.expect(old, auth.ErrKeys)
+					synctest.Wait()
+					if n := strings.Count(log.String(), "level=ERROR"); n != 1 || !strings.Contains(log.String(), "withdrawn all its keys") {
+						t.Fatalf("%d errors in the log, expected one:\n%s", n, &log)
+					}
+					p.say("max-age=60", keySet(other.jwk()))
+					pass(time.Minute)
+					t.expect(other.token(claimsAt(time.Now())), nil)
+					t.expect(old, auth.ErrToken)
+					p.say("max-age=60", keySet(other.jwk(), k.jwk()))
+					pass(time.Minute)
+					t.expect(old, nil)
+				})
+			})
+		}
+	}
+}
+
 // TestFile: a file is read again when it has changed, within a second; what is no key set changes nothing until it is
 // too old.
 func TestFile(t *testing.T) {
@@ -294,6 +359,12 @@ func TestFile(t *testing.T) {
 		t.expect(token(a), auth.ErrToken)
 		pass(time.Hour)
 		t.expect(token(b), nil) // it is not the content's age that counts
+		write([]byte(`{"keys":[]}`))
+		pass(time.Second)
+		t.expect(token(b), auth.ErrKeys) // they were taken away: it is not the same as rubbish
+		write(keySet(b.jwk()))
+		pass(time.Second)
+		t.expect(token(b), nil)
 		write([]byte("rubbish"))
 		pass(2 * time.Minute)
 		t.expect(token(b), nil)

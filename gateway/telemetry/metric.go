@@ -110,7 +110,7 @@ var (
 	}
 	metricKeysClosed = &Metric{
 		"stella_gateway_issuer_closed", Gauge, []string{labelIssuer},
-		"1 while no token of the issuer is taken, since its keys were never had or are too old; else 0.",
+		"1 while no token of the issuer is taken, since its keys were never had, were all taken away, or are too old; else 0.",
 	}
 	metricConfigSince = &Metric{
 		"stella_gateway_config_applied_timestamp_seconds", Gauge, nil,
