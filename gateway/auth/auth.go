@@ -54,6 +54,8 @@ type Proof struct {
 	Tenants []string
 	// tenantClaim is the claim that named the identity's own tenant; empty: there is none.
 	tenantClaim string
+	// tenantElse are the claims that would have named it, had that one been missing.
+	tenantElse []string
 	// Until is the first moment at which the token proves nothing any more: its end and the skew its issuer is allowed.
 	Until time.Time
 }

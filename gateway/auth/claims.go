@@ -75,7 +75,8 @@ func SelectTenant(p Proof, wanted string) (string, error) {
 }
 
 // For returns the identity of a caller who acts for a tenant that they have chosen; see [SelectTenant]. The claim that names
-// their own tenant names that one then: who asks for the claim and who reads the identity's tenant must not see two.
+// their own tenant names that one then, and one that would have named it in its absence is gone: who asks for the claim and
+// who reads the identity's tenant must not see two.
 func (p Proof) For(wanted string) (*spec.Identity, error) {
 	tenant, err := SelectTenant(p, wanted)
 	if err != nil {
@@ -85,6 +86,7 @@ func (p Proof) For(wanted string) (*spec.Identity, error) {
 		return p.Identity, nil
 	}
 	chosen := &spec.Identity{Subject: p.Subject, Tenant: tenant, Claims: slices.Clone(p.Claims)}
+	chosen.Claims = slices.DeleteFunc(chosen.Claims, func(c spec.Claim) bool { return slices.Contains(p.tenantElse, c.Type) })
 	for i := range chosen.Claims {
 		if c := &chosen.Claims[i]; p.tenantClaim != "" && c.Type == p.tenantClaim {
 			c.Value = tenant
@@ -150,7 +152,7 @@ func (i *Issuer) tenantOf(t jwt.Token, p *Proof) error {
 	if i.TenantClaim == "" {
 		names = []string{defaultTenantClaim, fallbackTenantClaim}
 	}
-	for _, name := range names {
+	for n, name := range names {
 		if !t.Has(name) {
 			continue
 		}
@@ -161,7 +163,7 @@ func (i *Issuer) tenantOf(t jwt.Token, p *Proof) error {
 			}
 			return fmt.Errorf("its claim %s is not the name of a tenant", name)
 		}
-		p.Tenant, p.tenantClaim = tenant, name
+		p.Tenant, p.tenantClaim, p.tenantElse = tenant, name, names[n+1:]
 		break
 	}
 	if i.TenantsClaim == "" || !t.Has(i.TenantsClaim) {

@@ -126,6 +126,21 @@ var _ = Describe("a token's claims", func() {
 		Entry(nil, "globex corp"), Entry(nil, " globex"), Entry(nil, "globex\n"), Entry(nil, "globex\tcorp"), Entry(nil, ""),
 	)
 
+	It("name the own tenant nowhere once another is chosen, also where two of them could name it", func() {
+		i.TenantsClaim = "tenants"
+		for _, tid := range []string{"acme", "directory-1"} {
+			p := proof(map[string]any{"tenant": "acme", "tid": tid, "tenants": "acme globex"})
+			chosen, err := p.For("globex")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(chosen.Claims).To(ContainElement(spec.Claim{Type: "tenant", Value: "globex"}))
+			Expect(chosen.Claims).NotTo(ContainElement(HaveField("Type", "tid")))
+			Expect(chosen.Claims).To(HaveLen(len(p.Claims) - 1))
+			own, err := p.For("acme")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(own.Claims).To(ContainElement(spec.Claim{Type: "tid", Value: tid}))
+		}
+	})
+
 	It("name the tenant that is chosen, and no other", func() {
 		i.TenantsClaim = "tenants"
 		p := proof(map[string]any{"tid": "acme", "tenants": "acme globex", "org": "acme"})

@@ -30,6 +30,8 @@ func FuzzCertificate(f *testing.F) {
 	f.Add("spiffe://acme.example/a", "a.example", "cn", true)
 	f.Add("spiffe://user@acme.example:1/a/../b?q#f", "*", "", false)
 	f.Add("spiffe:opaque", "", "a\x00b", true)
+	f.Add("urn:a", "spiffe://acme.example/a", "spiffe://acme.example/b", false)
+	f.Add("urn:a", "*.example", "a.example", false)
 	f.Fuzz(func(t *testing.T, uri, dns, cn string, pinned bool) {
 		c := &x509.Certificate{DNSNames: []string{dns}, Subject: pkix.Name{CommonName: cn}}
 		if u, err := url.Parse(uri); err == nil {
@@ -47,6 +49,8 @@ func FuzzCertificate(f *testing.F) {
 		switch s := got.Subject; {
 		case s == "", pinned && !inDomain, s != dns && s != cn && s != c.URIs[0].String(), strings.ContainsAny(s, "\x00\n"):
 			t.Fatalf("%q %q %q: %q", uri, dns, cn, s)
+		case strings.ContainsAny(s, ":/") && (len(c.URIs) == 0 || s != c.URIs[0].String()):
+			t.Fatalf("%q %q %q: %q poses as a SPIFFE ID", uri, dns, cn, s)
 		}
 	})
 }
