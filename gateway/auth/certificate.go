@@ -60,6 +60,9 @@ func (r *CertRule) Check() error {
 			if strings.HasPrefix(c.Type, certClaim) {
 				fault("grant %d: claim %.80q: what begins with %s is what a certificate says", i+1, c.Type, certClaim)
 			}
+			if c.Type == scpClaim {
+				fault("grant %d: claim %.80q: its words are claims of type %s: expected that", i+1, c.Type, scopeClaim)
+			}
 			if c.Type == "" || c.Value == "" {
 				fault("grant %d: claim %.80q: expected a type and a value", i+1, c.Type)
 			}

@@ -115,6 +115,9 @@ var _ = Describe("a client's certificate", func() {
 		Entry("a grant of what a certificate says", auth.CertRule{
 			Grants: []auth.Grant{{Subject: "a", Claims: []spec.Claim{{Type: "cert.san", Value: "b"}}}},
 		}, "what a certificate says"),
+		Entry("a grant of scp, which nothing asks for", auth.CertRule{
+			Grants: []auth.Grant{{Subject: "a", Claims: []spec.Claim{{Type: "scp", Value: "b"}}}},
+		}, "of type scope"),
 		Entry("a grant without a value", auth.CertRule{Grants: []auth.Grant{{Subject: "a", Claims: []spec.Claim{{Type: "a"}}}}}, "a type and a value"),
 		Entry("two grants for one", auth.CertRule{Grants: []auth.Grant{
 			{Subject: "a", Claims: []spec.Claim{{Type: "a", Value: "b"}}}, {Subject: "a", Claims: []spec.Claim{{Type: "c", Value: "d"}}},

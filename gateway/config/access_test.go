@@ -81,6 +81,7 @@ authority: {source: a.json}
 		Expect(err).To(MatchError(And(ContainSubstring(place), ContainSubstring(why))))
 	},
 		Entry("a grant without a value", "certificates: {grants: [{subject: a, claims: [scope]}]}", "gateway.yaml:1:47", "no value"),
+		Entry("a grant of what nobody can ask for", "certificates: {grants: [{subject: a, claims: [scope x, scp x]}]}", "gateway.yaml:1:56", "write scope"),
 		Entry("a grant for nobody", "certificates: {grants: [{claims: [scope a]}]}", "certificates.grants[0].subject", "is not said"),
 		Entry("a tenant's field that services see", "tenant: {header: Accept}", "gateway.yaml:1:18", "services see this one"),
 		Entry("an endpoint without a method", "endpoints: [{service: a, endpoint: /x, public: b}]", "gateway.yaml:1:36", "a method and a path"),

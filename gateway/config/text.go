@@ -111,10 +111,15 @@ func checkClaim(text string) error {
 
 func checkGrant(text string) error {
 	c, err := spec.ParseClaimRequirement(text)
-	if err == nil && c.Value == "" {
-		err = errors.New("no value")
+	switch {
+	case err != nil:
+		return err
+	case c.Value == "":
+		return errors.New("no value")
+	case c.Type == "scp": // as an endpoint may ask for it
+		return errors.New("the words of scp are claims of type scope: write scope in its place")
 	}
-	return err
+	return nil
 }
 
 func checkPath(text string) error {
