@@ -9,11 +9,12 @@ import (
 // of one proxy or another. Only the gateway may say that, and it says it in REQUEST's identity block and typed metadata.
 // Names are canonical. A star at the end stands for anything. Those of the proxy include hop-by-hop ones.
 var reservedHeaders = []string{
-	"Cf-Access-*", "Cf-Connecting-*", "Client-Cert*", "Client-Ip", "Fastly-Client-*", "Forwarded", "Proxy*", "Remote-*", "Ssl-Client-*",
-	"Stella-*", "True-Client-Ip", "X-Amzn-Oidc-*", "X-Anonymous-Consumer", "X-Auth*", "X-Client-Cert*", "X-Client-Ip",
-	"X-Cluster-Client-Ip", "X-Consumer*", "X-Credential-*", "X-Envoy-*", "X-Forwarded*", "X-Goog-Authenticated-*", "X-Goog-Iap-*", "X-Host",
-	"X-Http-Method*", "X-Jwt-*", "X-Method-Override", "X-Ms-Client-Principal*", "X-Original-*", "X-Originating-*", "X-Real-Ip", "X-Remote-*",
-	"X-Rewrite-*", "X-Scope-Orgid", "X-Ssl*", "X-Stella-*", "X-Tenant*", "X-User*", "X-Webauth-*",
+	"Cf-Access-*", "Cf-Connecting-*", "Client-Cert*", "Client-Ip", "Fastly-Client-*", "Forwarded", "Iv-*", "Oidc-*", "Proxy*",
+	"Remote-*", "Ssl-Client-*", "Stella-*", "True-Client-Ip", "X-Amzn-Mtls-*", "X-Amzn-Oidc-*", "X-Anonymous-Consumer",
+	"X-Arr-Clientcert", "X-Auth*", "X-Client-Cert*", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Consumer*", "X-Credential-*",
+	"X-Envoy-*", "X-Forwarded*", "X-Goog-Authenticated-*", "X-Goog-Iap-*", "X-Host", "X-Http-Method*", "X-Jwt-*",
+	"X-Method-Override", "X-Ms-Client-Principal*", "X-Original-*", "X-Originating-*", "X-Pomerium-*", "X-Real-Ip", "X-Remote-*",
+	"X-Rewrite-*", "X-Scope-Orgid", "X-Ssl*", "X-Stella-*", "X-Tenant*", "X-User*", "X-Vouch-*", "X-Webauth-*",
 }
 
 // ReservedHeaders lists the request header fields that [IsReservedHeader] knows, in order. A star at the end of a name

@@ -19,6 +19,9 @@ var _ = Describe("header fields", func() {
 		Entry(nil, "X-Request-Token", false), Entry(nil, "Authorization", false), Entry(nil, "Forwarded-By", false), Entry(nil, "", false),
 		Entry(nil, "Priority", false), Entry(nil, "Client-Cert", true), Entry(nil, "Client-Cert-Chain", true), Entry(nil, "Remote-User", true),
 		Entry(nil, "X-Http-Method", true), Entry(nil, "X-Envoy-External-Address", true), Entry(nil, "X-Host", true), Entry(nil, "X-Hosting", false),
+		Entry(nil, "X-Amzn-Mtls-Clientcert-Subject", true), Entry(nil, "X-Amzn-Mtls", false), Entry(nil, "X-Arr-Clientcert", true),
+		Entry(nil, "X-Arr-Log-Id", false), Entry(nil, "X-Pomerium-Jwt-Assertion", true), Entry(nil, "X-Vouch-User", true),
+		Entry(nil, "Oidc-Claim-Sub", true), Entry(nil, "Oidc", false), Entry(nil, "Iv-User", true), Entry(nil, "Iv", false),
 		Entry(nil, "X", false), Entry(nil, "X-", false), Entry(nil, "Client-Ip-Hint", false), Entry(nil, "Remote", false),
 	)
 

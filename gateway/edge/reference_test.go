@@ -29,9 +29,12 @@ taken them at their word.
 ` + "`Connection`" + ` makes the fields that it names hop-by-hop, and they are dropped. It must not name Host, Authorization, Content-* or
 a reserved field: that is 400 ` + "`bad_request`" + `. More than 128 fields that are kept, or more than 64 KiB of them, are 431.
 
-` + "`Authorization`" + ` ends at the gateway where the endpoint requires claims: the service gets the identity that it proved. It gets
-the field, too, if the operator trusts it with that (` + "`trust`" + `). ` + "`X-Stella-Identity-Envelope`" + ` and its signature are the gateway's own,
-for services that the operator lists (` + "`envelope`" + `); where callers may choose a tenant, the gateway itself reads ` + "`Stella-Tenant`" + `.
+` + "`Authorization`" + ` reaches public endpoints as it came. Where the endpoint requires claims, it depends on the ` + "`trust`" + ` that its service
+has ([whom to trust](../authentication.md#whom-to-trust-with-it)): by default the field ends at the gateway, and the service gets the
+identity that it proved; with ` + "`hybrid`" + ` and ` + "`service`" + ` it gets the field, too. A job of such an endpoint never holds it.
+
+` + "`X-Stella-Identity-Envelope`" + ` and its signature are the gateway's own, for services that the operator lists (` + "`envelope`" + `); where callers
+may choose a tenant, the gateway itself reads ` + "`Stella-Tenant`" + `.
 `
 
 // TestReferenceIsCurrent compares docs/reference/headers.md with the tables.

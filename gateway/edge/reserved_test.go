@@ -28,6 +28,7 @@ var known = []string{
 	"X-Ssl-Client-Verify", "X-Ssl-Cert", "Proxy-Authorization", "Proxy-Connection", "X-Stella-Subject", "Stella-Tenant", "Client-Cert-Chain",
 	"Cf-Connecting-Ip", "Cf-Connecting-Ipv6", "Cf-Access-Jwt-Assertion", "Remote-User", "Remote-Groups", "X-Remote-User", "Ssl-Client-Cert",
 	"X-Amzn-Oidc-Identity", "X-Goog-Authenticated-User-Email", "X-Goog-Iap-Jwt-Assertion", "X-Ms-Client-Principal-Name", "X-Webauth-User",
+	"X-Amzn-Mtls-Clientcert-Subject", "X-Pomerium-Claim-Email", "X-Vouch-User", "Oidc-Claim-Sub", "Iv-User", "Iv-Groups",
 	"X-Envoy-Original-Path", "X-Envoy-External-Address", "X-Jwt-Assertion", "X-Originating-Ip", "X-Http-Method", "Fastly-Client-Ip",
 	spec.HeaderEnvelope, spec.HeaderEnvelopeSignature, "X-Stella-Tenant",
 }
