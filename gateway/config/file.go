@@ -17,6 +17,7 @@ type File struct {
 	Endpoints    []Endpoint        `key:"endpoints"`
 	Authority    Authority         `key:"authority"`
 	Limits       Limits            `key:"limits"`
+	Compression  Compression       `key:"compression"`
 	OpenAPI      OpenAPI           `key:"openapi"`
 	CORS         []CORS            `key:"cors"`
 	Admin        Admin             `key:"admin"`
@@ -227,6 +228,12 @@ type Admin struct {
 type Shutdown struct {
 	DrainDelay time.Duration `key:"drainDelay"`
 	Grace      time.Duration `key:"grace"`
+}
+
+// Compression is which answers are compressed.
+type Compression struct {
+	Types   []string `key:"types"`
+	MinSize Size     `key:"minSize"`
 }
 
 // Log is what is written down.

@@ -45,6 +45,7 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 		cfg.Issuers = append(cfg.Issuers, f.Issuers[i].gateway())
 	}
 	cfg.Traces = gateway.Traces(f.Telemetry.Traces)
+	cfg.Policy.Compression = edge.Compression{Types: f.Compression.Types, MinSize: int64(f.Compression.MinSize)}
 	for i := range f.CORS {
 		cfg.Policy.CORS = append(cfg.Policy.CORS, edge.CORS(f.CORS[i]))
 	}

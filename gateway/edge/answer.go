@@ -52,6 +52,12 @@ func (e *Edge) answer(x *Exchange, call *session.Call, head *transports.Frame) *
 		x.observe(routing.Answered, now)
 	}
 	x.fill(some, whole, int64(len(inline)))
+	size := r.ContentLength
+	if whole {
+		size = int64(len(inline))
+	}
+	x.compress(size)
+	defer x.uncompress()
 	x.status = r.Status
 	x.writeBy(now.Add(e.cfg.Stall))
 	x.head(r.Status)
@@ -69,6 +75,9 @@ func (e *Edge) answer(x *Exchange, call *session.Call, head *transports.Frame) *
 		call.Cancel(spec.CodeNoError)
 	default:
 		e.stream(x, call, max(left, -1))
+	}
+	if err := x.finish(); err != nil {
+		x.abort(statusClientGone)
 	}
 	return nil
 }
@@ -137,9 +146,23 @@ func (x *Exchange) announced(some, whole bool, inline int64) int64 {
 
 // pass writes a part of the body to the client.
 func (x *Exchange) pass(b []byte) error {
+	if x.gzip != nil {
+		_, err := x.gzip.Write(b)
+		return err //nolint:wrapcheck // as write's
+	}
 	n, err := x.write(b)
 	x.written += int64(n)
 	return err
+}
+
+// push sends what has been passed.
+func (x *Exchange) push() error {
+	if x.gzip != nil {
+		if err := x.gzip.Flush(); err != nil {
+			return err //nolint:wrapcheck // as write's
+		}
+	}
+	return x.flush()
 }
 
 // stream passes on a streamed answer; left is what is to come, or -1 if unknown. It sends what it has whenever
@@ -147,7 +170,7 @@ func (x *Exchange) pass(b []byte) error {
 func (e *Edge) stream(x *Exchange, call *session.Call, left int64) {
 	for {
 		if !call.Ready() {
-			if err := x.flush(); err != nil {
+			if err := x.push(); err != nil {
 				call.Cancel(spec.CodeClientGone)
 				x.abort(statusClientGone)
 				return
@@ -169,7 +192,7 @@ func (e *Edge) stream(x *Exchange, call *session.Call, left int64) {
 			}
 			return
 		case err != nil:
-			_ = x.flush() // the last part may say why; a client that is gone misses nothing
+			_ = x.push() // the last part may say why; a client that is gone misses nothing
 			x.abort(x.status)
 			return
 		}

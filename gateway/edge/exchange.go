@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"compress/gzip"
 	"context"
 	"net/http"
 	"sync"
@@ -42,7 +43,8 @@ type Exchange struct {
 	pump     *pump             // of a streamed request body
 	limited  limited
 	response spec.Response
-	values   []string // backing of the response header's values
+	gzip     *gzip.Writer // compresses the answer; nil: it is sent as it comes
+	values   []string     // backing of the response header's values
 
 	last    bool // the connection ends with this answer: the gateway drains
 	status  int  // 0: not yet answered

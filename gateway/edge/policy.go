@@ -19,6 +19,8 @@ type Policy struct {
 	// TenantHeader is the request header field by which callers choose one of their tenants; such as [DefaultTenantHeader].
 	// Empty: they act for their own, and nothing they send changes that.
 	TenantHeader string
+	// Compression says which answers are compressed. The zero value is none.
+	Compression Compression
 	// Envelope is a signed copy of the identity for bridged handlers. Nil: there is none.
 	Envelope *Envelope
 }
@@ -29,6 +31,7 @@ type prepared struct {
 	certificates *certificates // nil: none proves who calls
 	tenantHeader string        // canonical; empty: nobody chooses
 	seals        *seals        // nil: there are no envelopes
+	compression  *Compression  // nil: nothing is compressed
 }
 
 // Check says everything that is wrong with a policy.
@@ -58,6 +61,10 @@ func (p *Policy) prepare() (*prepared, error) {
 	if p.TenantHeader != "" {
 		errs = append(errs, checkTenantHeader(p.TenantHeader))
 		out.tenantHeader = http.CanonicalHeaderKey(p.TenantHeader)
+	}
+	errs = append(errs, p.Compression.check())
+	if len(p.Compression.Types) > 0 {
+		out.compression = &p.Compression
 	}
 	if p.Envelope != nil {
 		made, err := newSeals(p.Envelope)
