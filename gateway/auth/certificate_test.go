@@ -110,8 +110,9 @@ var _ = Describe("a client's certificate", func() {
 		Entry("no trust domain", auth.CertRule{TrustDomains: []string{""}}, "small letters"),
 		Entry("common names beside trust domains", auth.CertRule{TrustDomains: []string{"a"}, CommonName: true}, "one of the two"),
 		Entry("a grant for nobody", auth.CertRule{Grants: []auth.Grant{{Claims: []spec.Claim{{Type: "a", Value: "b"}}}}}, "expected a subject"),
-		Entry("a grant for what no subject is",
-			auth.CertRule{Grants: []auth.Grant{{Subject: "https://a.example", Claims: []spec.Claim{{Type: "a", Value: "b"}}}}}, "nobody is"),
+		Entry("a grant for what no subject is", auth.CertRule{
+			Grants: []auth.Grant{{Subject: "https://a.example", Claims: []spec.Claim{{Type: "a", Value: "b"}}}},
+		}, "nobody is"),
 		Entry("a grant of nothing", auth.CertRule{Grants: []auth.Grant{{Subject: "a"}}}, "at least one claim"),
 		Entry("a grant of what a certificate says", auth.CertRule{
 			Grants: []auth.Grant{{Subject: "a", Claims: []spec.Claim{{Type: "cert.san", Value: "b"}}}},
