@@ -436,6 +436,7 @@ func (g *Gateway) Serve(ctx context.Context) error {
 
 // served says that requests are accepted.
 func (g *Gateway) served() {
+	g.cfg.Sockets.Own() // before the process before is told
 	g.ready.Store(true)
 	g.log.Info("serving", "http", g.HTTPAddrs(), "listen", g.ListenAddrs(), "admin", g.AdminAddr(), "region", g.cfg.Region, "node", g.cfg.Node)
 	if g.cfg.Serving != nil {

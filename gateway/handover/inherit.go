@@ -39,7 +39,7 @@ func Inherit() (*Sockets, *Predecessor, error) {
 			if err != nil {
 				return s, nil, err
 			}
-			before = NewPredecessor(conn)
+			before, s.lent = NewPredecessor(conn), true
 			continue
 		}
 		one, err := adopt(firstFD+i, name)

@@ -143,6 +143,23 @@ var _ = Describe("a process that hands over", func() {
 		Expect(o.sockets.Drop()).To(BeEmpty())
 	})
 
+	It("keeps the paths of its sockets when the next one fails that has taken them, and leaves them to the one that serves", func() {
+		o := listenOld()
+		next := o.start(partFails)
+		Expect(next.Begun(within(patience))).To(MatchError(io.EOF))
+		Expect(next.Kill()).To(MatchError(ContainSubstring("exit status 3")))
+		Expect(o.unixPath).To(BeAnExistingFile())
+		conn, err := net.Dial("unix", o.unixPath)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(conn.Close()).To(Succeed())
+
+		next = o.start(partEnds)
+		Expect(next.Begun(within(patience))).To(Succeed())
+		Expect(next.Tell(nil)).To(Succeed())
+		Expect(next.Ready(within(patience))).To(Succeed())
+		Eventually(o.unixPath).WithTimeout(patience).ShouldNot(BeAnExistingFile(), "it has become the next one's to remove")
+	})
+
 	It("waits for the next one no longer than it may, and kills it", func() {
 		o := listenOld()
 		next := o.start(partHangs)

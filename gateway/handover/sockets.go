@@ -23,6 +23,7 @@ type Sockets struct {
 	mu     sync.Mutex
 	given  []socket // not taken yet
 	listen []listening
+	lent   bool // until Own: what was given is still the process before's, which goes on should this one fail
 }
 
 // socket is a descriptor that nobody has taken yet.
@@ -58,10 +59,26 @@ func (s *Sockets) Inherited(network, address string) (net.Listener, error) {
 		return nil, fmt.Errorf("handover: the socket of %s: %w", address, err)
 	}
 	if u, ok := ln.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(g.bound)
+		u.SetUnlinkOnClose(g.bound && !s.lent)
 	}
 	s.listen = append(s.listen, listening{ln, g.bound})
 	return ln, nil
+}
+
+// Own makes the sockets this process's, which serves: from now on it removes the paths of those that a process of the gateway has
+// bound. Before, the process whose place it takes still listens there.
+func (s *Sockets) Own() {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lent = false
+	for _, l := range s.listen {
+		if u, ok := l.Listener.(*net.UnixListener); ok {
+			u.SetUnlinkOnClose(l.bound)
+		}
+	}
 }
 
 // isAt reports whether a socket has an address. Those that are no address of one interface are one.

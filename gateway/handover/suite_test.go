@@ -27,6 +27,8 @@ const (
 	partCrashes = "crashes"
 	partHangs   = "hangs"
 	partLists   = "lists"
+	partFails   = "fails"
+	partEnds    = "ends"
 	crashed     = 3
 )
 
@@ -53,6 +55,12 @@ func play(part string) int {
 		fmt.Fprintln(os.Stderr, "inherit:", before, err)
 		return 1
 	}
+	if part == partFails {
+		if ln, err := sockets.Inherited("unix", os.Getenv(envUnix)); err != nil || ln == nil || ln.Close() != nil {
+			return 1
+		}
+		return crashed
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	list, err := before.Begin(ctx)
@@ -73,11 +81,19 @@ func play(part string) int {
 			fmt.Fprintln(os.Stderr, network, address, ln, err)
 			return 1
 		}
+		if part == partEnds {
+			defer func() { _ = ln.Close() }() // the path shows it
+			continue
+		}
 		go answer(ln, list)
 	}
+	sockets.Own()
 	if err := before.Ready(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
+	}
+	if part == partEnds {
+		return 0
 	}
 	<-ctx.Done() // it is killed before
 	return 0
