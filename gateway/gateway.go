@@ -67,7 +67,8 @@ type Gateway struct {
 	ready    atomic.Bool
 	draining atomic.Bool   // connections of clients are closed after their next answer
 	closing  atomic.Bool   // services that come now are turned away
-	passing  atomic.Bool   // services that come now are asked to come again: the next process takes them
+	passing  atomic.Bool   // a handover is under way
+	inviting atomic.Bool   // services that come now are asked to come again: the next process takes them
 	ended    chan struct{} // closed by Close
 	once     sync.Once
 	wg       sync.WaitGroup // every goroutine but those of the HTTP servers

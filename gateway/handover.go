@@ -175,6 +175,7 @@ func (g *Gateway) pass(ctx context.Context, accept func(*entrance), start func(*
 	}
 	held.Keep(true)
 	if err := g.invite(ctx, next); err != nil {
+		g.inviting.Store(false)
 		held.Keep(false)
 		return errors.Join(err, next.Kill(), g.resume(held, accept))
 	}
@@ -195,6 +196,7 @@ func (g *Gateway) invite(ctx context.Context, next *handover.Successor) error {
 			return err
 		}
 	}
+	g.inviting.Store(true) // not before: they would come back here. Nor later: whom renew does not find sees it
 	var instances []handover.Instance
 	for _, in := range g.registry.Instances() {
 		if in.Session.Lease() == 0 { // it drains, or takes no calls
@@ -242,7 +244,7 @@ func (g *Gateway) changed() {
 // come is told that a service's session has begun.
 func (g *Gateway) come(ctx context.Context, s *service) {
 	g.changed()
-	if s.moves && g.passing.Load() { // it had dialled before the listener was closed
+	if s.moves && g.inviting.Load() { // it had dialled before the listener was closed
 		g.wg.Go(func() { s.session.Renew(ctx) })
 	}
 }

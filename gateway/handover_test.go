@@ -156,6 +156,28 @@ var _ = Describe("a gateway that hands over", func() {
 		Expect(r.Handover(n.start)).To(MatchError(gateway.ErrHandover))
 	})
 
+	It("leaves alone who comes before the next process has begun, who would only come back, and has them come again then", func() {
+		r := run(config(GinkgoWriter))
+		n := playNext()
+		started := make(chan struct{})
+		start := n.start
+		n.start = func(h *handover.Held) (*handover.Successor, error) {
+			close(started)
+			return start(h)
+		}
+		done := r.handOver(n)
+		Eventually(started).WithTimeout(patience).Should(BeClosed())
+		one := r.joinAnswering("one")
+		Eventually(r.Registry().Instances).WithTimeout(patience).Should(HaveLen(1))
+		Consistently(one.renewed.Load).WithTimeout(200 * time.Millisecond).Should(BeZero())
+		list, err := n.said.Begin(within())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(list).To(ConsistOf(handover.Instance{Service: "test", Version: "1.0.0", ID: "one"}))
+		Eventually(one.renewed.Load).WithTimeout(patience).Should(BeEquivalentTo(1))
+		Expect(n.close()).To(Succeed())
+		Eventually(done).WithTimeout(patience).Should(Receive(MatchError(gateway.ErrHandover)))
+	})
+
 	DescribeTable("goes on, and takes sessions again, when the next process",
 		func(fails func(n *next), says string) {
 			log := gbytes.NewBuffer()
