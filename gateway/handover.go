@@ -205,7 +205,7 @@ func (g *Gateway) invite(ctx context.Context, next *handover.Successor) error {
 		h := in.Session.Hello().Instance
 		instances = append(instances, handover.Instance{Service: h.Service, Version: h.Version, ID: h.ID})
 	}
-	if err := next.Tell(instances); err != nil {
+	if err := next.Tell(ctx, instances); err != nil {
 		return err
 	}
 	asking, stop := context.WithCancel(ctx)
@@ -379,7 +379,9 @@ func (g *Gateway) tellReady() {
 	if g.cfg.Predecessor == nil {
 		return
 	}
-	if err := g.cfg.Predecessor.Ready(); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), restartTimeout)
+	defer cancel()
+	if err := g.cfg.Predecessor.Ready(ctx); err != nil {
 		g.log.Warn("handover: the process before is gone", "error", err)
 	}
 	g.parted()

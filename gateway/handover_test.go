@@ -139,7 +139,7 @@ var _ = Describe("a gateway that hands over", func() {
 		Expect(resp.Close).To(BeFalse())
 		Expect(one.left).NotTo(Receive())
 
-		Expect(n.said.Ready()).To(Succeed())
+		Expect(n.said.Ready(within())).To(Succeed())
 		Eventually(done).WithTimeout(patience).Should(Receive(BeNil()))
 		Expect(cfg.Listen[0][len("unix://"):]).To(BeAnExistingFile(), "the next process listens there")
 		for _, c := range []*asks{client, idle} {
@@ -217,7 +217,7 @@ var _ = Describe("a gateway that hands over", func() {
 			done = r.handOver(n)
 			_, err = n.said.Begin(within())
 			Expect(err).NotTo(HaveOccurred())
-			Expect(n.said.Ready()).To(Succeed())
+			Expect(n.said.Ready(within())).To(Succeed())
 			Eventually(done).WithTimeout(patience).Should(Receive(BeNil()))
 			Expect(client.conn.Close()).To(Succeed())
 			Eventually(r.served).WithTimeout(2 * patience).Should(Receive(BeNil()))
@@ -228,7 +228,7 @@ var _ = Describe("a gateway that hands over", func() {
 			Expect(err).NotTo(HaveOccurred())
 			Expect(n.close()).To(Succeed())
 		}, `waiting for "ready": EOF`),
-		Entry("says something else", func(n *next) { Expect(n.said.Ready()).To(Succeed()) }, `says "ready", expected "begun"`),
+		Entry("says something else", func(n *next) { Expect(n.said.Ready(within())).To(Succeed()) }, `says "ready", expected "begun"`),
 	)
 
 	It("goes on when there is no next process, and says what does not pass", func() {
@@ -279,7 +279,7 @@ var _ = Describe("a gateway that takes another process's place", func() {
 			old, pipe := before(&cfg)
 			r := run(cfg)
 			Expect(old.Begun(within())).To(Succeed())
-			Expect(old.Tell(nil)).To(Succeed())
+			Expect(old.Tell(within(), nil)).To(Succeed())
 			ready := make(chan error, 1)
 			go func() { ready <- old.Ready(within()) }()
 			if spoken {
@@ -303,7 +303,7 @@ var _ = Describe("a gateway that takes another process's place", func() {
 		for i := range 3 {
 			list = append(list, handover.Instance{Service: "test", Version: "1.0.0", ID: strconv.Itoa(i)})
 		}
-		Expect(old.Tell(list)).To(Succeed())
+		Expect(old.Tell(within(), list)).To(Succeed())
 		client := r.asks()
 		answered := make(chan int, 1)
 		go func() {
@@ -327,7 +327,7 @@ var _ = Describe("a gateway that takes another process's place", func() {
 		old, conn := before(&cfg)
 		r := run(cfg)
 		Expect(old.Begun(within())).To(Succeed())
-		Expect(old.Tell([]handover.Instance{{Service: "test", Version: "1.0.0", ID: "never"}})).To(Succeed())
+		Expect(old.Tell(within(), []handover.Instance{{Service: "test", Version: "1.0.0", ID: "never"}})).To(Succeed())
 		Expect(conn.Close()).To(Succeed())
 		Eventually(func() int { s, _ := get("http://" + r.AdminAddr() + "/readyz"); return s }).WithTimeout(patience).Should(Equal(200))
 	})
@@ -337,7 +337,7 @@ var _ = Describe("a gateway that takes another process's place", func() {
 		old, _ := before(&cfg)
 		r := run(cfg)
 		Expect(old.Begun(within())).To(Succeed())
-		Expect(old.Tell([]handover.Instance{{Service: "test", Version: "1.0.0", ID: "never"}})).To(Succeed())
+		Expect(old.Tell(within(), []handover.Instance{{Service: "test", Version: "1.0.0", ID: "never"}})).To(Succeed())
 		r.cancel()
 		Eventually(r.served).WithTimeout(patience).Should(Receive(BeNil()))
 		Expect(old.Ready(within())).To(MatchError(io.EOF))

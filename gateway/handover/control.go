@@ -80,6 +80,17 @@ func readMessage(r io.Reader, kind string) (message, error) {
 // errOver is what waiting ends with where its context has ended.
 var errOver = errors.New("handover: it took too long, or this process ends")
 
+// tell sends a message, and gives up when ctx ends: the other process may have stopped, and take nothing.
+func tell(ctx context.Context, conn net.Conn, m message) error {
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetWriteDeadline(time.Unix(1, 0)) }) // the write tells
+	defer stop()
+	err := writeMessage(conn, m)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w: saying %q", errOver, m.Kind)
+	}
+	return err
+}
+
 // expect waits for a message until ctx ends.
 func expect(ctx context.Context, conn net.Conn, kind string) (message, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) }) // the read tells

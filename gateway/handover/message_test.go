@@ -2,9 +2,11 @@ package handover
 
 import (
 	"bytes"
+	"context"
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -88,6 +90,30 @@ var _ = Describe("a message", func() {
 		Entry("no JSON", "\x00\x00\x00\x01{", "is no message"),
 		Entry("another kind", "\x00\x00\x00\x10"+`{"kind":"ready"}`, `says "ready", expected "begun"`),
 	)
+})
+
+var _ = Describe("a process that takes nothing", func() {
+	It("is told no longer than until the context ends", func() {
+		near, far := net.Pipe() // a write waits for a read
+		DeferCleanup(far.Close)
+		DeferCleanup(near.Close)
+		for said, says := range map[string]func(context.Context) error{
+			kindInstances: func(ctx context.Context) error { return NewSuccessor(near).Tell(ctx, []Instance{{"billing", "1.4.0", "one"}}) },
+			kindBegun: func(ctx context.Context) error {
+				_, err := NewPredecessor(near).Begin(ctx)
+				return err
+			},
+			kindReady: NewPredecessor(near).Ready,
+		} {
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan error, 1)
+			go func() { done <- says(ctx) }()
+			Consistently(done).WithTimeout(50*time.Millisecond).ShouldNot(Receive(), said)
+			cancel()
+			Eventually(done).WithTimeout(patience).Should(Receive(And(MatchError(errOver), MatchError(ContainSubstring(said)))))
+			Expect(near.SetDeadline(time.Time{})).To(Succeed())
+		}
+	})
 })
 
 // FuzzMessage reads what another process may send: it is a message of the kind, which can be sent again, or an error.

@@ -17,7 +17,7 @@ func NewPredecessor(conn net.Conn) *Predecessor { return &Predecessor{conn: conn
 // Begin says that this process can take its place, and waits for the instances that it has sessions with. It takes none any
 // more then.
 func (p *Predecessor) Begin(ctx context.Context) ([]Instance, error) {
-	if err := writeMessage(p.conn, message{Kind: kindBegun}); err != nil {
+	if err := tell(ctx, p.conn, message{Kind: kindBegun}); err != nil {
 		return nil, err
 	}
 	m, err := expect(ctx, p.conn, kindInstances)
@@ -36,7 +36,9 @@ func (p *Predecessor) Gone() <-chan struct{} {
 }
 
 // Ready says that this process serves.
-func (p *Predecessor) Ready() error { return writeMessage(p.conn, message{Kind: kindReady}) }
+func (p *Predecessor) Ready(ctx context.Context) error {
+	return tell(ctx, p.conn, message{Kind: kindReady})
+}
 
 // Close ends the conversation.
 func (p *Predecessor) Close() error {

@@ -81,7 +81,7 @@ var _ = Describe("a process that hands over", func() {
 		next := o.start(partServes)
 		Expect(next.Begun(within(patience))).To(Succeed())
 		list := []Instance{{"s", "1.0.0", "a"}, {"s", "1.0.0", "b"}}
-		Expect(next.Tell(list)).To(Succeed())
+		Expect(next.Tell(within(patience), list)).To(Succeed())
 		Expect(next.Ready(within(patience))).To(Succeed())
 		DeferCleanup(syscall.Kill, next.PID(), syscall.SIGKILL)
 		o.held.Keep(true)
@@ -125,7 +125,7 @@ var _ = Describe("a process that hands over", func() {
 		conn, err := net.Dial("tcp", o.tcp.Addr().String()) // it waits to be accepted
 		Expect(err).NotTo(HaveOccurred())
 		defer func() { Expect(conn.Close()).To(Succeed()) }()
-		Expect(next.Tell(nil)).To(Succeed())
+		Expect(next.Tell(within(patience), nil)).To(Succeed())
 		Expect(next.Ready(within(patience))).To(MatchError(io.EOF))
 		Expect(next.Kill()).To(MatchError(ContainSubstring("exit status 3")))
 		Expect(o.held.Return(o.sockets)).To(Succeed())
@@ -155,7 +155,7 @@ var _ = Describe("a process that hands over", func() {
 
 		next = o.start(partEnds)
 		Expect(next.Begun(within(patience))).To(Succeed())
-		Expect(next.Tell(nil)).To(Succeed())
+		Expect(next.Tell(within(patience), nil)).To(Succeed())
 		Expect(next.Ready(within(patience))).To(Succeed())
 		Eventually(o.unixPath).WithTimeout(patience).ShouldNot(BeAnExistingFile(), "it has become the next one's to remove")
 	})
@@ -164,7 +164,7 @@ var _ = Describe("a process that hands over", func() {
 		o := listenOld()
 		next := o.start(partHangs)
 		Expect(next.Begun(within(patience))).To(Succeed())
-		Expect(next.Tell(nil)).To(Succeed())
+		Expect(next.Tell(within(patience), nil)).To(Succeed())
 		Expect(next.Ready(within(10 * time.Millisecond))).To(MatchError(errOver))
 		Expect(next.Kill()).To(Succeed())
 		Expect(syscall.Kill(next.PID(), 0)).To(MatchError(syscall.ESRCH))

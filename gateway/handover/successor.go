@@ -33,8 +33,8 @@ func (s *Successor) Begun(ctx context.Context) error {
 }
 
 // Tell tells it the instances that this process has sessions with.
-func (s *Successor) Tell(instances []Instance) error {
-	return writeMessage(s.conn, message{Kind: kindInstances, Instances: instances})
+func (s *Successor) Tell(ctx context.Context, instances []Instance) error {
+	return tell(ctx, s.conn, message{Kind: kindInstances, Instances: instances})
 }
 
 // Ready waits for it to say that it serves. From then on it is on its own.

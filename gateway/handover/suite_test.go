@@ -88,7 +88,7 @@ func play(part string) int {
 		go answer(ln, list)
 	}
 	sockets.Own()
-	if err := before.Ready(); err != nil {
+	if err := before.Ready(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
