@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -155,11 +156,11 @@ func (g *Gateway) stays() error {
 	return nil
 }
 
-func (g *Gateway) pass(ctx context.Context, accept func(*entrance), start func(*handover.Held) (*handover.Successor, error)) error {
+func (g *Gateway) pass(serving context.Context, accept func(*entrance), start func(*handover.Held) (*handover.Successor, error)) error {
 	if err := g.stays(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, restartTimeout)
+	ctx, cancel := context.WithTimeout(serving, restartTimeout)
 	defer cancel()
 	held, err := g.cfg.Sockets.Hold()
 	if err != nil {
@@ -174,7 +175,7 @@ func (g *Gateway) pass(ctx context.Context, accept func(*entrance), start func(*
 		return errors.Join(err, next.Kill(), held.Close())
 	}
 	held.Keep(true)
-	if err := g.invite(ctx, next); err != nil {
+	if err := g.invite(ctx, serving, next); err != nil {
 		g.inviting.Store(false)
 		held.Keep(false)
 		return errors.Join(err, next.Kill(), g.resume(held, accept))
@@ -186,8 +187,9 @@ func (g *Gateway) pass(ctx context.Context, accept func(*entrance), start func(*
 	return nil
 }
 
-// invite takes no sessions any more, has services open another one, and waits for the new process to serve.
-func (g *Gateway) invite(ctx context.Context, next *handover.Successor) error {
+// invite takes no sessions any more, has services open another one, and waits for the new process to serve. Services that have
+// not been asked until then are asked afterwards, while serving lasts: they would hear of the end of this process last of all.
+func (g *Gateway) invite(ctx, serving context.Context, next *handover.Successor) error {
 	for _, e := range g.doors() {
 		if !e.socket {
 			continue
@@ -208,13 +210,19 @@ func (g *Gateway) invite(ctx context.Context, next *handover.Successor) error {
 	if err := next.Tell(ctx, instances); err != nil {
 		return err
 	}
-	asking, stop := context.WithCancel(ctx)
-	defer stop()
-	g.wg.Go(func() { g.renew(asking) })
-	return next.Ready(ctx)
+	asking, stop := context.WithCancel(serving)
+	g.wg.Go(func() {
+		defer stop()
+		g.renew(asking)
+	})
+	err := next.Ready(ctx)
+	if err != nil {
+		stop()
+	}
+	return err
 }
 
-// renew asks services for another session, no more of them at once than the new process takes.
+// renew asks services for another session, at the rate at which this process takes them on: the new one's it does not know.
 func (g *Gateway) renew(ctx context.Context) {
 	g.mu.Lock()
 	var sessions []*service
@@ -224,12 +232,14 @@ func (g *Gateway) renew(ctx context.Context) {
 		}
 	}
 	g.mu.Unlock()
+	var asked sync.WaitGroup
+	defer asked.Wait()
 	pace := rate.NewLimiter(rate.Limit(g.cfg.AcceptRate), g.cfg.AcceptRate)
 	for _, s := range sessions {
 		if pace.Wait(ctx) != nil {
 			return
 		}
-		g.wg.Go(func() { s.session.Renew(ctx) })
+		asked.Go(func() { s.session.Renew(ctx) })
 	}
 }
 

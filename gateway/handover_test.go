@@ -156,6 +156,28 @@ var _ = Describe("a gateway that hands over", func() {
 		Expect(r.Handover(n.start)).To(MatchError(gateway.ErrHandover))
 	})
 
+	It("asks services for another session that were not asked yet when the next process serves", func() {
+		cfg := config(GinkgoWriter)
+		cfg.AcceptRate = 1 // a second
+		r := run(cfg)
+		one, two := r.joinAnswering("one"), r.joinAnswering("two")
+		Eventually(r.Registry().Instances).WithTimeout(patience).Should(HaveLen(2))
+		client := r.asks() // this process stays for it, for longer than a second
+		_, err := client.ask()
+		Expect(err).NotTo(HaveOccurred())
+		n := playNext()
+		done := r.handOver(n)
+		_, err = n.said.Begin(within())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(n.said.Ready(within())).To(Succeed())
+		Eventually(done).WithTimeout(patience).Should(Receive(BeNil()))
+		for _, s := range []*answers{one, two} {
+			Eventually(s.renewed.Load).WithTimeout(patience).Should(BeEquivalentTo(1))
+		}
+		Expect(client.conn.Close()).To(Succeed())
+		Eventually(r.served).WithTimeout(patience).Should(Receive(BeNil()))
+	})
+
 	It("leaves alone who comes before the next process has begun, who would only come back, and has them come again then", func() {
 		r := run(config(GinkgoWriter))
 		n := playNext()
