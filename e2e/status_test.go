@@ -102,6 +102,7 @@ func causes() []cause {
 		{403, "forbidden", "The caller may choose a tenant, and names one that is not theirs.", false, func(s *statuses) answer {
 			return s.get("GET /claimed", s.token(spec.Claim{Type: "scope", Value: "x"}), "Stella-Tenant: globex\r\n")
 		}},
+		{403, "forbidden", "A client certificate would prove who calls, and Origin names a page of another site.", false, nil},
 		{404, "not_found", "No service offers the path, or none has for 10 minutes.", false, asks("GET /nobody")},
 		{404, "not_found", "The path ends with a slash.", false, asks("GET /do/")},
 		{404, "version_not_found", "Stella-Version names a version that offers no such endpoint.", false, asks("GET /do", "Stella-Version: 9.9.9\r\n")},
@@ -124,7 +125,7 @@ func causes() []cause {
 		{502, "service_failed", "The handler ended without an answer.", false, asks("GET /do?nothing")},
 		{502, "bad_answer", "The answer is not as long as it says, or breaks the protocol.", false, asks("GET /do?lie")},
 		{502, "response_too_large", "The service is connected by udp, and its answer does not fit.", false, asks("GET /udp/large")},
-		{503, "keys_unavailable", "The keys of the token's issuer cannot be had, or are too old: nobody can say whether the token is good.", true,
+		{503, "keys_unavailable", "The keys of the token's issuer cannot be had, are too old, or were all withdrawn: nobody can say whether the token is good.", true,
 			asks("GET /claimed", "Authorization: Bearer "+unprovable+"\r\n")},
 		{503, "authority_unavailable", "Who may call the endpoint is for an authority to say, which has not been reached since the gateway's start.", true, nil},
 		{503, "limits_unavailable", "A rate limit of the environment cannot be counted, and its failure mode is closed.", true, asks("GET /counted")},

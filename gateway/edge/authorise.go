@@ -77,8 +77,10 @@ func (e *Edge) identity(x *Exchange) (*spec.Identity, *problem) {
 	given := x.header()[headerAuthorization]
 	if len(given) == 0 && x.certified() {
 		if !x.ownPage() {
-			return nil, &problem{Kind: kindForbidden, detail: "a page of another site (Origin) sends the client's certificate: " +
-				"expected a page of this host, or of an origin that may send credentials (cors)"}
+			return nil, &problem{
+				Kind: kindForbidden, challenge: challengeNone, detail: "a page of another site (Origin) sends the client's certificate: " +
+					"expected a page of this host, or of an origin that may send credentials (cors), or a bearer token",
+			}
 		}
 		who, p := x.policy.certificates.identity(x.certificate(), x.start)
 		if p != nil {

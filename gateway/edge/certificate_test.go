@@ -254,6 +254,7 @@ var _ = Describe("a client's certificate", func() {
 					continue
 				}
 				Expect(got.body).To(And(ContainSubstring("forbidden"), ContainSubstring("a page of another site")))
+				Expect(got.Header.Get("Www-Authenticate")).To(Equal("Bearer"), "a token would do")
 				Expect(len(m.tap.received(spec.TypeRequest)) + len(more.tap.received(spec.TypeRequest))).To(Equal(before))
 			}
 			got, err := ask(r, version, "/a", mine, "Origin", "https://app.example", "Origin", "https://evil.example")
