@@ -98,7 +98,9 @@ var _ = Describe("a process that takes nothing", func() {
 		DeferCleanup(far.Close)
 		DeferCleanup(near.Close)
 		for said, says := range map[string]func(context.Context) error{
-			kindInstances: func(ctx context.Context) error { return NewSuccessor(near).Tell(ctx, []Instance{{"billing", "1.4.0", "one"}}) },
+			kindInstances: func(ctx context.Context) error {
+				return NewSuccessor(near).Tell(ctx, []Instance{{"billing", "1.4.0", "one"}})
+			},
 			kindBegun: func(ctx context.Context) error {
 				_, err := NewPredecessor(near).Begin(ctx)
 				return err
