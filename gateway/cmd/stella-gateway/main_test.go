@@ -38,6 +38,20 @@ func start(args ...string) (out, err *gbytes.Buffer, signals chan os.Signal, cod
 	return out, err, signals, code
 }
 
+var _ = DescribeTable("what a gateway starts outlives it", func(pid, parent int, notify string, is error) {
+	if is == nil {
+		Expect(outlived(pid, parent, notify)).To(Succeed())
+		return
+	}
+	Expect(outlived(pid, parent, notify)).To(MatchError(is))
+},
+	Entry("where a shell has started it", 100, 99, "", nil),
+	Entry("where systemd has that follows it", 100, 1, "/run/systemd/notify", nil),
+	Entry("not where systemd has that does not, or the init of a container", 100, 1, "", errInit),
+	Entry("not where it is the first process of a container", 1, 0, "", errFirst),
+	Entry("not even where somebody follows it", 1, 0, "/run/notify", errFirst),
+)
+
 var _ = Describe("the command", func() {
 	DescribeTable("exits with 2 when it is asked for something wrong, and says what",
 		func(says string, args ...string) {

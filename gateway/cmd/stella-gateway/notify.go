@@ -13,9 +13,12 @@ const (
 	nowAnother  = "MAINPID=%d\nREADY=1" // another process has taken this one's place
 )
 
+// envNotify is where a service manager listens that wants to know.
+const envNotify = "NOTIFY_SOCKET"
+
 // notify tells the service manager that has started this process, if one wants to know, what state it is in.
 func notify(state string) error {
-	name := os.Getenv("NOTIFY_SOCKET")
+	name := os.Getenv(envNotify)
 	if name == "" {
 		return nil
 	}

@@ -148,7 +148,11 @@ type runCmd struct {
 
 // Run serves.
 func (c *runCmd) Run(s streams) error {
+	refused := outlived(os.Getpid(), os.Getppid(), os.Getenv(envNotify)) // as long as its parent is who started it
 	sockets, before, skipped := handover.Inherit()
+	if before != nil {
+		refused = nil // the process before has been asked
+	}
 	loaded, source, err := c.load()
 	if err != nil {
 		return err
@@ -181,7 +185,10 @@ func (c *runCmd) Run(s streams) error {
 	cfg.Reload = func() error { return keeper.Reload("an operator asks for it") }
 	cfg.Sockets, cfg.Predecessor = sockets, before
 	cfg.Restart = func() error {
-		err := restart(g, tell)
+		err := refused
+		if err == nil {
+			err = restart(g, tell)
+		}
 		if err != nil && !errors.Is(err, gateway.ErrHandover) { // else the gateway has said so
 			cfg.Logger.Error("handover not begun", "error", err)
 		}
@@ -220,9 +227,6 @@ func (c *runCmd) Run(s streams) error {
 
 // restart starts another process of this program, with the same arguments, which takes this one's place.
 func restart(g *gateway.Gateway, tell func(state string)) error {
-	if os.Getpid() == 1 {
-		return errFirst
-	}
 	command, err := handover.Current()
 	if err != nil {
 		return err
@@ -272,7 +276,23 @@ func (c *runCmd) wait(ctx context.Context, s streams, served <-chan error, a act
 	}
 }
 
-// errFirst: what it would start would not outlive it.
-var errFirst = errors.New("this process is the first of its container, which ends with it: start another container, and then end this one")
+// What a process would start would not outlive it.
+var (
+	errFirst = errors.New("this process is the first of its container, which ends with it: start another container, and then end this one")
+	errInit  = errors.New("the first process of this machine or container has started this one, and may end all that it has started when " +
+		"this one ends: under systemd give the unit Type=notify; in a container start another one, and then end this one")
+)
+
+// outlived says why what a process starts may be ended with it. parent is who has started it, and notify where a service manager
+// listens that can be told to follow another process.
+func outlived(pid, parent int, notify string) error {
+	switch {
+	case pid == 1:
+		return errFirst
+	case parent == 1 && notify == "":
+		return errInit
+	}
+	return nil
+}
 
 var errForced = errors.New("ended by a second signal, before open requests had ended")
