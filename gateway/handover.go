@@ -120,25 +120,22 @@ func (g *Gateway) Handover(start func(*handover.Held) (*handover.Successor, erro
 	case <-g.succeeded:
 		return fmt.Errorf("%w: another process has this one's place", ErrHandover)
 	}
-	select {
-	case err := <-r.done:
-		return err
-	case <-g.ended:
-		return fmt.Errorf("%w: the gateway ends", ErrHandover)
-	}
+	return <-r.done // also at the end of the gateway, which waits for it: the new process may serve by then
 }
 
 // handOver hands over, unless that is done already.
 func (g *Gateway) handOver(ctx context.Context, accept func(*entrance), start func(*handover.Held) (*handover.Successor, error)) error {
-	err := errors.New("another one is under way")
-	if g.passing.CompareAndSwap(false, true) {
-		if err = g.pass(ctx, accept, start); err == nil {
-			g.draining.Store(true) // before whoever waits for the handover asks anything
-			close(g.succeeded)
-			return nil
-		}
-		g.passing.Store(false)
+	if !g.passing.CompareAndSwap(false, true) {
+		g.log.Warn("a handover was asked for, and another one is under way")
+		return fmt.Errorf("%w: another one is under way", ErrHandover)
 	}
+	err := g.pass(ctx, accept, start)
+	if err == nil {
+		g.draining.Store(true) // before whoever waits for the handover asks anything
+		close(g.succeeded)
+		return nil
+	}
+	g.passing.Store(false)
 	g.log.Error("handover failed, this process goes on", "error", err)
 	return fmt.Errorf("%w: %w", ErrHandover, err)
 }

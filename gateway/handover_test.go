@@ -261,6 +261,33 @@ var _ = Describe("a gateway that hands over", func() {
 		Expect(err).To(MatchError(gateway.ErrHandover))
 	})
 
+	It("refuses a second one meanwhile, which says nothing of the first", func() {
+		log := gbytes.NewBuffer()
+		r := run(config(io.MultiWriter(log, GinkgoWriter)))
+		n := playNext()
+		done := r.handOver(n)
+		_, err := n.said.Begin(within())
+		Expect(err).NotTo(HaveOccurred())
+		err = r.Handover(playNext().start)
+		Expect(err).To(MatchError(gateway.ErrHandover))
+		Expect(err).To(MatchError(ContainSubstring("another one is under way")))
+		Expect(log.Contents()).NotTo(ContainSubstring("handover failed"))
+		Expect(n.said.Ready(within())).To(Succeed())
+		Eventually(done).WithTimeout(patience).Should(Receive(BeNil()))
+		Eventually(r.served).WithTimeout(patience).Should(Receive(BeNil()))
+	})
+
+	It("says how it ended when the gateway ends meanwhile: the next process may serve by then", func() {
+		r := run(config(GinkgoWriter))
+		n := playNext()
+		done := r.handOver(n)
+		_, err := n.said.Begin(within())
+		Expect(err).NotTo(HaveOccurred())
+		Expect(r.Close()).To(Succeed())
+		Eventually(done).WithTimeout(patience).Should(Receive(MatchError(ContainSubstring(`waiting for "ready"`))))
+		Eventually(r.served).WithTimeout(patience).Should(Receive(BeNil()))
+	})
+
 	It("drains when it is told to end meanwhile, and the next process is given up", func() {
 		r := run(config(GinkgoWriter))
 		n := playNext()
