@@ -55,13 +55,16 @@ func (t *tokenFile) changed() {
 	}
 }
 
-// keep replaces the token whenever what endpoints ask for changes, and before it expires.
-func (t *tokenFile) keep(ctx context.Context, r *routing.Registry) {
+// keep replaces the token whenever what endpoints ask for changes, and before it expires. It ends with ctx, or when another
+// process has come to keep it.
+func (t *tokenFile) keep(ctx context.Context, r *routing.Registry, succeeded <-chan struct{}) {
 	timer := time.NewTimer(devTokenTTL - devTokenRenewal)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			return
+		case <-succeeded:
 			return
 		case <-t.kick:
 		case <-timer.C:

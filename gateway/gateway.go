@@ -390,13 +390,6 @@ func (g *Gateway) Serve(ctx context.Context) error {
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	failed := make(chan error, 1)
 	g.wg.Go(func() { g.registry.Watch(inner) })
-	if g.token != nil {
-		if err := g.token.write(time.Now(), nil); err != nil {
-			stop()
-			return errors.Join(err, g.Close())
-		}
-		g.wg.Go(func() { g.token.keep(inner, g.registry) })
-	}
 	g.wg.Go(func() { g.verifier.Run(inner) })
 	if g.authority != nil {
 		g.wg.Go(func() { g.authority.Run(inner) })
@@ -415,9 +408,13 @@ func (g *Gateway) Serve(ctx context.Context) error {
 	}
 	accept := func(e *entrance) { run(func() error { return g.accept(inner, e) }) }
 	defer g.parted()
-	switch serves, err := g.takeOver(ctx, accept); {
-	case err != nil:
-		run(func() error { return fmt.Errorf("%w: %w", ErrHandover, err) })
+	serves, cause := g.takeOver(ctx, accept)
+	if serves {
+		cause = g.keepToken(inner)
+	}
+	switch {
+	case cause != nil:
+		run(func() error { return cause })
 	case serves:
 		run(func() error { return serve("admin", g.admin, g.adminAddr) })
 		for _, l := range g.clients {
@@ -433,6 +430,19 @@ func (g *Gateway) Serve(ctx context.Context) error {
 	err = errors.Join(err, g.Close())
 	g.wg.Wait()
 	return err
+}
+
+// keepToken keeps the file with the token of development mode from now on, until another process does. It is for a process that
+// serves: one that does not would leave a token without claims there, and the process before would not notice.
+func (g *Gateway) keepToken(ctx context.Context) error {
+	if g.token == nil {
+		return nil
+	}
+	if err := g.token.write(time.Now(), g.registry.Snapshot().Claims()); err != nil {
+		return err
+	}
+	g.wg.Go(func() { g.token.keep(ctx, g.registry, g.succeeded) })
+	return nil
 }
 
 // served says that requests are accepted.

@@ -359,7 +359,7 @@ func (g *Gateway) takeOver(ctx context.Context, accept func(*entrance)) (serve b
 			continue
 		case <-late.C:
 			if !governed { // the process before knows its last word
-				return false, errors.New("the authority cannot be reached, and nobody would pass here: the process before goes on")
+				return false, fmt.Errorf("%w: the authority cannot be reached, and nobody would pass here: the process before goes on", ErrHandover)
 			}
 			g.log.Warn("handover: services have not come in time, requests are accepted now", "missing", len(missing), "such_as", missing[:min(len(missing), missingShown)])
 		case <-gone:

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strconv"
 	"sync/atomic"
@@ -379,6 +380,43 @@ var _ = Describe("a gateway that takes another process's place", func() {
 		Expect(old.Tell(within(), []handover.Instance{{Service: "test", Version: "1.0.0", ID: "never"}})).To(Succeed())
 		Expect(conn.Close()).To(Succeed())
 		Eventually(func() int { s, _ := get("http://" + r.AdminAddr() + "/readyz"); return s }).WithTimeout(patience).Should(Equal(200))
+	})
+
+	It("writes the token of development mode when it serves, not before: it is the other one's", func() {
+		file := filepath.Join(GinkgoT().TempDir(), "token")
+		Expect(os.WriteFile(file, []byte("the other one's"), 0o600)).To(Succeed())
+		for _, serves := range []bool{false, true} {
+			cfg := config(GinkgoWriter)
+			cfg.Dev = &gateway.Dev{TokenFile: file}
+			old, pipe := before(&cfg)
+			r := run(cfg)
+			Expect(old.Begun(within())).To(Succeed())
+			Expect(old.Tell(within(), []handover.Instance{{Service: "test", Version: "1.0.0", ID: "one"}})).To(Succeed())
+			r.joinAnswering("other")
+			Eventually(r.Registry().Instances).WithTimeout(patience).Should(HaveLen(1))
+			Expect(os.ReadFile(file)).To(BeEquivalentTo("the other one's"))
+			if serves {
+				r.joinAnswering("one")
+				Expect(old.Ready(within())).To(Succeed())
+				Expect(os.ReadFile(file)).NotTo(BeEquivalentTo("the other one's"))
+			}
+			r.cancel()
+			Eventually(r.served).WithTimeout(patience).Should(Receive(BeNil()))
+			Expect(pipe.Close()).To(Succeed())
+		}
+	})
+
+	It("says that the token of development mode cannot be written, and does not serve", func() {
+		cfg := config(GinkgoWriter)
+		file := filepath.Join(GinkgoT().TempDir(), "token")
+		cfg.Dev = &gateway.Dev{TokenFile: file}
+		old, _ := before(&cfg)
+		r := run(cfg)
+		Expect(os.Mkdir(file, 0o700)).To(Succeed()) // since it was checked
+		Expect(old.Begun(within())).To(Succeed())
+		Expect(old.Tell(within(), nil)).To(Succeed())
+		Expect(old.Ready(within())).To(MatchError(io.EOF))
+		Eventually(r.served).WithTimeout(patience).Should(Receive(HaveOccurred()))
 	})
 
 	It("ends without having served when it is told to", func() {
