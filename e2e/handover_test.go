@@ -423,6 +423,33 @@ var _ = Describe("a gateway that is restarted by handover", func() {
 		c.settled()
 	})
 
+	It("keeps its socket in the file system when the next process ends that had taken it", func() {
+		path := filepath.Join(GinkgoT().TempDir(), "s.sock")
+		s := &stack{http: address(), admin: address(), listen: "unix://" + path}
+		r := startRelay(s, func(args []string) *exec.Cmd { return exec.Command(binary("stella-gateway"), args...) })
+		frozen := start("echo", []string{"STELLA_GATEWAYS=" + s.listen, "STELLA_INSTANCE_ID=frozen"}, binary("echo"))
+		Eventually(s.serves).WithArguments("frozen").Should(BeTrue())
+		frozen.Signal(syscall.SIGSTOP) // so that the next process waits
+		r.signal()
+		Eventually(r.log).Should(ContainSubstring("handover: waiting for services"))
+		_, after, _ := strings.Cut(r.log(), "that is to take this one's place\" pid=")
+		var next int
+		_, err := fmt.Sscan(after, &next)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(syscall.Kill(next, syscall.SIGTERM)).To(Succeed()) // it closes what it listens on
+		Eventually(r.log).Should(ContainSubstring("handover failed, this process goes on"))
+		Expect(path).To(BeAnExistingFile())
+		frozen.Signal(syscall.SIGCONT)
+		start("echo", []string{"STELLA_GATEWAYS=" + s.listen, "STELLA_INSTANCE_ID=late"}, binary("echo"))
+		for _, id := range []string{"frozen", "late"} {
+			Eventually(s.serves).WithArguments(id).Should(BeTrue())
+		}
+		r.handOver(r.signal)
+		Expect(path).To(BeAnExistingFile())
+		r.end()
+		Expect(path).NotTo(BeAnExistingFile(), "the last process has bound it, by way of the others")
+	})
+
 	It("waits ten seconds for a service that does not come, and then serves without it", func() {
 		s := &stack{listen: "tcp://" + address()}
 		f := startFleetBy(form{gateway: relayProcess}, s)

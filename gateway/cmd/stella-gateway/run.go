@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/stella-ops/router/gateway"
@@ -176,6 +177,8 @@ func (c *runCmd) Run(s streams) error {
 			return nil
 		},
 	}, loaded, source)
+	var followed atomic.Bool // by the service manager: this process is the one whose state counts
+	followed.Store(before == nil)
 	tell := func(state string) {
 		if err := notify(state); err != nil {
 			cfg.Logger.Warn("service manager", "error", err)
@@ -189,7 +192,10 @@ func (c *runCmd) Run(s streams) error {
 		if err == nil {
 			err = restart(g, tell)
 		}
-		if err != nil && !errors.Is(err, gateway.ErrHandover) { // else the gateway has said so
+		switch {
+		case err == nil:
+			followed.Store(false)
+		case !errors.Is(err, gateway.ErrHandover): // else the gateway has said so
 			cfg.Logger.Error("handover not begun", "error", err)
 		}
 		return err
@@ -202,6 +208,7 @@ func (c *runCmd) Run(s streams) error {
 		if before == nil { // else that one tells: the service manager does not listen to this process yet
 			tell(nowReady)
 		}
+		followed.Store(true)
 	}
 	if g, err = gateway.New(cfg); err != nil {
 		return err
@@ -216,7 +223,9 @@ func (c *runCmd) Run(s streams) error {
 	go func() { served <- g.Serve(ctx) }()
 	return c.wait(ctx, s, served, acts{
 		drain: func() {
-			tell(nowStopping)
+			if followed.Load() {
+				tell(nowStopping)
+			}
 			cancel()
 		},
 		end:     func() { _ = g.Close() },                             // Serve tells
