@@ -198,8 +198,8 @@ func (c *Call) Cancel(code spec.Code) {
 // is needed: every call is closed, and few are cancelled. It must not be called by the reading goroutine.
 func (c *Call) cancel(code spec.Code, err error) {
 	if f := c.cancelFrameOnce(code, err); f != nil {
-		c.g.cancels.spend()  // beyond the budget no calls are begun until it has filled up: see Start
-		_ = c.w.send(f, nil) // fails with the session, and then the call has failed with it
+		c.g.cancels.spend() // beyond the budget no calls are begun until it has filled up: see Start
+		_ = c.w.send(f)     // fails with the session, and then the call has failed with it
 		c.settle()
 	}
 }

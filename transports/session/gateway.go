@@ -221,7 +221,7 @@ func (g *Gateway) StartAbout(about any, f *transports.Frame, meta int, flags spe
 	g.inFlight.Add(1)
 	g.mu.Unlock()
 	f.Seal(spec.TypeRequest, flags, id, milliseconds(timeout), meta)
-	err = g.w.send(f, nil)
+	err = g.w.send(f)
 	if last {
 		g.goAway(spec.CodeNoError, "the session has used all its stream ids: open another one")
 	}

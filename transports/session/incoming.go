@@ -168,13 +168,14 @@ func (c *Incoming) respond(r *spec.Response, flags spec.Flags, body []byte) erro
 	if flags&spec.FlagEnd != 0 {
 		c.send.ended = true
 		c.freeSlot()
-	}
-	c.mu.Unlock()
-	if flags&spec.FlagEnd == 0 {
+	} else {
 		c.ctx.lift()
 	}
 	f.Seal(spec.TypeResponse, flags, c.id, 0, meta)
-	return c.w.send(f, nil)
+	mine, err := c.w.push(f, nil) // under mu: data and CANCEL of other goroutines come after it
+	c.mu.Unlock()
+	c.w.flush(mine, false)
+	return err
 }
 
 // Write sends a part of a streamed answer, and waits for the credit that it needs.
@@ -225,22 +226,24 @@ func (c *Incoming) ReadFrom(src io.Reader) (int64, error) {
 
 // End ends a streamed answer. A second End does nothing.
 func (c *Incoming) End() error {
+	mine, err := c.pushEnd()
+	c.w.flush(mine, false)
+	return err
+}
+
+func (c *Incoming) pushEnd() (mine bool, err error) {
 	c.mu.Lock()
-	if !c.head || c.err != nil {
-		defer c.mu.Unlock()
-		if c.err != nil {
-			return c.err
-		}
-		return errNoHead
-	}
-	if c.send.ended {
-		c.mu.Unlock()
-		return nil
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil:
+		return false, c.err
+	case !c.head:
+		return false, errNoHead
+	case c.send.ended:
+		return false, nil
 	}
 	c.freeSlot()
-	c.mu.Unlock()
-	// An empty data frame needs no credit; it only waits for its turn.
-	return c.sendData(transports.NewFrame(0), 0, true)
+	return c.pushData(transports.NewFrame(0), 0, true) // needs no credit, and so does not wait for any
 }
 
 // Cancel fails the call. Before the response head the gateway answers with an error of its own; afterwards it
@@ -255,7 +258,7 @@ func (c *Incoming) Cancel(code spec.Code, why string) {
 	c.end(e)
 	c.mu.Unlock()
 	c.ctx.end(e)
-	_ = c.w.send(c.cancelFrame(code, why), nil) // fails with the session, and then there is nobody to tell
+	_ = c.w.send(c.cancelFrame(code, why)) // fails with the session, and then there is nobody to tell
 }
 
 // Leave tells the gateway, once the answer has ended, that no more of the request is read. Before that, and when the
@@ -268,7 +271,7 @@ func (c *Incoming) Leave() {
 	}
 	c.end(errEnded)
 	c.mu.Unlock()
-	_ = c.w.send(c.cancelFrame(spec.CodeNoError, ""), nil) // fails with the session, and then there is nobody to tell
+	_ = c.w.send(c.cancelFrame(spec.CodeNoError, "")) // fails with the session, and then there is nobody to tell
 }
 
 // end marks both halves as over. The caller holds mu and has the final frame sent.
@@ -326,7 +329,7 @@ func (c *Incoming) finish() {
 	}
 	c.end(errEnded)
 	c.mu.Unlock()
-	_ = c.w.send(c.cancelFrame(code, why), nil)
+	_ = c.w.send(c.cancelFrame(code, why))
 }
 
 // handle takes over a frame of this call. It runs on the reading goroutine.

@@ -53,7 +53,7 @@ type receiving struct {
 type sending struct {
 	credit   int64  // bytes this end may still send
 	sequence uint32 // of the next data frame
-	waiting  bool   // a data frame has been queued and not yet been written
+	waiting  bool   // a data frame has been queued and not yet been written; several senders may have one each
 	blocked  bool   // there was more to send than credit since the last data frame
 	ended    bool   // END or CANCEL was sent
 	stopped  bool   // the peer wants no more
@@ -162,7 +162,7 @@ func (st *stream) granted(n uint32) error {
 	return nil
 }
 
-// written is told by the writer that the stream's data frame has left.
+// written is told by the writer that a data frame of the stream has left. The writer holds none of its locks.
 func (st *stream) written() {
 	st.mu.Lock()
 	st.send.waiting = false
@@ -243,8 +243,19 @@ func (st *stream) pop() (*transports.Frame, error) {
 	return nil, errNothing
 }
 
-// acquire waits until the stream may send, and takes credit for up to want bytes. It ends with the stream.
+// acquire waits until the stream may send, and takes credit for up to want bytes. It ends with the stream. A signal wakes
+// one of those who wait: who goes without credit passes it on.
 func (st *stream) acquire(want int) (int, error) {
+	n, err := st.await(want)
+	if err != nil {
+		st.mu.Lock()
+		signal(st.send.wake)
+		st.mu.Unlock()
+	}
+	return n, err
+}
+
+func (st *stream) await(want int) (int, error) {
 	for {
 		st.mu.Lock()
 		wake := st.awaitSend() // before credit is asked for, whose giver looks for it
@@ -309,9 +320,17 @@ func (st *stream) giveBack(n int) {
 // sendData takes over f, whose payload is data for which credit was acquired, and sends it. Credit that the data does not
 // need is kept.
 func (st *stream) sendData(f *transports.Frame, acquired int, end bool) error {
-	n := len(f.Payload())
 	st.mu.Lock()
-	var err error
+	mine, err := st.pushData(f, acquired, end)
+	st.mu.Unlock()
+	st.w.flush(mine, false)
+	return err
+}
+
+// pushData is sendData up to writing, which the caller does if it is mine. It holds mu, so that frames are queued in the
+// order of their sequence, and nothing after END, however many goroutines send.
+func (st *stream) pushData(f *transports.Frame, acquired int, end bool) (mine bool, err error) {
+	n := len(f.Payload())
 	switch {
 	case n > acquired:
 		err = errCredit
@@ -329,9 +348,8 @@ func (st *stream) sendData(f *transports.Frame, acquired int, end bool) error {
 	st.send.credit += int64(unused)
 	_ = st.core.allowance.give(int64(unused)) // it was taken from there
 	if err != nil {
-		st.mu.Unlock()
 		f.Release()
-		return err
+		return false, err
 	}
 	var flags spec.Flags
 	if end {
@@ -344,8 +362,7 @@ func (st *stream) sendData(f *transports.Frame, acquired int, end bool) error {
 	f.Seal(st.data, flags, st.id, st.send.sequence, 0)
 	st.send.sequence++
 	st.send.waiting = true
-	st.mu.Unlock()
-	return st.w.send(f, st)
+	return st.w.push(f, st)
 }
 
 // drop releases what was received and not read. The caller holds mu.

@@ -85,15 +85,24 @@ func (w *writer) turn() int64 {
 	return longTurn
 }
 
-// send queues f, which it takes over, behind what streams have queued, and writes if nobody else does. It may
-// block for as long as the link does, and is not for the reading goroutine.
-func (w *writer) send(f *transports.Frame, owner *stream) error {
+// send queues f, which it takes over and which is no data, and writes if nobody else does. It may block for as long as
+// the link does, and is not for the reading goroutine.
+func (w *writer) send(f *transports.Frame) error {
 	urgent := f.Header().Type == spec.TypeCancel // it mostly comes alone, and somebody is to stop working
+	mine, err := w.push(f, nil)
+	w.flush(mine, urgent)
+	return err
+}
+
+// push is the part of send that does not wait: it queues f, which it takes over, behind what streams have queued. Frames
+// whose order counts are pushed under the call's lock. If mine, nobody else writes: the caller has to flush once it has
+// given up that lock, since what is written is told to calls.
+func (w *writer) push(f *transports.Frame, owner *stream) (mine bool, err error) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.closed {
-		w.mu.Unlock()
 		f.Release()
-		return ErrClosed
+		return false, ErrClosed
 	}
 	w.streams.push(f, owner)
 	w.useful.Add(1)
@@ -102,17 +111,20 @@ func (w *writer) send(f *transports.Frame, owner *stream) error {
 	} else {
 		w.data.Add(1)
 	}
-	if w.busy {
-		w.mu.Unlock()
-		return nil
-	}
+	mine = !w.busy
 	w.busy = true
-	w.mu.Unlock()
+	return mine, nil
+}
+
+// flush writes if push has said that it is the caller's turn. What is urgent does not wait for others to queue.
+func (w *writer) flush(mine, urgent bool) {
+	if !mine {
+		return
+	}
 	if !urgent {
 		runtime.Gosched()
 	}
 	w.write(turns)
-	return nil
 }
 
 // enqueue queues f, which it takes over, and leaves the writing to others: the call returns at once. Frames on
