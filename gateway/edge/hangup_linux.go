@@ -17,7 +17,9 @@ func hungUp(conn syscall.RawConn) bool {
 	return ok && state != established
 }
 
-// wasReset reports whether a connection's peer has reset it. One that was closed in order may still be written to.
+// wasReset reports whether a connection's peer has reset it, of which this side has closed no half: one whose halves were both
+// closed in order looks the same, and may have something left to read. One that the peer alone has closed in order may still be
+// written to.
 func wasReset(conn syscall.RawConn) bool {
 	state, ok := stateOf(conn)
 	return ok && state == closed

@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/stella-ops/router/spec"
@@ -34,7 +35,8 @@ type tunnel struct {
 	moved atomic.Int64 // when an octet has moved last, since the exchange's start
 	timer *time.Timer  // looks at that
 	gone  atomic.Bool  // the client has broken the connection
-	watch *watch       // sees that while the service takes nothing
+	ended atomic.Bool  // the gateway's half has, or is about to
+	watch *watch       // sees that the client is gone while the service takes nothing
 	done  chan struct{}
 
 	mu      sync.Mutex
@@ -46,7 +48,7 @@ func (t *tunnel) run(from *bufio.Reader) {
 	t.touch()
 	t.timer = time.AfterFunc(t.idle, t.look)
 	t.done = make(chan struct{})
-	t.watch = newWatch(t.x, wasReset, func() { t.lost(net.ErrClosed) })
+	t.watch = newWatch(t.x, t.wasReset, func() { t.lost(net.ErrClosed) })
 	broken := t.say()
 	if !broken {
 		go t.up(from)
@@ -87,6 +89,10 @@ func (t *tunnel) lost(err error) bool {
 	return true
 }
 
+// wasReset reports whether the client has reset the connection. Once the gateway's half has ended that cannot be told from a
+// client which has ended its own in order, and what that has sent is still to be read: the idle time ends the call.
+func (t *tunnel) wasReset(conn syscall.RawConn) bool { return wasReset(conn) && !t.ended.Load() }
+
 // down moves octets to the client until both ways have ended. It reports whether that was out of order.
 func (t *tunnel) down() (broken bool) {
 	call := t.call.Load()
@@ -94,6 +100,7 @@ func (t *tunnel) down() (broken bool) {
 		f, err := call.Next(context.Background(), forever) // the idle time is of both ways together
 		switch {
 		case errors.Is(err, io.EOF):
+			t.ended.Store(true) // before that can be seen
 			closeWrite(t.conn)
 			call.Rest(t.done)
 			return t.gone.Load() || call.Failed()
