@@ -168,7 +168,7 @@ var settings = []setting{
 	{path: "limits.connections.perAddress", min: "0",
 		doc: "Of one address, which in IPv6 is a /64; 0, the default, is no limit. Peers of proxyProtocol are not counted so."},
 	{path: "compression", doc: "Which answers are compressed (gzip) for callers that take it. None is, unless types are listed."},
-	{path: "compression.types",
+	{path: "compression.types", format: "media",
 		doc: "Media types, such as application/json or text/*. Not of answers with secrets beside what callers choose: their size tells."},
 	{path: "compression.minSize", preset: "1KiB", min: "1B", doc: "An answer that is known to be smaller is sent as it is."},
 	{path: "openapi", restart: true, doc: "One OpenAPI document of all services that are connected."},

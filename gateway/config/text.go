@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stella-ops/router/gateway/edge"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/spec"
 )
@@ -27,6 +28,7 @@ var formats = map[string]struct {
 	"socket":   {"host:port or unix:///path", `(:[0-9]+|^unix:///.+)$`, checkSocket},
 	"url":      {"a URL, such as tcp://127.0.0.1:5100", `^[a-z][a-z0-9+.-]*://`, checkURL},
 	"http":     {"an http or https URL, such as http://127.0.0.1:4318", `^https?://`, checkHTTP},
+	"media":    {"a media type, such as application/json, or text/*", `^[^/]+/[^/]+$`, checkMedia},
 	"network":  {"a network, such as 10.0.0.0/8", `/[0-9]+$`, checkNetwork},
 	"file":     {"the name of a file", `\S`, checkFile},
 	"service":  {"the name of a service", `^[a-z]`, spec.CheckService},
@@ -73,6 +75,10 @@ func checkHTTP(text string) error {
 		return errors.New("another scheme, or no host")
 	}
 	return nil
+}
+
+func checkMedia(text string) error {
+	return (&edge.Policy{Compression: edge.Compression{Types: []string{text}}}).Check()
 }
 
 func checkNetwork(text string) error {

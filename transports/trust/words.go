@@ -9,8 +9,10 @@ import (
 	"strings"
 )
 
-// maxWords bounds a file of [Words], in bytes.
-const maxWords = 64 << 10
+const (
+	maxWords  = 64 << 10 // bytes of a file of Words
+	maxFaults = 10       // that are told of one
+)
 
 // Words reads a file of secrets, whose lines are words between spaces, and gives each line to take; its errors are
 // joined, with file and line. Empty lines, and those that begin with #, say nothing. A file that others may read is
@@ -35,6 +37,10 @@ func Words(file string, log *slog.Logger, take func(words []string) error) error
 	n, taken := 0, 0
 	var errs []error
 	for line := range strings.Lines(string(text)) {
+		if len(errs) == maxFaults {
+			errs = append(errs, fmt.Errorf("%s: there may be more: is it a file of tokens?", file))
+			break
+		}
 		n++
 		words := strings.Fields(line)
 		if len(words) == 0 || strings.HasPrefix(words[0], "#") {

@@ -39,6 +39,14 @@ func TestWordsNameEachFaultWithItsLine(t *testing.T) {
 	}
 }
 
+func TestWordsOfAnotherFileAreNotAllWrongOneByOne(t *testing.T) {
+	file := write(t, []byte(strings.Repeat("a: b\n", 1000)), 0o600)
+	err := trust.Words(file, slog.New(slog.DiscardHandler), func([]string) error { return errors.New("wrong") })
+	if err == nil || strings.Count(err.Error(), "wrong") != 10 || !strings.HasSuffix(err.Error(), file+": there may be more: is it a file of tokens?") {
+		t.Errorf("it says %v", err)
+	}
+}
+
 func TestWordsOfAFileThatCannotBe(t *testing.T) {
 	take := func([]string) error { return nil }
 	for text, want := range map[string]string{
