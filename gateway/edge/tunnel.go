@@ -69,7 +69,7 @@ func (t *tunnel) run(from *bufio.Reader) {
 		}
 		reset(t.conn)
 	}
-	_ = t.conn.Close() // whoever is there has been told all
+	_ = t.conn.Close() // whoever is there has been told all; fails on one that was reset
 }
 
 // say accepts the upgrade.
@@ -242,11 +242,14 @@ func closeWrite(conn net.Conn) {
 	}
 }
 
-// reset has the connection end with RST where it is TCP, so that nobody takes what was sent for the whole.
+// reset ends the connection, with RST where it is TCP, so that nobody takes what was sent for the whole. It does so beneath TLS,
+// whose Close would first tell the client that this was all (RFC 8446, section 6.1). Who has the connection closes it, too.
 func reset(conn net.Conn) {
-	if tcp, ok := bare(conn).(*net.TCPConn); ok {
+	inner := bare(conn)
+	if tcp, ok := inner.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // fails on a connection that is gone
 	}
+	_ = inner.Close() // as above
 }
 
 // crowd counts those who are in, for who waits until all have left.

@@ -5,12 +5,16 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -19,11 +23,13 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gbytes"
+	"github.com/onsi/gomega/types"
 
 	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/edge"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports/session"
+	"github.com/stella-ops/router/transports/trust"
 )
 
 // upgrades describes an endpoint that is a WebSocket.
@@ -263,6 +269,52 @@ var _ = Describe("An upgrade", func() {
 		_, err = io.ReadAll(from)
 		Expect(err).To(MatchError(syscall.ECONNRESET))
 		Eventually(r.log).WithTimeout(patience).Should(gbytes.Say("aborted=true"))
+	})
+
+	It("is broken off over TLS without the alert that ends it in order", func() {
+		dir := GinkgoT().TempDir()
+		authority, err := trust.OpenAuthority(dir)
+		Expect(err).NotTo(HaveOccurred())
+		cert, key, err := authority.IssueFiles(dir, "front", "127.0.0.1")
+		Expect(err).NotTo(HaveOccurred())
+		ca, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
+		Expect(err).NotTo(HaveOccurred())
+		roots := x509.NewCertPool()
+		Expect(roots.AppendCertsFromPEM(ca)).To(BeTrue())
+		r := start(func(c *gateway.Config) {
+			c.HTTP, c.Listeners = "", []gateway.Listener{{Address: "127.0.0.1:0", TLS: &gateway.ListenerTLS{Cert: cert, Key: key}}}
+		})
+		r.join(identity{}, func(in *session.Incoming) {
+			if !accept(in) {
+				return
+			}
+			question := make([]byte, 1)
+			if _, err := io.ReadFull(in, question); err != nil {
+				return
+			}
+			if question[0] == 'e' {
+				_ = in.End() // fails when the client has left
+				return
+			}
+			in.Cancel(spec.CodeInternal, "it broke")
+		}, endpoint("GET", "/chat", upgrades))
+		for question, end := range map[string]types.GomegaMatcher{"end": MatchError(io.EOF), "break": MatchError(syscall.ECONNRESET)} {
+			conn, err := tls.Dial("tcp", r.g.HTTPAddr(), &tls.Config{RootCAs: roots, NextProtos: []string{"http/1.1"}})
+			Expect(err).NotTo(HaveOccurred())
+			DeferCleanup(func() { _ = conn.Close() }) // fails on one that was reset
+			Expect(conn.SetDeadline(time.Now().Add(patience))).To(Succeed())
+			_, err = io.WriteString(conn, opening("/chat"))
+			Expect(err).NotTo(HaveOccurred())
+			from := bufio.NewReader(conn)
+			resp, err := http.ReadResponse(from, nil)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(resp.Body.Close()).To(Succeed())
+			Expect(resp.StatusCode).To(Equal(http.StatusSwitchingProtocols))
+			_, err = io.WriteString(conn, question[:1])
+			Expect(err).NotTo(HaveOccurred())
+			_, err = from.ReadByte()
+			Expect(err).To(end, question)
+		}
 	})
 
 	It("is broken off when the service is lost", func() {
