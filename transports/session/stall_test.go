@@ -61,7 +61,7 @@ func crowds(url string, pace int, w way, stalled, active int) (without, with *cr
 		DeferCleanup(sync.OnceFunc(c.pause.Unlock))
 		both[i] = c
 		held := func() int64 { return c.g.Books().Held + c.s.Books().Held }
-		Eventually(held).WithTimeout(patience).Should(BeNumerically(">", int64(n+active)*spec.StreamWindow*9/10), "windows are full")
+		Eventually(held).WithTimeout(4*patience).Should(BeNumerically(">", int64(n+active)*spec.StreamWindow*9/10), "windows are full")
 	}
 	return both[0], both[1]
 }
