@@ -65,6 +65,7 @@ func (c *Incoming) Read(p []byte) (int, error) {
 			return n, nil
 		}
 		if err != nil {
+			c.tellReaders()
 			return 0, err
 		}
 		if !ok {
@@ -73,6 +74,13 @@ func (c *Incoming) Read(p []byte) (int, error) {
 			}
 		}
 	}
+}
+
+// tellReaders passes on the signal of an end to whoever else reads: it wakes one.
+func (c *Incoming) tellReaders() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	signal(c.recv.wake)
 }
 
 func (c *Incoming) readInline(p []byte) int {

@@ -14,6 +14,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports"
 	"github.com/stella-ops/router/transports/inmemory"
 	"github.com/stella-ops/router/transports/session"
 )
@@ -166,6 +167,53 @@ func TestEndWakesAllWhoWaitForCredit(t *testing.T) {
 			t.Errorf("%d of %d writers have returned after the end", n, writers)
 		}
 		close(release)
+		c.Close()
+		_ = g.Close(spec.CodeShutdown, "")
+		_ = s.Close()
+	})
+}
+
+func TestEndWakesAllWhoRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		glink, slink := inmemory.Pipe()
+		const readers = 4
+		var returned atomic.Int32
+		release := make(chan struct{})
+		g, s, err := connect(glink, slink, session.GatewayConfig{}, session.ServiceConfig{Serve: func(c *session.Incoming) {
+			for range readers {
+				go func() {
+					if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+						t.Errorf("read: %v, expected the end", err)
+					}
+					returned.Add(1)
+				}()
+			}
+			<-release // the call's context ends with the handler, and wakes all
+			respond(c, 200, "")
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, meta := request("", -1)
+		c, err := g.Start(f, meta, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := returned.Load(); n != 0 {
+			t.Errorf("%d readers have returned, expected that all wait", n)
+		}
+		if err := c.Send(transports.NewFrame(0), 0, true); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if n := returned.Load(); n != readers {
+			t.Errorf("%d of %d readers have returned after the end", n, readers)
+		}
+		close(release)
+		if _, err := whole(c); err != nil {
+			t.Error(err)
+		}
 		c.Close()
 		_ = g.Close(spec.CodeShutdown, "")
 		_ = s.Close()
