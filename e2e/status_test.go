@@ -1,12 +1,17 @@
 package e2e
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -102,7 +107,7 @@ func causes() []cause {
 		{403, "forbidden", "The caller may choose a tenant, and names one that is not theirs.", false, func(s *statuses) answer {
 			return s.get("GET /claimed", s.token(spec.Claim{Type: "scope", Value: "x"}), "Stella-Tenant: globex\r\n")
 		}},
-		{403, "forbidden", "A client certificate would prove who calls, and Origin names a page of another site.", false, nil},
+		{403, "forbidden", "A client certificate would prove who calls, and Origin names a page of another site.", false, asksAsPage},
 		{404, "not_found", "No service offers the path, or none has for 10 minutes.", false, asks("GET /nobody")},
 		{404, "not_found", "The path ends with a slash.", false, asks("GET /do/")},
 		{404, "version_not_found", "Stella-Version names a version that offers no such endpoint.", false, asks("GET /do", "Stella-Version: 9.9.9\r\n")},
@@ -127,14 +132,20 @@ func causes() []cause {
 		{502, "response_too_large", "The service is connected by udp, and its answer does not fit.", false, asks("GET /udp/large")},
 		{503, "keys_unavailable", "The keys of the token's issuer cannot be had, are too old, or were all withdrawn: nobody can say whether the token is good.", true,
 			asks("GET /claimed", "Authorization: Bearer "+unprovable+"\r\n")},
-		{503, "authority_unavailable", "Who may call the endpoint is for an authority to say, which has not been reached since the gateway's start.", true, nil},
+		{503, "authority_unavailable", "Who may call the endpoint is for an authority to say, which has not been reached since the gateway's start.", true,
+			func(*statuses) answer { return apart("authority: {source: 'http://" + address() + "'}\n").get("GET /do") }},
 		{503, "limits_unavailable", "A rate limit of the environment cannot be counted, and its failure mode is closed.", true, asks("GET /counted")},
 		{503, "no_instance", "The endpoint is known, and no instance is connected.", true, asks("GET /gone")},
 		{503, "overloaded", "Every instance has all the calls that it takes at once.", true, func(s *statuses) answer {
 			Eventually(s.entered).Should(BeClosed())
 			return s.get("GET /full")
 		}},
-		{503, "overloaded", "The gateway serves as many requests at once as it may, or as their latency allows.", true, nil},
+		{503, "overloaded", "The gateway serves as many requests at once as it may, or as their latency allows.", true, func(*statuses) (a answer) {
+			s := apart("limits: {concurrency: {total: 1}}\n")
+			raw(s.http, "GET /do?slow HTTP/1.1\r\nHost: h\r\n\r\n")
+			Eventually(func() int { a = s.get("GET /do"); return a.StatusCode }).ShouldNot(Equal(http.StatusOK))
+			return a
+		}},
 		{503, "refused", "No instance takes the call on; nothing was done.", true, asks("GET /do?refuse")},
 		{503, "transport_unfit", "The service is connected by udp, and the endpoint streams, is not idempotent, or takes large bodies.", false, asks("POST /udp/once", "Content-Length: 0\r\n")},
 		{503, "queue_unavailable", "The broker does not take the job. It may have it all the same.", false, func(s *statuses) answer {
@@ -225,6 +236,49 @@ func does(_ transports.Link, in *session.Incoming) {
 			_ = in.Respond(fine, []byte("ok"))
 		}
 	}
+}
+
+// apart starts another gateway, with a configuration of its own, and a service that does.
+func apart(config string, change ...func(*spec.Endpoint)) *statuses {
+	GinkgoHelper()
+	s := &statuses{stack: &stack{form: processes(), http: address(), admin: address(), listen: "tcp://" + address(), rest: map[program]held{}}}
+	file := filepath.Join(GinkgoT().TempDir(), "gateway.yaml")
+	Expect(os.WriteFile(file, []byte(config), 0o600)).To(Succeed())
+	p := start("gateway", nil, binary("stella-gateway"), "run", "--config", file, "--http", s.http, "--listen", s.listen, "--admin", s.admin)
+	Eventually(func() error {
+		if p.ended() {
+			StopTrying("the gateway has ended").Now()
+		}
+		return healthy(s.admin)
+	}).Should(Succeed())
+	s.service(s.listen, "main", 64, does, offered("GET", "/do", spec.Limits{}, change...))
+	return s
+}
+
+// asksAsPage asks as a browser does, which has a certificate, for a page of another site.
+func asksAsPage(*statuses) answer {
+	GinkgoHelper()
+	c, at := newCertificates(), address()
+	file := func(params, key string) string {
+		values, err := url.ParseQuery(params)
+		Expect(err).NotTo(HaveOccurred())
+		return values.Get(key)
+	}
+	front, browser := c.issue("gateway", "127.0.0.1"), c.issue("browser", "browser.example")
+	apart(fmt.Sprintf("listeners: [{address: %q, tls: {cert: %q, key: %q, clientCAs: %q}}]\ncertificates: {enabled: true}\n",
+		at, file(front, "cert"), file(front, "key"), c.ca()), claimed)
+	pair, err := tls.LoadX509KeyPair(file(browser, "cert"), file(browser, "key"))
+	Expect(err).NotTo(HaveOccurred())
+	roots := x509.NewCertPool()
+	text, err := os.ReadFile(c.ca())
+	Expect(err).NotTo(HaveOccurred())
+	Expect(roots.AppendCertsFromPEM(text)).To(BeTrue())
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", at, &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(conn.Close)
+	_, err = io.WriteString(conn, "GET /do HTTP/1.1\r\nHost: "+at+"\r\nOrigin: https://other.example\r\n\r\n")
+	Expect(err).NotTo(HaveOccurred())
+	return respond(bufio.NewReader(conn), http.MethodGet)
 }
 
 // startStatuses starts the gateway and all services.

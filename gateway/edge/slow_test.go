@@ -205,7 +205,7 @@ var _ = Describe("slow clients", Label("slow"), func() {
 			_, err := io.WriteString(conn, "GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
 			Expect(err).NotTo(HaveOccurred())
 			<-time.After(2 * slowStall) // reading nothing is what it does
-			Eventually(flow.now.Load).WithTimeout(2*patience).Should(BeZero(), "while all clients are still connected")
+			Eventually(flow.now.Load).WithTimeout(6*patience).Should(BeZero(), "while all clients are still connected")
 		})
 		Expect(flow.all.Load()).To(BeNumerically(">", 0))
 	})
