@@ -133,7 +133,9 @@ func causes() []cause {
 		{503, "keys_unavailable", "The keys of the token's issuer cannot be had, are too old, or were all withdrawn: nobody can say whether the token is good.", true,
 			asks("GET /claimed", "Authorization: Bearer "+unprovable+"\r\n")},
 		{503, "authority_unavailable", "Who may call the endpoint is for an authority to say, which has not been reached since the gateway's start.", true,
-			func(*statuses) answer { return apart("authority: {source: 'http://" + address() + "'}\n").get("GET /do") }},
+			func(*statuses) answer {
+				return apart("authority: {source: 'http://" + address() + "'}\n").get("GET /do")
+			}},
 		{503, "limits_unavailable", "A rate limit of the environment cannot be counted, and its failure mode is closed.", true, asks("GET /counted")},
 		{503, "no_instance", "The endpoint is known, and no instance is connected.", true, asks("GET /gone")},
 		{503, "overloaded", "Every instance has all the calls that it takes at once.", true, func(s *statuses) answer {
