@@ -63,6 +63,9 @@ type Gateway struct {
 	traces      *otlp.Exporter // or nil
 	door        *door
 	memory      *session.Memory
+	counts      session.Counts
+	opened      atomic.Uint64 // sessions
+	renewed     atomic.Uint64 // those that took another one's place
 
 	ready    atomic.Bool
 	draining atomic.Bool   // connections of clients are closed after their next answer
@@ -114,7 +117,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g.telemetry, err = telemetry.New(telemetry.Config{
 		Outcomes: edge.Outcomes(), Sessions: func() []telemetry.Session { return g.registry.Sessions() }, Dropped: g.dropped,
-		Limits: func() telemetry.Limits { return g.limiter.Limits() }, Issuers: g.issuers, Authority: g.authorityNow,
+		Limits: func() telemetry.Limits { return g.limiter.Limits() }, Issuers: g.issuers, Calls: g.calls, Authority: g.authorityNow,
 	})
 	if err != nil {
 		return nil, err
@@ -373,6 +376,21 @@ func (g *Gateway) Registry() *routing.Registry { return g.registry }
 
 // Issuers is what is known of the keys of every issuer whose tokens are taken.
 func (g *Gateway) Issuers() []auth.IssuerStatus { return g.verifier.Status() }
+
+// calls is what sessions have seen, for metrics.
+func (g *Gateway) calls() telemetry.Calls {
+	byName := func(codes map[spec.Code]uint64) map[string]uint64 {
+		m := map[string]uint64{}
+		for code, n := range codes {
+			m[code.String()] = n
+		}
+		return m
+	}
+	sent, received := g.counts.Cancels()
+	return telemetry.Calls{
+		Cancelled: byName(sent), GivenUp: byName(received), Stalls: g.counts.Stalls(), Opened: g.opened.Load(), Renewed: g.renewed.Load(),
+	}
+}
 
 // issuers is as much of [Gateway.Issuers] as metrics tell.
 func (g *Gateway) issuers() []telemetry.Issuer {

@@ -57,7 +57,7 @@ func (g *Gateway) serve(ctx context.Context, link transports.Link, moves bool, s
 	var offer *routing.Offer
 	cfg := session.GatewayConfig{
 		Welcome: spec.Welcome{Node: g.cfg.Node, Region: g.cfg.Region, HeartbeatMS: g.cfg.Heartbeat.Milliseconds(), Gateways: g.cfg.Peers},
-		Limits:  session.Limits{Shared: g.memory},
+		Limits:  session.Limits{Shared: g.memory}, Counts: &g.counts,
 		Enter: func(h *spec.Hello) error {
 			if err := mayBe(h.Instance.Service, traits.Names); err != nil {
 				return err
@@ -108,6 +108,11 @@ func (g *Gateway) serve(ctx context.Context, link transports.Link, moves bool, s
 		g.telemetry.Refuse(telemetry.RefusedShutdown)
 		_ = opened.Close(spec.CodeShutdown, "the gateway is shutting down") // ends either way
 		return
+	}
+	if opened.Hello().Supersedes == "" {
+		g.opened.Add(1)
+	} else {
+		g.renewed.Add(1)
 	}
 	in := g.registry.Add(opened, offer, time.Now())
 	if err := s.known(g.registry, in); err != nil {

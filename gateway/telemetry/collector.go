@@ -46,6 +46,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	c.sessionsTo(ch)
 	c.droppedTo(ch)
 	c.limitsTo(ch)
+	c.callsTo(ch)
 	c.issuersTo(ch)
 	c.authorityTo(ch)
 }

@@ -38,6 +38,9 @@ const (
 	labelScheme   = "transport"
 	labelResult   = "result"
 	labelIssuer   = "issuer"
+	labelBy       = "by"
+	labelCode     = "code"
+	labelKind     = "kind"
 )
 
 var (
@@ -104,6 +107,18 @@ var (
 		"stella_gateway_config_refused", Gauge, nil,
 		"1 while the configuration that was read last is refused, and an older one is in force; else 0.",
 	}
+	metricCancels = &Metric{
+		"stella_gateway_cancels_total", Counter, []string{labelBy, labelCode},
+		"Calls that were cancelled, by whom, and why: the codes of the protocol.",
+	}
+	metricStalls = &Metric{
+		"stella_gateway_credit_stalls_total", Counter, nil,
+		"Times that a request body had to wait for its service, which had given no credit for more.",
+	}
+	metricOpened = &Metric{
+		"stella_gateway_sessions_opened_total", Counter, []string{labelKind},
+		"Sessions that have begun.",
+	}
 	metricKeysAge = &Metric{
 		"stella_gateway_issuer_keys_age_seconds", Gauge, []string{labelIssuer},
 		"Time since the keys of an issuer of tokens were fetched.",
@@ -119,8 +134,10 @@ var (
 )
 
 var metrics = []*Metric{
-	metricRequests, metricDuration, metricInFlight, metricReceived, metricSent, metricRetried, metricDenied, metricSessions, metricBeat, metricRefused, metricRejected,
-	metricDropped, metricKeysAge, metricKeysClosed, metricReloads, metricConfigRefused, metricConfigSince, metricLimited, metricLimitKeys, metricLimitForgotten,
+	metricRequests, metricDuration, metricInFlight, metricReceived, metricSent, metricRetried,
+	metricDenied, metricSessions, metricBeat, metricRefused, metricRejected,
+	metricDropped, metricCancels, metricStalls, metricOpened, metricKeysAge, metricKeysClosed,
+	metricReloads, metricConfigRefused, metricConfigSince, metricLimited, metricLimitKeys, metricLimitForgotten,
 	metricLimitCheck, metricLimitFailures, metricBreaker, metricConcurrency, metricAdmitted, metricShed, metricConnections, metricCrowded,
 	metricAuthorityUp, metricAuthorityAge, metricAuthorityRules,
 }

@@ -44,6 +44,8 @@ func TestReferenceIsCurrent(t *testing.T) {
 	}{
 		{"`outcome` of a request", edge.Outcomes()},
 		{"`state` of a session", telemetry.States()},
+		{"`kind` of a session that begins", telemetry.Openings()},
+		{"`by` of a cancelled call", telemetry.Cancellers()},
 		{"`reason` of `stella_gateway_registrations_refused_total`", telemetry.Refusals()},
 		{"`reason` of `stella_gateway_connections_rejected_total`", telemetry.Rejections()},
 		{"`result` of `stella_gateway_config_reloads_total`", telemetry.Reloads()},

@@ -43,6 +43,11 @@ func start(sessions ...telemetry.Session) *telemetry.Telemetry {
 		Dropped: func() map[string]map[transports.Drop]uint64 {
 			return map[string]map[transports.Drop]uint64{"udp": {transports.DropMalformed: 3, transports.DropFull: 0}}
 		},
+		Calls: func() telemetry.Calls {
+			return telemetry.Calls{
+				Cancelled: map[string]uint64{"CLIENT_GONE": 3}, GivenUp: map[string]uint64{"INTERNAL": 1}, Stalls: 5, Opened: 7, Renewed: 2,
+			}
+		},
 		Issuers: func() []telemetry.Issuer {
 			return []telemetry.Issuer{{Name: "https://a", Fetched: true, Age: time.Minute}, {Name: "https://b", Closed: true}}
 		},

@@ -31,6 +31,8 @@ type Config struct {
 	// Dropped is how many datagrams were thrown away so far, by the scheme of the transport. It is called for every scrape,
 	// concurrently. Nil: none are shown.
 	Dropped func() map[string]map[transports.Drop]uint64
+	// Calls is what sessions have seen so far. It is called for every scrape, concurrently. Nil: nothing is shown.
+	Calls func() Calls
 	// Issuers are those whose tokens are taken. It is called for every scrape, concurrently. Nil: there are none.
 	Issuers func() []Issuer
 	// Limits is what the limits have decided so far. It is called for every scrape, concurrently. Nil: nothing is shown.

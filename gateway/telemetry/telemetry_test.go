@@ -162,6 +162,16 @@ var _ = Describe("datagrams that were thrown away", func() {
 	})
 })
 
+var _ = Describe("what sessions see", func() {
+	It("is counted by who and why", func() {
+		Expect(values(start(), "stella_gateway_cancels_total")).To(Equal(map[string]float64{
+			"by=gateway code=CLIENT_GONE ": 3, "by=service code=INTERNAL ": 1,
+		}))
+		Expect(values(start(), "stella_gateway_credit_stalls_total")).To(Equal(map[string]float64{"": 5}))
+		Expect(values(start(), "stella_gateway_sessions_opened_total")).To(Equal(map[string]float64{"kind=new ": 7, "kind=renewed ": 2}))
+	})
+})
+
 var _ = Describe("keys of issuers", func() {
 	It("have an age once they have been had, and say whether the issuer's tokens are taken", func() {
 		Expect(values(start(), "stella_gateway_issuer_keys_age_seconds")).To(Equal(map[string]float64{"issuer=https://a ": 60}))

@@ -216,6 +216,7 @@ func (c *Call) cancelFrameOnce(code spec.Code, err error) *transports.Frame {
 		err = &Error{Code: code}
 	}
 	c.err, c.canceled, c.send.ended = err, true, true
+	c.core.counts.cancelSent(code)
 	c.drop()
 	if !c.answered { // another goroutine may wait in Head
 		c.answered = true
@@ -293,6 +294,7 @@ func (c *Call) handle(f *transports.Frame, h spec.Header) error {
 			f.Release()
 			return errCancels
 		}
+		c.core.counts.cancelReceived(spec.Code(h.Aux))
 		c.onCancel(&Error{Code: spec.Code(h.Aux), Reason: string(f.Meta()), Remote: true})
 		f.Release()
 		return nil

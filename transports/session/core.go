@@ -30,14 +30,16 @@ type core struct {
 	received atomic.Uint64 // frames, of any kind: they are the peer's life
 	trips    trips
 
-	over  chan struct{} // one: the peer has drained, and the session is to end
-	once  sync.Once
-	done  chan struct{} // closed when the session is dead and every call has been told
-	err   error         // why; set before done is closed
-	lost  func(error)   // fails every call
-	wg    sync.WaitGroup
-	abort sync.Once
-	cause atomic.Pointer[error] // why this end leaves, while it tells the peer
+	over chan struct{} // one: the peer has drained, and the session is to end
+	once sync.Once
+	done chan struct{} // closed when the session is dead and every call has been told
+	err  error         // why; set before done is closed
+	lost func(error)   // fails every call
+
+	counts *Counts // nil: nobody counts
+	wg     sync.WaitGroup
+	abort  sync.Once
+	cause  atomic.Pointer[error] // why this end leaves, while it tells the peer
 
 	traits transports.Traits // the link's; here, so that what every frame touches stays together
 }

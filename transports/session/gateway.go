@@ -36,6 +36,8 @@ type GatewayConfig struct {
 	Ping bool
 	// Heartbeat is told of every HEARTBEAT. It is called by the reading goroutine and must not block. May be nil.
 	Heartbeat func(spec.Heartbeat)
+	// Counts counts what goes on, for several sessions. Nil: nobody does.
+	Counts *Counts
 	// GoAway is told that the service drains. It is called by the reading goroutine and must not block. May be nil.
 	GoAway func(code spec.Code, reason string)
 }
@@ -82,6 +84,7 @@ func Accept(ctx context.Context, link transports.Link, cfg GatewayConfig) (*Gate
 		w.StreamWindow = spec.StreamWindow
 	}
 	g := &Gateway{cfg: cfg, calls: map[uint32]*Call{}, next: 2}
+	g.counts = cfg.Counts
 	g.init(link, time.Duration(w.HeartbeatMS)*time.Millisecond, cfg.Limits, g.loseAll)
 	g.cancels.init(cfg.Limits.cancels())
 	g.received.init(2 * cfg.Limits.cancels())

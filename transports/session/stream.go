@@ -283,6 +283,9 @@ func (st *stream) await(want int) (int, error) {
 				return int(n), nil
 			}
 		case st.send.credit == 0:
+			if !st.send.blocked {
+				st.core.counts.stalled()
+			}
 			st.send.blocked = true
 		}
 		st.mu.Unlock()
