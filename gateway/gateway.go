@@ -117,7 +117,9 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g.telemetry, err = telemetry.New(telemetry.Config{
 		Outcomes: edge.Outcomes(), Sessions: func() []telemetry.Session { return g.registry.Sessions() }, Dropped: g.dropped,
-		Limits: func() telemetry.Limits { return g.limiter.Limits() }, Issuers: g.issuers, Calls: g.calls, Authority: g.authorityNow,
+		Limits: func() telemetry.Limits { return g.limiter.Limits() }, Issuers: g.issuers, Calls: g.calls,
+		Expected:  func() map[string]int { return g.registry.Expected() },
+		Authority: g.authorityNow,
 	})
 	if err != nil {
 		return nil, err

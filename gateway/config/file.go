@@ -72,6 +72,7 @@ type Policy struct {
 	Balancer     string        `key:"balancer"`
 	SlowStart    time.Duration `key:"slowStart"`
 	PanicPercent int           `key:"panicPercent"`
+	Instances    int           `key:"instances"`
 	Hedge        Hedge         `key:"hedge"`
 	Ejection     Ejection      `key:"ejection"`
 	Trust        string        `key:"trust"`

@@ -127,7 +127,8 @@ func (l *Loaded) policy(p *Policy, path string) routing.Policy {
 	return routing.Policy{
 		Version:  routing.VersionPolicy(p.Version),
 		Balancer: p.Balancer, SlowStart: duration("slowStart", p.SlowStart), PanicPercent: number("panicPercent", p.PanicPercent),
-		Hedge: routing.Hedge{After: duration("hedge.after", p.Hedge.After)}, Trust: routing.Trust(p.Trust),
+		Instances: number("instances", p.Instances),
+		Hedge:     routing.Hedge{After: duration("hedge.after", p.Hedge.After)}, Trust: routing.Trust(p.Trust),
 		Ejection: routing.Ejection{
 			Off: e.Off, ConsecutiveFailures: number("ejection.consecutiveFailures", e.ConsecutiveFailures),
 			FailurePercent: number("ejection.failurePercent", e.FailurePercent), MinRequests: e.MinRequests, Window: e.Window,

@@ -103,6 +103,8 @@ var settings = []setting{
 	{path: "routing.slowStart", min: "0s", doc: "How long the share of an instance that has come grows; 10s unless it is said, 0s for at once."},
 	{path: "routing.panicPercent", min: "0", max: "100",
 		doc: "With fewer usable instances than this, all that do not drain are used. 0, the default, never."},
+	{path: "routing.instances", min: "0",
+		doc: "How many instances a service should have, over all its versions: with fewer, checks and metrics say so. 0, the default, any."},
 	{path: "routing.hedge", doc: "When a call of an idempotent endpoint goes to a second instance, too."},
 	{path: "routing.hedge.after", min: "0s",
 		doc: "When the first has not answered after this. 0s, the default, never."},

@@ -22,6 +22,9 @@ const (
 	minWindow     = 100 * time.Millisecond
 )
 
+// maxExpected bounds the instances that a service should have.
+const maxExpected = 1_000_000
+
 // FaultError is one thing that is wrong with a configuration.
 type FaultError struct {
 	// Field leads from [Config] to the value, by the names that it has in YAML: services, billing, version, sticky.
@@ -121,6 +124,7 @@ func (c *checker) policy(p *Policy, cfg *Config) {
 	}
 	c.duration("slowStart", p.SlowStart, 0, true)
 	c.number("panicPercent", p.PanicPercent, 100, true)
+	c.number("instances", p.Instances, maxExpected, true)
 	c.in("hedge", func() { c.duration("after", p.Hedge.After, time.Millisecond, true) })
 	c.in("ejection", func() {
 		e := &p.Ejection

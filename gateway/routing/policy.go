@@ -35,6 +35,9 @@ type Policy struct {
 	PanicPercent int
 	Hedge        Hedge
 	Trust        Trust // [TrustGateway]
+	// Instances is how many the service should have, over all its versions. Nothing is refused for it: operators are told,
+	// before any of them has come, too.
+	Instances int
 }
 
 // Trust is who sees to it that callers hold the claims which an endpoint requires.
@@ -96,6 +99,7 @@ func (p Policy) over(base Policy) Policy {
 	if p.Version.Default == "" && p.Version.Weights == nil {
 		p.Version.Default = ByCapacity
 	}
+	p.Instances = max(cmp.Or(p.Instances, base.Instances), 0)
 	p.Trust = cmp.Or(p.Trust, base.Trust, TrustGateway)
 	p.Balancer = cmp.Or(p.Balancer, base.Balancer, BalancerEWMA)
 	p.SlowStart = max(cmp.Or(p.SlowStart, base.SlowStart, DefaultSlowStart), 0)

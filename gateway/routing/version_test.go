@@ -107,7 +107,7 @@ var _ = Describe("a request without a version", func() {
 		w.join(who{service: "a", version: "1.0.0"}, endpoint("GET", "/a"))
 		Expect(w.spread(100, none)).To(Equal(map[string]int{"1.0.0": 100}))
 		Expect(w.Policies()).To(Equal([]routing.PolicyView{{
-			Service: "a", Balancer: "ewma", Sticky: "address",
+			Service: "a", Balancer: "ewma", Sticky: "address", Live: 1,
 			Weights: []routing.WeightView{{Version: "1.0.0", Weight: 50}, {Version: "1.1.0", Weight: 50, PassedOver: "no live instance"}},
 		}}))
 		Expect(w.log.String()).To(ContainSubstring("weighted version has no live instance"))
@@ -164,5 +164,27 @@ var _ = Describe("another configuration", func() {
 		Expect(w.shares("/a", 20)).To(Equal(map[*routing.Instance]int{us: 20}))
 		Expect(w.Configure(routing.Config{Region: "eu", Neighbours: []string{"asia", "us"}}, w.now)).To(Succeed())
 		Expect(w.shares("/a", 20)).To(Equal(map[*routing.Instance]int{asia: 20}))
+	})
+})
+
+var _ = Describe("instances that a service should have", func() {
+	It("are told beside those that it has, before any has come and with several versions", func() {
+		w := newWorldOf(routing.Config{Default: routing.Policy{Instances: 1}, Services: map[string]routing.Policy{"a": {Instances: 2}, "b": {}}})
+		Expect(w.Expected()).To(Equal(map[string]int{"a": 2, "b": 1}))
+		live := func() map[string]int {
+			all := map[string]int{}
+			for _, p := range w.Policies() {
+				all[p.Service] = p.Live
+			}
+			return all
+		}
+		Expect(live()).To(Equal(map[string]int{"a": 0, "b": 0}))
+		w.join(who{service: "a", version: "1.0.0"}, endpoint("GET", "/a"))
+		gone := w.join(who{service: "a", version: "1.1.0"}, endpoint("GET", "/a"))
+		Expect(live()).To(Equal(map[string]int{"a": 2, "b": 0}))
+		w.Leave(gone)
+		w.later(0)
+		Expect(live()).To(Equal(map[string]int{"a": 1, "b": 0}))
+		Expect((&routing.Config{Services: map[string]routing.Policy{"a": {Instances: -2}}}).Check()).To(MatchError(ContainSubstring("instances")))
 	})
 })

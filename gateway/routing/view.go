@@ -53,6 +53,8 @@ type PolicyView struct {
 	Sticky   string       `json:"sticky,omitempty"`
 	Weights  []WeightView `json:"weights,omitempty"`
 	Panic    []string     `json:"panic,omitempty"` // versions in panic mode
+	Expected int          `json:"expected,omitempty"`
+	Live     int          `json:"live"` // instances that can be picked, of all versions
 }
 
 // WeightView is a weighted version, as operators see it.
@@ -155,7 +157,7 @@ func (r *Registry) Policies() []PolicyView {
 	add := func(service string, p *policy) *PolicyView {
 		v := all[service]
 		if v == nil {
-			v = &PolicyView{Service: service, Balancer: p.Balancer, Default: p.Version.Default, Sticky: p.Version.Sticky}
+			v = &PolicyView{Service: service, Balancer: p.Balancer, Default: p.Version.Default, Sticky: p.Version.Sticky, Expected: p.Instances}
 			for _, w := range p.weights {
 				view := WeightView{Version: w.version, Weight: w.weight}
 				if r.passed[[2]string{service, w.version}] {
@@ -171,8 +173,14 @@ func (r *Registry) Policies() []PolicyView {
 		add(service, p)
 	}
 	for _, rel := range r.releases {
-		if v := add(rel.service, rel.policy); rel.panics {
+		v := add(rel.service, rel.policy)
+		if rel.panics {
 			v.Panic = append(v.Panic, rel.version.String())
+		}
+		for _, in := range rel.standing {
+			if rel.routable(in) {
+				v.Live++
+			}
 		}
 	}
 	views := make([]PolicyView, 0, len(all))
@@ -181,6 +189,17 @@ func (r *Registry) Policies() []PolicyView {
 		views = append(views, *all[service])
 	}
 	return views
+}
+
+// Expected are the instances that services should have, by name, where the configuration says so.
+func (r *Registry) Expected() map[string]int {
+	all := map[string]int{}
+	for _, p := range r.Policies() {
+		if p.Expected > 0 {
+			all[p.Service] = p.Expected
+		}
+	}
+	return all
 }
 
 // Endpoints lists what is routed, sorted by path, method, service and version.

@@ -116,6 +116,11 @@ func (c collector) sessionsTo(ch chan<- prometheus.Metric) {
 		counts[group{r, s.State}]++
 		ages[r] = max(ages[r], now.Sub(s.Beat))
 	}
+	if c.cfg.Expected != nil {
+		for service, n := range c.cfg.Expected() {
+			ch <- constant(metricExpected, float64(n), service)
+		}
+	}
 	for g, n := range counts {
 		ch <- constant(metricSessions, float64(n), g.service, g.version, string(g.state))
 	}

@@ -83,6 +83,10 @@ var (
 		"stella_gateway_sessions", Gauge, []string{labelService, labelVersion, labelState},
 		"Sessions with services, by state.",
 	}
+	metricExpected = &Metric{
+		"stella_gateway_instances_expected", Gauge, []string{labelService},
+		"Instances that the service should have, where the configuration says so.",
+	}
 	metricBeat = &Metric{
 		"stella_gateway_heartbeat_age_seconds", Gauge, byRelease,
 		"Time since the last HEARTBEAT of the instance that has been silent for longest.",
@@ -140,6 +144,7 @@ var metrics = []*Metric{
 	metricReloads, metricConfigRefused, metricConfigSince, metricLimited, metricLimitKeys, metricLimitForgotten,
 	metricLimitCheck, metricLimitFailures, metricBreaker, metricConcurrency, metricAdmitted, metricShed, metricConnections, metricCrowded,
 	metricAuthorityUp, metricAuthorityAge, metricAuthorityRules,
+	metricExpected,
 }
 
 // Metrics lists the metrics of the gateway's own. Beside them stand go_* and process_*.

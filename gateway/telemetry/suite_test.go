@@ -48,6 +48,7 @@ func start(sessions ...telemetry.Session) *telemetry.Telemetry {
 				Cancelled: map[string]uint64{"CLIENT_GONE": 3}, GivenUp: map[string]uint64{"INTERNAL": 1}, Stalls: 5, Opened: 7, Renewed: 2,
 			}
 		},
+		Expected: func() map[string]int { return map[string]int{"billing": 2} },
 		Issuers: func() []telemetry.Issuer {
 			return []telemetry.Issuer{{Name: "https://a", Fetched: true, Age: time.Minute}, {Name: "https://b", Closed: true}}
 		},

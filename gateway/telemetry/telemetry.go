@@ -33,6 +33,9 @@ type Config struct {
 	Dropped func() map[string]map[transports.Drop]uint64
 	// Calls is what sessions have seen so far. It is called for every scrape, concurrently. Nil: nothing is shown.
 	Calls func() Calls
+	// Expected are the instances that services should have, by name. It is called for every scrape, concurrently. Nil: nobody
+	// expects any.
+	Expected func() map[string]int
 	// Issuers are those whose tokens are taken. It is called for every scrape, concurrently. Nil: there are none.
 	Issuers func() []Issuer
 	// Limits is what the limits have decided so far. It is called for every scrape, concurrently. Nil: nothing is shown.

@@ -29,7 +29,7 @@ type health struct {
 	Services int      `json:"services"` // versions of services
 	Live     int      `json:"live"`     // instances that are routed
 	Degraded int      `json:"degraded"`
-	Missing  []string `json:"missing"`     // versions without an instance
+	Missing  []string `json:"missing"`     // versions without an instance, and services with fewer than they should have
 	Held     []string `json:"quarantined"` // instances that are not routed, with the reason
 	Refused  string   `json:"configRefused,omitempty"`
 
@@ -93,12 +93,25 @@ func look(c *ctlCmd) (*health, error) {
 			found.Missing = append(found.Missing, service.Service+" "+service.Version)
 		}
 	}
+	var policies struct {
+		Services []routing.PolicyView `json:"services"`
+	}
+	if _, err := c.ask(http.MethodGet, "/v1/routing", &policies); err != nil {
+		return nil, err
+	}
+	absent := false
+	for _, p := range policies.Services {
+		if p.Live < p.Expected {
+			found.Missing = append(found.Missing, fmt.Sprintf("%s has %d of the %d instances that it should have", p.Service, p.Live, p.Expected))
+			absent = absent || p.Live == 0
+		}
+	}
 	var state config.State
 	if _, err := c.ask(http.MethodGet, "/v1/config", &state); err == nil {
 		found.Refused = state.Refused
 	}
 	switch {
-	case !found.Ready || found.Services > 0 && found.Live == 0:
+	case !found.Ready || absent || found.Services > 0 && found.Live == 0:
 		found.code = healthCritical
 	case len(found.Missing) > 0 || len(found.Held) > 0 || found.Degraded > 0 || found.Refused != "":
 		found.code = healthWarning
@@ -128,7 +141,7 @@ func (found *health) print(s streams, format string, unknown error) error {
 		return err
 	}
 	for _, m := range found.Missing {
-		if err := s.printf("no instance: %s\n", oneLine(m)); err != nil {
+		if err := s.printf("missing: %s\n", oneLine(m)); err != nil {
 			return err
 		}
 	}

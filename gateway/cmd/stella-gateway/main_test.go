@@ -263,6 +263,19 @@ var _ = Describe("the command", func() {
 		Expect(said).To(HavePrefix("UNKNOWN: "))
 	})
 
+	It("says which services have not come that should have", func() {
+		file := filepath.Join(GinkgoT().TempDir(), "gateway.yaml")
+		Expect(os.WriteFile(file, []byte("services: {billing: {instances: 2}}\n"), 0o600)).To(Succeed())
+		out, _, signals, code := start(append(anyPort, "--config", file)...)
+		Eventually(out).WithTimeout(patience).Should(gbytes.Say(`operators http`))
+		address := regexp.MustCompile(`operators http://(\S+)`).FindStringSubmatch(string(out.Contents()))[1]
+		said, _, _, health := start("ctl", "--admin", address, "check", "health")
+		Eventually(health).WithTimeout(patience).Should(Receive(Equal(2)))
+		Expect(said).To(gbytes.Say("CRITICAL: .*\nmissing: billing has 0 of the 2 instances that it should have\n"))
+		signals <- syscall.SIGTERM
+		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
+	})
+
 	It("tells the service manager that started it when it serves, and when it stops", func() {
 		name := filepath.Join(GinkgoT().TempDir(), "notify")
 		manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
