@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -83,13 +85,31 @@ func (p *process) memory() int64 {
 
 func (p *process) log() string { return string(p.Err.Contents()) }
 
-// address returns a loopback address that nobody listens on.
+// Ports that address gives out. They are below those that systems take for connections (from 32768 on, on Linux), any of
+// which could come between the choice of a port and the start of who is to listen there.
+const (
+	firstPort = 15_000
+	lastPort  = 32_000
+)
+
+var portsGiven sync.Map
+
+// address returns a loopback address that nobody listens on, and that it has not returned before.
 func address() string {
 	GinkgoHelper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	Expect(err).NotTo(HaveOccurred())
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	for range lastPort - firstPort {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		if _, given := portsGiven.LoadOrStore(port, true); given {
+			continue
+		}
+		at := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		if l, err := net.Listen("tcp", at); err == nil {
+			Expect(l.Close()).To(Succeed())
+			return at
+		}
+	}
+	Fail("no port is free")
+	return ""
 }
 
 // gatewayProcess starts stella-gateway.

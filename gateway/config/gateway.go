@@ -9,6 +9,7 @@ import (
 
 	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/gateway/coding"
 	"github.com/stella-ops/router/gateway/edge"
 	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/gateway/routing"
@@ -45,7 +46,7 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 		cfg.Issuers = append(cfg.Issuers, f.Issuers[i].gateway())
 	}
 	cfg.Traces = gateway.Traces(f.Telemetry.Traces)
-	cfg.Policy.Compression = edge.Compression{Types: f.Compression.Types, MinSize: int64(f.Compression.MinSize)}
+	cfg.Policy.Compression = coding.Rule{Types: f.Compression.Types, MinSize: int64(f.Compression.MinSize)}
 	for i := range f.CORS {
 		cfg.Policy.CORS = append(cfg.Policy.CORS, edge.CORS(f.CORS[i]))
 	}

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/stella-ops/router/gateway/edge"
+	"github.com/stella-ops/router/gateway/coding"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/spec"
 )
@@ -78,7 +78,7 @@ func checkHTTP(text string) error {
 }
 
 func checkMedia(text string) error {
-	return (&edge.Policy{Compression: edge.Compression{Types: []string{text}}}).Check()
+	return (&coding.Rule{Types: []string{text}}).Check()
 }
 
 func checkNetwork(text string) error {

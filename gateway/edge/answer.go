@@ -146,9 +146,9 @@ func (x *Exchange) announced(some, whole bool, inline int64) int64 {
 
 // pass writes a part of the body to the client.
 func (x *Exchange) pass(b []byte) error {
-	if x.gzip != nil {
-		_, err := x.gzip.Write(b)
-		return err //nolint:wrapcheck // as write's
+	if x.coded != nil {
+		_, err := x.coded.Write(b)
+		return err
 	}
 	n, err := x.write(b)
 	x.written += int64(n)
@@ -157,9 +157,9 @@ func (x *Exchange) pass(b []byte) error {
 
 // push sends what has been passed.
 func (x *Exchange) push() error {
-	if x.gzip != nil {
-		if err := x.gzip.Flush(); err != nil {
-			return err //nolint:wrapcheck // as write's
+	if x.coded != nil {
+		if err := x.coded.Flush(); err != nil {
+			return err
 		}
 	}
 	return x.flush()

@@ -11,13 +11,14 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/stella-ops/router/gateway"
+	"github.com/stella-ops/router/gateway/coding"
 	"github.com/stella-ops/router/gateway/edge"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports/session"
 )
 
 func compressing(types ...string) func(*gateway.Config) {
-	return func(c *gateway.Config) { c.Policy.Compression = edge.Compression{Types: types, MinSize: 1000} }
+	return func(c *gateway.Config) { c.Policy.Compression = coding.Rule{Types: types, MinSize: 1000} }
 }
 
 // answers has every request answered so.
@@ -133,7 +134,7 @@ var _ = Describe("compression", func() {
 
 	DescribeTable("is told what is wrong with it",
 		func(types []string, least int64, want string) {
-			Expect((&edge.Policy{Compression: edge.Compression{Types: types, MinSize: least}}).Check()).To(MatchError(ContainSubstring(want)))
+			Expect((&edge.Policy{Compression: coding.Rule{Types: types, MinSize: least}}).Check()).To(MatchError(ContainSubstring(want)))
 		},
 		Entry("no type", []string{"json"}, int64(0), `got "json"`),
 		Entry("everything", []string{"*/*"}, int64(0), `got "*/*"`),

@@ -1,12 +1,12 @@
 package edge
 
 import (
-	"compress/gzip"
 	"context"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/stella-ops/router/gateway/coding"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/spec"
 )
@@ -43,8 +43,8 @@ type Exchange struct {
 	pump     *pump             // of a streamed request body
 	limited  limited
 	response spec.Response
-	gzip     *gzip.Writer // compresses the answer; nil: it is sent as it comes
-	values   []string     // backing of the response header's values
+	coded    *coding.Writer // compresses the answer; nil: it is sent as it comes
+	values   []string       // backing of the response header's values
 
 	last    bool // the connection ends with this answer: the gateway drains
 	status  int  // 0: not yet answered

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/gateway/coding"
 )
 
 // Policy is what can change while the gateway runs. A request keeps the policy that it came under.
@@ -20,7 +21,7 @@ type Policy struct {
 	// Empty: they act for their own, and nothing they send changes that.
 	TenantHeader string
 	// Compression says which answers are compressed. The zero value is none.
-	Compression Compression
+	Compression coding.Rule
 	// Envelope is a signed copy of the identity for bridged handlers. Nil: there is none.
 	Envelope *Envelope
 }
@@ -31,7 +32,7 @@ type prepared struct {
 	certificates *certificates // nil: none proves who calls
 	tenantHeader string        // canonical; empty: nobody chooses
 	seals        *seals        // nil: there are no envelopes
-	compression  *Compression  // nil: nothing is compressed
+	compression  *coding.Rule  // nil: nothing is compressed
 }
 
 // Check says everything that is wrong with a policy.
@@ -62,7 +63,7 @@ func (p *Policy) prepare() (*prepared, error) {
 		errs = append(errs, checkTenantHeader(p.TenantHeader))
 		out.tenantHeader = http.CanonicalHeaderKey(p.TenantHeader)
 	}
-	errs = append(errs, p.Compression.check())
+	errs = append(errs, p.Compression.Check())
 	if len(p.Compression.Types) > 0 {
 		out.compression = &p.Compression
 	}
