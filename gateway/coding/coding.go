@@ -44,8 +44,8 @@ func (r *Rule) Covers(contentType string, size int64) bool {
 	if err != nil || size >= 0 && size < r.MinSize {
 		return false
 	}
-	kind, _, _ := strings.Cut(media, "/")
-	return slices.ContainsFunc(r.Types, func(t string) bool { return strings.EqualFold(t, media) || strings.EqualFold(t, kind+"/*") })
+	kind, _, ok := strings.Cut(media, "/")
+	return ok && slices.ContainsFunc(r.Types, func(t string) bool { return strings.EqualFold(t, media) || strings.EqualFold(t, kind+"/*") })
 }
 
 // Accepted reports whether the fields of Accept-Encoding allow gzip (RFC 9110, section 12.5.3).
