@@ -98,7 +98,7 @@ var _ = Describe("three regions with two versions each", func() {
 		code, body := r.admin("/v1/routing")
 		Expect(code).To(Equal(200))
 		Expect(body).To(MatchJSON(`{"services": [{"service": "test", "balancer": "ewma", "sticky": "subject", "weights": [
-			{"version": "1.0.0", "weight": 80}, {"version": "1.1.0", "weight": 20, "passedOver": "no live instance"}]}]}`))
+			{"version": "1.0.0", "weight": 80}, {"version": "1.1.0", "weight": 20, "passedOver": "no live instance"}], "live": 1}]}`))
 	})
 })
 
