@@ -99,7 +99,7 @@ func (c Config) Check() error {
 			fault("rule %q is given twice: expected a name of its own for each", r.Name)
 		}
 		names[r.Name] = true
-		identity, err := identityOf(r.Endpoint)
+		identity, err := spec.ParseIdentity(r.Endpoint)
 		if err != nil {
 			identity = r.Endpoint
 		}
@@ -156,7 +156,7 @@ func (c Config) checkPriorities() error {
 		}
 		at := place{p.Service, p.Endpoint}
 		if p.Endpoint != "" {
-			identity, err := identityOf(p.Endpoint)
+			identity, err := spec.ParseIdentity(p.Endpoint)
 			if err != nil {
 				fault("endpoint: %w", err)
 			}

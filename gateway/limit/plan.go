@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stella-ops/router/gateway/telemetry"
+
+	"github.com/stella-ops/router/spec"
 )
 
 // maxPlans bounds the plans that are kept: the endpoints that are connected, and some that were.
@@ -94,7 +96,7 @@ func newTable(c *Config, seed maphash.Seed, old *table) *table {
 	}
 	for _, p := range c.Priorities {
 		if p.Endpoint != "" {
-			p.Endpoint, _ = identityOf(p.Endpoint) // checked
+			p.Endpoint, _ = spec.ParseIdentity(p.Endpoint) // checked
 		}
 		t.priorities = append(t.priorities, p)
 	}
@@ -107,7 +109,7 @@ func newTable(c *Config, seed maphash.Seed, old *table) *table {
 func newRule(given *Rule, gateways int, seed maphash.Seed, old *table) *rule {
 	r := &rule{Rule: *given}
 	if r.Endpoint != "" {
-		r.Endpoint, _ = identityOf(r.Endpoint) // checked
+		r.Endpoint, _ = spec.ParseIdentity(r.Endpoint) // checked
 	}
 	r.kind = r.by()
 	if name, ok := strings.CutPrefix(r.kind, byClaim); ok {

@@ -83,7 +83,7 @@ func (r *Rule) Check() error {
 		}
 	}
 	if r.Endpoint != "" {
-		if _, err := identityOf(r.Endpoint); err != nil {
+		if _, err := spec.ParseIdentity(r.Endpoint); err != nil {
 			fault("endpoint: %w", err)
 		}
 	}
@@ -148,19 +148,6 @@ func validBy(by string) bool {
 	}
 	name, ok := strings.CutPrefix(by, byClaim)
 	return ok && name != ""
-}
-
-// identityOf is the identity of an endpoint that is written as method and path.
-func identityOf(endpoint string) (string, error) {
-	method, path, ok := strings.Cut(endpoint, " ")
-	if !ok || !spec.ValidMethod(method) {
-		return "", fmt.Errorf("expected a method and a path, such as POST /invoices, got %q", endpoint)
-	}
-	p, err := spec.ParsePattern(path)
-	if err != nil {
-		return "", err
-	}
-	return method + " " + p.Identity(), nil
 }
 
 // plain reports whether s may stand in keys, labels and header fields as it is.
