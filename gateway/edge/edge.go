@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/catalog"
 	"github.com/stella-ops/router/gateway/limit"
@@ -62,7 +64,7 @@ func New(cfg Config) *Edge {
 	if cfg.Stall == 0 {
 		cfg.Stall = DefaultStall
 	}
-	e := &Edge{cfg: cfg, log: cfg.Logger}
+	e := &Edge{cfg: cfg, log: cfg.Logger, warns: loud{pace: rate.NewLimiter(warnings, warnings)}}
 	e.policy.Store(new(prepared))
 	return e
 }

@@ -3,10 +3,12 @@ package edge
 import (
 	"testing"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 func TestLittleIsSaidOfMuchAndTheRestIsCounted(t *testing.T) {
-	l, now := &loud{}, time.Unix(1000, 0)
+	l, now := &loud{pace: rate.NewLimiter(warnings, warnings)}, time.Unix(1000, 0)
 	said := 0
 	for range 1000 {
 		if hushed, ok := l.may(now); ok {
