@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -294,14 +293,9 @@ func Check(cfg Config) error {
 			errs = append(errs, fmt.Errorf("%w: %w", ErrConfig, err))
 		}
 	}
-	for i := range cfg.Issuers {
-		if err := cfg.Issuers[i].Check(); err != nil {
-			fault(fmt.Errorf("issuer %q: %w", cfg.Issuers[i].Issuer, err))
-		}
-		if slices.ContainsFunc(cfg.Issuers[:i], func(other auth.Issuer) bool { return other.Issuer == cfg.Issuers[i].Issuer }) {
-			fault(fmt.Errorf("issuer %q is given twice", cfg.Issuers[i].Issuer))
-		}
-	}
+	silent := slog.New(slog.DiscardHandler)
+	_, err = auth.NewVerifier(auth.Config{Issuers: cfg.Issuers, Logger: silent})
+	fault(err)
 	if cfg.AdminTokens != "" {
 		_, err := admin.NewTokens(cfg.AdminTokens, cfg.Logger)
 		fault(err)
@@ -311,7 +305,8 @@ func Check(cfg Config) error {
 		fault(traces.Check())
 	}
 	if cfg.Authority.Source != "" {
-		fault((&auth.AuthorityConfig{Source: cfg.Authority.Source, Every: cfg.Authority.Every}).Check())
+		_, err := auth.NewAuthority(auth.AuthorityConfig{Source: cfg.Authority.Source, Every: cfg.Authority.Every, Logger: silent})
+		fault(err)
 	}
 	fault(cfg.Policy.Check())
 	fault(cfg.Limits.Check())
