@@ -180,7 +180,8 @@ func (b *broker) close() {
 	b.wg.Wait()
 }
 
-// look has links look after their confirmations.
+// look has links look after their confirmations, and sees that the server could tell of an alarm: it does so only to who
+// publishes. Calls would wait for answers, whose publishers alone know, until their deadlines.
 func (b *broker) look() {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -197,7 +198,10 @@ func (b *broker) look() {
 				links = append(links, l)
 			}
 			b.mu.Unlock()
-			for _, l := range links {
+			for i, l := range links {
+				if i == 0 {
+					l.ask()
+				}
 				if err := l.confirms.late(); err != nil {
 					l.fail(fmt.Errorf("rabbitmq: %s: %w", b.target.addr, err))
 				}

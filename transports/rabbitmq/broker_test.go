@@ -161,6 +161,14 @@ var _ = Describe("A link whose server", func() {
 		Expect(read(gateway).Header().Aux).To(BeEquivalentTo(7))
 	})
 
+	It("is short of memory ends links on which nobody writes within a second, too: calls wait for answers there", func() {
+		service, gateway := pair()
+		one, two := ending(service), ending(gateway)
+		server.Ctl("set_vm_memory_high_watermark", "0")
+		DeferCleanup(func() { server.Ctl("set_vm_memory_high_watermark", "0.4") })
+		Expect(fails(time.Second, one, two)).To(MatchError(rabbitmq.ErrBlocked))
+	})
+
 	It("blocks closes a link in two seconds, though much is still to be written", func() {
 		service, gateway := pair()
 		end := ending(gateway)

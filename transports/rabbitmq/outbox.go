@@ -216,6 +216,12 @@ func (l *link) publish(exchange, key string, m message, stream, expires uint32) 
 	return nil
 }
 
+// ask publishes what goes to no queue, so that the server says whether it takes messages. What is wrong with it is found
+// without it.
+func (l *link) ask() {
+	_ = l.pub.Publish(l.exchange, nobody, false, false, amqp.Publishing{DeliveryMode: amqp.Transient})
+}
+
 // say publishes a message that is not frames, at the beginning.
 func (l *link) say(kind, body string) error {
 	l.box.Lock()

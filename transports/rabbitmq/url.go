@@ -206,6 +206,9 @@ func (t target) inbox(id string) string { return t.prefix + ".g.inbox." + id }
 // everyGateway is the key by which all inboxes are bound.
 const everyGateway = "gateways"
 
+// nobody is a key by which no queue is bound.
+const nobody = "nobody"
+
 // url is the URL of the target, without its user and password, and without what concerns this end's certificates.
 func (t target) url() string {
 	u := url.URL{Scheme: Scheme, Host: t.addr}
