@@ -76,7 +76,7 @@ var _ = Describe("the manifest as the one truth", func() {
 			Expect(e).To(And(
 				HaveKeyWithValue("service", manifest.Service), HaveKeyWithValue("version", manifest.Version), HaveKeyWithValue("selected", true),
 				HaveKeyWithValue("instances", json.Number("1")), HaveKeyWithValue("manifestDigest", spec.Digest(sent))))
-			for _, name := range []string{"service", "version", "selected", "share", "instances", "manifestDigest", "effective"} {
+			for _, name := range []string{"service", "version", "selected", "share", "instances", "manifestDigest", "effective", "limitsInForce"} {
 				delete(e, name)
 			}
 		}

@@ -28,6 +28,7 @@ const (
 	EnvMemory     = "STELLA_MEMORY"      // bytes of request bodies that are held at most, such as 256MiB
 	EnvQueue      = "STELLA_QUEUE"       // transport URL of the broker from which jobs are taken: endpoints with delivery=queue
 	EnvJobs       = "STELLA_JOBS"        // jobs done at once
+	EnvOverlay    = "STELLA_OVERLAY"     // file that says what this deployment changes about endpoints; see package runtime/overlay
 	EnvGrace      = "STELLA_GRACE"       // how long open calls may go on while the service drains, such as 25s
 )
 
@@ -66,6 +67,7 @@ type settings struct {
 	lease    int
 	token    string
 	maxAge   time.Duration
+	overlay  []spec.OverlayEndpoint
 
 	queue     transports.Queue // or nil
 	jobs      int
@@ -87,10 +89,10 @@ func (g gatewayURLs) String() string {
 	return strings.Join(ways, "|")
 }
 
-// settings resolves the configuration for a service of this name and version. It reports everything that is wrong.
-func (c *config) settings(service, version string) (*settings, error) {
+// settings resolves the configuration for a service of this manifest. It reports everything that is wrong.
+func (c *config) settings(m *spec.Manifest) (*settings, error) {
 	s := &settings{
-		instance: spec.Instance{Service: service, Version: version},
+		instance: spec.Instance{Service: m.Service, Version: m.Version},
 		log:      c.logger,
 		tracer:   c.tracer,
 	}
@@ -153,6 +155,10 @@ func (c *config) settings(service, version string) (*settings, error) {
 	})
 	resolve(EnvMemory, DefaultMemory, func(v string) (err error) {
 		s.maxMemory, err = spec.ParseSize(v)
+		return err
+	})
+	resolve(EnvOverlay, "", func(v string) (err error) {
+		s.overlay, err = readOverlay(v, m)
 		return err
 	})
 	resolve(EnvQueue, "", func(v string) (err error) {

@@ -260,6 +260,15 @@ func (c *connection) welcomed(s *served, way string) {
 	c.log.Info("stella: connected", "node", w.Node, "remote", s.Remote(), "instance", c.instance.ID, "endpoints", len(c.dispatcher.routes))
 }
 
+// hello is what the service says of itself.
+func (c *connection) hello(lease int, supersedes string) spec.Hello {
+	h := spec.Hello{Instance: c.instance, Lease: lease, Supersedes: supersedes, Overlay: c.overlay}
+	if len(c.overlay) > 0 {
+		h.Features = []spec.Feature{{Name: spec.FeatureOverlay, Critical: true}}
+	}
+	return h
+}
+
 func (c *connection) openOne(ctx context.Context, raw string, l *lease, supersedes string) (*served, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -276,7 +285,7 @@ func (c *connection) openOne(ctx context.Context, raw string, l *lease, supersed
 	counts := new(tally)
 	var opened atomic.Pointer[session.Service] // the first heartbeat may come before Open returns
 	s.Service, err = session.Open(ctx, link, session.ServiceConfig{
-		Hello:    spec.Hello{Instance: c.instance, Lease: max(l.calls(), 1), Supersedes: supersedes},
+		Hello:    c.hello(max(l.calls(), 1), supersedes),
 		Manifest: c.manifest, Slim: c.taken, Token: c.token,
 		Limits: session.Limits{Shared: c.memory},
 		Serve:  func(in *session.Incoming) { c.dispatcher.serve(in, counts) },

@@ -53,10 +53,11 @@ func (s *Service) Run(ctx context.Context) error {
 		return fmt.Errorf("stella: the manifest cannot be used, run go generate: %w", err)
 	}
 	routes, errRoutes := newRoutes(manifest, s.config.endpoints)
-	set, errSettings := s.config.settings(manifest.Service, manifest.Version)
+	set, errSettings := s.config.settings(manifest)
 	if err := errors.Join(errRoutes, errSettings); err != nil {
 		return err
 	}
+	applyOverlay(set.overlay, manifest)
 	warnOfUnknown(set.log)
 	r := &running{
 		settings: set, manifest: []byte(s.manifest.JSON),

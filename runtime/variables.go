@@ -11,7 +11,7 @@ import (
 const prefix = "STELLA_"
 
 // variables are those that a service reads.
-var variables = []string{EnvGateways, EnvRegion, EnvInstanceID, EnvLease, EnvToken, EnvMaxAge, EnvMemory, EnvQueue, EnvJobs, EnvGrace}
+var variables = []string{EnvGateways, EnvRegion, EnvInstanceID, EnvLease, EnvToken, EnvMaxAge, EnvMemory, EnvQueue, EnvJobs, EnvOverlay, EnvGrace}
 
 // gatewayVariables are those that only a gateway reads (gateway/config and gateway/cmd/stella-gateway have them): services
 // and gateways often share an environment.

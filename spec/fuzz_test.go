@@ -300,15 +300,15 @@ func FuzzParseVersion(f *testing.F) {
 // payload is one of the session's JSON payloads.
 type payload interface{ Check() error }
 
-// helloPayload is HELLO, which knows no features here.
+// helloPayload is HELLO, of which overlays are known here.
 type helloPayload struct{ spec.Hello }
 
-func (h *helloPayload) Check() error { return h.Hello.Check() }
+func (h *helloPayload) Check() error { return h.Hello.Check(spec.FeatureOverlay) }
 
 // FuzzSessionJSON holds that what HELLO, WELCOME, HEARTBEAT and CHALLENGE take is within its limits, and means the same
 // when it is written again; PROOF and RESYNC are text that whoever asked compares.
 func FuzzSessionJSON(f *testing.F) {
-	for _, v := range []any{goldenHello, goldenWelcome, goldenHeartbeat, goldenChallenge, goldenResync, spec.Proof{Proof: goldenProof}} {
+	for _, v := range []any{goldenHello, overlaidHello(), goldenWelcome, goldenHeartbeat, goldenChallenge, goldenResync, spec.Proof{Proof: goldenProof}} {
 		b, err := spec.Canonical(v)
 		if err != nil {
 			f.Fatal(err)

@@ -35,6 +35,9 @@ type Hello struct {
 	SessionWindow  int64     `json:"sessionWindow"`        // and all streams together
 	Supersedes     string    `json:"supersedes,omitempty"` // the secret of the instance's live session that this one replaces
 	Features       []Feature `json:"features,omitempty"`
+
+	// Overlay is what the deployment says of endpoints, above the manifest; see [FeatureOverlay].
+	Overlay []OverlayEndpoint `json:"overlay,omitempty"`
 }
 
 // Challenge is the payload of CHALLENGE, canonical JSON.
@@ -127,7 +130,7 @@ func (h *Hello) Check(known ...string) error {
 			return fmt.Errorf("%w %q", ErrFeature, f.Name)
 		}
 	}
-	return nil
+	return h.checkOverlay()
 }
 
 // ErrFeature is what [Hello.Check] wraps for a critical feature that is not known: refuse with UNSUPPORTED.

@@ -82,6 +82,11 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
+// Check says which field is out of bounds. Zero is not.
+func (l Limits) Check() error {
+	return (&OverlayEndpoint{Endpoint: "GET /", MaxBodyBytes: l.MaxBodyBytes, TimeoutMS: l.TimeoutMS, IdleMS: l.IdleMS}).check()
+}
+
 // Timeout is TimeoutMS as a duration.
 func (l Limits) Timeout() time.Duration { return time.Duration(l.TimeoutMS) * time.Millisecond }
 

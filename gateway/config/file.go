@@ -76,6 +76,12 @@ type Policy struct {
 	Hedge        Hedge         `key:"hedge"`
 	Ejection     Ejection      `key:"ejection"`
 	Trust        string        `key:"trust"`
+	Overlays     Overlays      `key:"overlays"`
+}
+
+// Overlays is what deployments may say of endpoints.
+type Overlays struct {
+	Loosen []string `key:"loosen"`
 }
 
 // Version is which version a request goes to that names none.
@@ -141,12 +147,15 @@ type Envelope struct {
 	Services []string `key:"services"`
 }
 
-// Endpoint is who may call an endpoint, whatever its service says.
+// Endpoint is who may call an endpoint, and its limits, whatever its service says.
 type Endpoint struct {
-	Service  string   `key:"service"`
-	Endpoint string   `key:"endpoint"`
-	Claims   []string `key:"claims"`
-	Public   string   `key:"public"`
+	Service  string        `key:"service"`
+	Endpoint string        `key:"endpoint"`
+	Claims   []string      `key:"claims"`
+	Public   string        `key:"public"`
+	Timeout  time.Duration `key:"timeout"`
+	Idle     time.Duration `key:"idle"`
+	Body     Size          `key:"body"`
 }
 
 // Authority says who may call endpoints, from outside.

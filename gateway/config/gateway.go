@@ -75,6 +75,7 @@ const (
 
 func (e *Endpoint) gateway(origin Origin) routing.AccessRule {
 	out := routing.AccessRule{Service: e.Service, Endpoint: e.Endpoint, Public: e.Public, Origin: origin.String()}
+	out.Limits = spec.Limits{TimeoutMS: e.Timeout.Milliseconds(), IdleMS: e.Idle.Milliseconds(), MaxBodyBytes: int64(e.Body)}
 	for _, text := range e.Claims {
 		claim, _ := spec.ParseClaimRequirement(text) // Load has checked it
 		out.Claims = append(out.Claims, claim)
@@ -129,7 +130,7 @@ func (l *Loaded) policy(p *Policy, path string) routing.Policy {
 		Version:  routing.VersionPolicy(p.Version),
 		Balancer: p.Balancer, SlowStart: duration("slowStart", p.SlowStart), PanicPercent: number("panicPercent", p.PanicPercent),
 		Instances: number("instances", p.Instances),
-		Hedge:     routing.Hedge{After: duration("hedge.after", p.Hedge.After)}, Trust: routing.Trust(p.Trust),
+		Hedge:     routing.Hedge{After: duration("hedge.after", p.Hedge.After)}, Trust: routing.Trust(p.Trust), Loosen: p.Overlays.Loosen,
 		Ejection: routing.Ejection{
 			Off: e.Off, ConsecutiveFailures: number("ejection.consecutiveFailures", e.ConsecutiveFailures),
 			FailurePercent: number("ejection.failurePercent", e.FailurePercent), MinRequests: e.MinRequests, Window: e.Window,

@@ -29,8 +29,9 @@ func (r *reader) relations() {
 	known := map[string]string{}
 	for i := range f.Endpoints {
 		e, path := &f.Endpoints[i], "endpoints["+strconv.Itoa(i)+"]"
-		if (e.Public == "") == (len(e.Claims) == 0) {
-			fault(path, "expected either claims, or why it is public", "")
+		limited := e.Timeout > 0 || e.Idle > 0 || e.Body > 0
+		if e.Public != "" && len(e.Claims) > 0 || e.Public == "" && len(e.Claims) == 0 && !limited {
+			fault(path, "expected either claims, or why it is public", "an entry may have neither where it has timeout, idle or body")
 		}
 		identity, _ := spec.ParseIdentity(e.Endpoint) // it has been checked
 		if first, ok := known[e.Service+" "+identity]; ok {

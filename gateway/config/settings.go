@@ -1,6 +1,9 @@
 package config
 
-import "github.com/stella-ops/router/gateway/auth"
+import (
+	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/spec"
+)
 
 // settings is what there is to know of each setting, by its path in the file: [] stands for any item of a list.
 var settings = []setting{
@@ -121,12 +124,20 @@ var settings = []setting{
 	{path: "routing.trust", oneOf: []string{"gateway", "hybrid", "service"},
 		doc: "Who sees to it that callers hold the claims which endpoints require: the gateway, the default; both, hybrid; or the service " +
 			"alone. But for the default it gets Authorization, too."},
+	{path: "routing.overlays", doc: "What deployments may say of endpoints, above the manifest that was reviewed."},
+	{path: "routing.overlays.loosen", oneOf: spec.OverlayKeys,
+		doc: "What they may loosen; nothing unless it is said. They may always tighten: of live instances that differ, the tightest counts."},
 	{path: "services[]", keys: "service", like: "routing", doc: "Policies of services, by their names."},
-	{path: "endpoints[]", doc: "Who may call endpoints, whatever their services say. Each entry has either claims or public."},
+	{path: "endpoints[]", doc: "Who may call endpoints, and their limits, whatever their services say. An entry has either claims or " +
+		"public, or neither where it has limits."},
 	{path: "endpoints[].service", format: "service", required: true, doc: "The service."},
 	{path: "endpoints[].endpoint", format: "endpoint", required: true, doc: "The endpoint, such as POST /invoices; parameters' names do not count."},
 	{path: "endpoints[].claims", format: "claim", doc: "What callers have to hold, all of it: TYPE VALUE, or TYPE for any value."},
 	{path: "endpoints[].public", doc: "Why everybody may call it."},
+	{path: "endpoints[].timeout", min: "1ms", max: "24h", doc: "How long a call may take, or a stream until its head."},
+	{path: "endpoints[].idle", min: "1ms", max: "24h", doc: "How long a stream may be silent."},
+	{path: "endpoints[].body", min: "1B",
+		doc: "How large the request's body may be. A service that holds the body whole keeps to its own limit as well."},
 	{path: "authority", restart: true, doc: "Who says from outside who may call endpoints, above everything else."},
 	{path: "authority.source", doc: "Where it says so: an https URL, http on loopback alone, or a file, which is read again when it has changed."},
 	{path: "authority.every", preset: "30s", min: "1s", max: "24h", doc: "How often a URL is asked."},

@@ -24,7 +24,7 @@ func (x *Exchange) fits(in *routing.Instance, f *transports.Frame, meta int) *pr
 		return nil
 	}
 	rule, why := "", ""
-	switch limit := x.route.Limits.MaxBodyBytes; {
+	switch limit := x.route.MaxBody; {
 	case !x.route.Unary:
 		rule, why = ruleStreams, "it streams"
 	case !x.route.Idempotent:

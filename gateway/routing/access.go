@@ -30,13 +30,16 @@ type Access struct {
 	Trust Trust `json:"trust"`
 }
 
-// AccessRule replaces who may call an endpoint, in all versions of its service. It has either claims or a reason to be public.
+// AccessRule replaces who may call an endpoint, and its limits, in all versions of its service. It has claims, or a reason to be
+// public, or neither where it has limits.
 type AccessRule struct {
 	Service  string                  `json:"service"`
 	Endpoint string                  `json:"endpoint"` // METHOD /path; the names of path parameters do not count
 	Claims   []spec.ClaimRequirement `json:"claims,omitempty"`
 	Public   string                  `json:"public,omitempty"`
 	Origin   string                  `json:"origin"` // where it is said
+	// Limits that are not zero replace the endpoint's. A rule that has some need not say who may call.
+	Limits spec.Limits `json:"limits,omitzero"`
 }
 
 // AccessRuleView is a rule, as operators see it.
@@ -52,18 +55,24 @@ type place struct{ service, identity string }
 // access is who may call what, above what manifests say. It is not changed. A nil one says nothing.
 type access struct {
 	rules    map[place]Access // of the configuration, and those of the authority above them
+	bounds   map[place]bound  // of the configuration
 	awaiting bool             // the authority has not been reached, and nobody passes before
 }
 
 // newAccess puts the authority's rules, which are the last ones, above the configuration's. They have been checked.
 func newAccess(configured, decreed []AccessRule, awaiting bool) *access {
-	a := &access{rules: make(map[place]Access, len(configured)+len(decreed)), awaiting: awaiting}
+	a := &access{rules: make(map[place]Access, len(configured)+len(decreed)), bounds: map[place]bound{}, awaiting: awaiting}
 	for _, r := range slices.Concat(configured, decreed) {
 		identity, err := spec.ParseIdentity(r.Endpoint)
 		if err != nil { // cannot be: it has been checked
 			continue
 		}
-		a.rules[place{r.Service, identity}] = Access{Claims: r.Claims, Public: r.Public, Origin: r.Origin}
+		if r.Limits != (spec.Limits{}) {
+			a.bounds[place{r.Service, identity}] = bound{r.Limits, r.Origin}
+		}
+		if len(r.Claims) > 0 || r.Public != "" {
+			a.rules[place{r.Service, identity}] = Access{Claims: r.Claims, Public: r.Public, Origin: r.Origin}
+		}
 	}
 	return a
 }
@@ -87,7 +96,7 @@ func (a *access) says(service string, o *offer) Access {
 			return rule
 		}
 	}
-	return Access{Claims: o.Claims, Public: o.Public, Origin: OriginManifest}
+	return Access{Claims: o.Claims, Public: o.Public, Origin: cmp.Or(o.origins[spec.OverlayClaims], OriginManifest)}
 }
 
 // Check says what is wrong with a rule.
@@ -98,8 +107,12 @@ func (r *AccessRule) Check() error {
 	if _, err := spec.ParseIdentity(r.Endpoint); err != nil {
 		return err
 	}
-	if (r.Public == "") == (len(r.Claims) == 0) {
+	silent := r.Public == "" && len(r.Claims) == 0
+	if r.Public != "" && len(r.Claims) > 0 || silent && r.Limits == (spec.Limits{}) {
 		return fmt.Errorf("routing: %s: expected either claims, or why it is public", r.Endpoint)
+	}
+	if err := r.Limits.Check(); err != nil {
+		return fmt.Errorf("routing: %s: %w", r.Endpoint, err)
 	}
 	if len(r.Claims) > spec.MaxFields {
 		return fmt.Errorf("routing: %s: %d claims, the limit is %d", r.Endpoint, len(r.Claims), spec.MaxFields)

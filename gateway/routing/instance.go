@@ -31,6 +31,7 @@ type Instance struct {
 	since   time.Time
 	offer   *Offer
 	index   atomic.Pointer[spec.Index] // of its session's endpoints, once some were appended
+	overlay *overlay                   // nil: it has none
 	offered *release                   // what it came with, and has appended since; guarded by the registry's mutex
 
 	// Written by the session's reader, which must not wait for a lock.

@@ -35,6 +35,8 @@ type Policy struct {
 	PanicPercent int
 	Hedge        Hedge
 	Trust        Trust // [TrustGateway]
+	// Loosen names what overlays may loosen, by [spec.OverlayKeys]; nil: nothing. They may always tighten.
+	Loosen []string
 	// Instances is how many the service should have, over all its versions. Nothing is refused for it: operators are told,
 	// before any of them has come, too.
 	Instances int
@@ -101,6 +103,9 @@ func (p Policy) over(base Policy) Policy {
 	}
 	p.Instances = max(cmp.Or(p.Instances, base.Instances), 0)
 	p.Trust = cmp.Or(p.Trust, base.Trust, TrustGateway)
+	if p.Loosen == nil {
+		p.Loosen = base.Loosen
+	}
 	p.Balancer = cmp.Or(p.Balancer, base.Balancer, BalancerEWMA)
 	p.SlowStart = max(cmp.Or(p.SlowStart, base.SlowStart, DefaultSlowStart), 0)
 	p.PanicPercent = max(cmp.Or(p.PanicPercent, base.PanicPercent), 0)

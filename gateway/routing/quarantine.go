@@ -151,7 +151,7 @@ func (a *admission) replace(known *release, by *Instance) (displaced []*Instance
 	known.warning = fmt.Sprintf("at %s the contract %s was replaced by %s without a new version: callers that were built for the old one may fail",
 		a.now.UTC().Format(time.RFC3339), known.contract, offered.contract)
 	displaced = known.standing
-	known.contract, known.standing, known.offers = offered.contract, nil, nil
+	known.contract, known.standing, known.offers, known.base = offered.contract, nil, nil, nil
 	a.ground = nil
 	return displaced
 }
@@ -166,6 +166,7 @@ func (rel *release) take(offered *release, t *telemetry.Telemetry) {
 	for i, meter := range t.Offer(rel.service, rel.version.String(), keys) {
 		rel.offers[i].meter = meter
 	}
+	rel.base = rel.offers
 }
 
 func (rel *release) differs(offered *release) string {

@@ -71,8 +71,10 @@ type release struct {
 	digest   string         // of the manifest
 	manifest *spec.Manifest // of the first that stood
 	offer    *Offer         // the same
-	offers   []offer
-	standing []*Instance // not quarantined
+	base     []offer        // of the manifest
+	offers   []offer        // with what overlays say
+	under    under          // of what they were made
+	standing []*Instance    // not quarantined
 	retries  *Retries
 	policy   *policy
 	balancer Balancer
@@ -159,13 +161,13 @@ func (r *Registry) Offer(digest string) *Offer {
 	return nil
 }
 
-// Of checks that the offer is one of the service and version that HELLO names.
+// Of checks that the offer is one of the service and version that HELLO names, and has the endpoints of its overlay.
 func (o *Offer) Of(h *spec.Hello) error {
 	if m := o.manifest; m.Service != h.Instance.Service || m.Version != h.Instance.Version {
 		return fmt.Errorf("routing: HELLO says %s %s, its manifest says %s %s",
 			h.Instance.Service, h.Instance.Version, m.Service, m.Version)
 	}
-	return nil
+	return spec.CheckOverlay(h.Overlay, o.manifest)
 }
 
 // release is what an instance offers, kept beside the known releases until it may stand.
@@ -203,7 +205,7 @@ func Prepare(h *spec.Hello, manifest []byte) (*Offer, error) {
 // Add makes an instance known and, unless it has to be quarantined, routable. The caller removes it when its
 // session has ended.
 func (r *Registry) Add(s *session.Gateway, o *Offer, now time.Time) *Instance {
-	in := &Instance{Session: s, since: now, health: Healthy, offer: o, vitals: newVitals(now)}
+	in := &Instance{Session: s, since: now, health: Healthy, offer: o, overlay: newOverlay(s.Hello().Overlay), vitals: newVitals(now)}
 	in.beat.Store(now.UnixNano())
 	ready := spec.StatusReady
 	in.status.Store(&ready)
@@ -322,6 +324,9 @@ func (r *Registry) settle(now time.Time) {
 	a := &admission{Registry: r, now: now}
 	a.run()
 	a.extend()
+	for _, rel := range r.releases {
+		r.overlay(rel)
+	}
 	r.judge(now)
 	r.current.Store(build(r.current.Load(), r.releases, r.ladder, r))
 	r.report()

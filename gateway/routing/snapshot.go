@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"sync/atomic"
 	"time"
 
@@ -118,10 +119,19 @@ type offer struct {
 	identity string
 	index    uint32
 	meter    *telemetry.Endpoint
+
+	// Where overlays say something: the manifest's own endpoint, where the values are said that are not its, and those that do
+	// not count.
+	manifest *spec.Endpoint
+	origins  map[string]string
+	refused  []string
 }
 
+// reviewed is the endpoint as the manifest has it.
+func (o *offer) reviewed() *spec.Endpoint { return cmp.Or(o.manifest, o.Endpoint) }
+
 func (o *offer) route(r *Release) *Route {
-	limits := o.Limits.WithDefaults()
+	limits := r.access.limits(r.Service, o)
 	return &Route{
 		Endpoint: o.Endpoint, Access: r.access.of(r.Service, o, r.policy), Index: o.index, Release: r, Meter: o.meter, identity: o.identity,
 		NeedsPath: o.pattern.HasRest() || o.Kind == spec.KindHTTP,

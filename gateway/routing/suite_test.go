@@ -82,6 +82,15 @@ type who struct {
 	service, version, region string
 	lease                    int
 	id, supersedes           string
+	overlay                  []spec.OverlayEndpoint
+}
+
+// features are those that its HELLO has to name.
+func (i *who) features() []spec.Feature {
+	if len(i.overlay) == 0 {
+		return nil
+	}
+	return []spec.Feature{{Name: spec.FeatureOverlay, Critical: true}}
 }
 
 // join opens a session and adds it. Every call on it blocks until the session ends.
@@ -97,7 +106,7 @@ func (w *world) join(i who, endpoints ...spec.Endpoint) *routing.Instance {
 		s, err := session.Open(context.Background(), far, session.ServiceConfig{
 			Hello: spec.Hello{
 				Instance: spec.Instance{Service: i.service, Version: i.version, Region: i.region, ID: cmp.Or(i.id, fmt.Sprintf("i%d", names.Add(1)))},
-				Lease:    max(i.lease, 1), Supersedes: i.supersedes,
+				Lease:    max(i.lease, 1), Supersedes: i.supersedes, Features: i.features(), Overlay: i.overlay,
 			},
 			Manifest: manifest, Serve: func(in *session.Incoming) { <-in.Context().Done() },
 		})

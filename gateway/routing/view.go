@@ -68,13 +68,14 @@ type WeightView struct {
 type EndpointView struct {
 	*spec.Endpoint // of the manifest, which must not be changed
 
-	Effective      Access  `json:"effective"` // who may call it, above what the manifest says
-	Service        string  `json:"service"`
-	Version        string  `json:"version"`
-	ManifestDigest string  `json:"manifestDigest"`
-	Selected       bool    `json:"selected"`  // requests that name no version go here, or some of them
-	Share          float64 `json:"share"`     // of those, from 0 to 1
-	Instances      int     `json:"instances"` // that can be picked
+	Effective      Access     `json:"effective"`     // who may call it, above what the manifest says
+	InForce        LimitsView `json:"limitsInForce"` // above what the manifest says
+	Service        string     `json:"service"`
+	Version        string     `json:"version"`
+	ManifestDigest string     `json:"manifestDigest"`
+	Selected       bool       `json:"selected"`  // requests that name no version go here, or some of them
+	Share          float64    `json:"share"`     // of those, from 0 to 1
+	Instances      int        `json:"instances"` // that can be picked
 }
 
 // ManifestView is what a manifest says beside its endpoints. It must not be changed.
@@ -221,7 +222,7 @@ func (r *Registry) Endpoints() []EndpointView {
 
 func (r *Registry) endpointView(rel *release, o *offer) EndpointView {
 	v := EndpointView{
-		Endpoint: o.Endpoint, Effective: r.access.of(rel.service, o, rel.policy),
+		Endpoint: o.reviewed(), Effective: r.access.of(rel.service, o, rel.policy), InForce: r.access.limitsView(rel.service, o),
 		Service: rel.service, Version: rel.version.String(), ManifestDigest: rel.digest,
 	}
 	for _, in := range rel.standing {

@@ -128,7 +128,7 @@ func (g *Gateway) learn(hello []byte) error {
 	if err := spec.DecodeJSON(hello, &g.hello); err != nil {
 		return protocolError("%s", err)
 	}
-	if err := g.hello.Check(); err != nil {
+	if err := g.hello.Check(spec.FeatureOverlay); err != nil {
 		code := spec.CodeProtocol
 		if errors.Is(err, spec.ErrFeature) {
 			code = spec.CodeUnsupported

@@ -15,6 +15,7 @@ import (
 	"github.com/stella-ops/router/examples/billing"
 	"github.com/stella-ops/router/examples/billing/reports"
 	stella "github.com/stella-ops/router/runtime"
+	_ "github.com/stella-ops/router/runtime/overlay"   // what a deployment changes: STELLA_OVERLAY
 	_ "github.com/stella-ops/router/transports/valkey" // a broker for its jobs: STELLA_QUEUE
 )
 
