@@ -64,6 +64,9 @@ type Config struct {
 	Retain    time.Duration // how long endpoints without instances stay known; [routing.DefaultRetain]
 	Stall     time.Duration // how long a body may make no progress; [edge.DefaultStall]
 
+	// Requests is how long a request's head may be and take, and how long a client's connection may be idle.
+	Requests edge.Requests
+
 	// OpenAPI is the title of the document of all services, which is served at /openapi.json; empty: it is not served.
 	OpenAPI string
 
@@ -174,6 +177,9 @@ func (c *Config) traces() otlp.Config {
 func (c *Config) check() error {
 	if c.Grace < 0 || c.Heartbeat < 10*time.Millisecond || c.Retain < 0 || c.Stall < 0 || c.DrainDelay < 0 {
 		return fmt.Errorf("%w: a duration is negative, or the heartbeat is under 10ms", ErrConfig)
+	}
+	if err := c.Requests.Check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	if c.Traces.OneIn < 0 {
 		return fmt.Errorf("%w: one request in %d is to be traced, expected 0 or more", ErrConfig, c.Traces.OneIn)

@@ -137,7 +137,7 @@ func New(cfg Config) (*Gateway, error) {
 		g.catalog = catalog.New(catalog.Config{Registry: g.registry, Title: cfg.OpenAPI, Logger: cfg.Logger})
 	}
 	edges := edge.Config{
-		Registry: g.registry, Verifier: g.verifier, Logger: cfg.Logger, Stall: cfg.Stall, Telemetry: g.telemetry, Draining: g.draining.Load,
+		Registry: g.registry, Verifier: g.verifier, Logger: cfg.Logger, Stall: cfg.Stall, Requests: cfg.Requests, Telemetry: g.telemetry, Draining: g.draining.Load,
 		Queue: desk, Catalog: g.catalog, Limiter: g.limiter,
 	}
 	if cfg.Traces.Endpoint != "" {

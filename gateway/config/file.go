@@ -175,6 +175,7 @@ type Limits struct {
 	Priorities  []Priority  `key:"priorities"`
 	Concurrency Concurrency `key:"concurrency"`
 	Connections Connections `key:"connections"`
+	Requests    Requests    `key:"requests"`
 }
 
 // Rule is one rate limit.
@@ -209,6 +210,13 @@ type Concurrency struct {
 type Connections struct {
 	Total      int `key:"total"`
 	PerAddress int `key:"perAddress"`
+}
+
+// Requests is how long a request's head may be and take, and how long a connection may be idle.
+type Requests struct {
+	HeaderSize Size          `key:"headerSize"`
+	HeaderTime time.Duration `key:"headerTime"`
+	Idle       time.Duration `key:"idle"`
 }
 
 // OpenAPI is the document of all services.

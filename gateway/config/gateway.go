@@ -42,6 +42,7 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 	}
 	cfg.Authority = gateway.Authority{Source: f.Authority.Source, Every: f.Authority.Every, Declared: f.Authority.Unreached == unreachedDeclared}
 	cfg.Limits = f.Limits.gateway(f.Node.Environment)
+	cfg.Requests = edge.Requests{HeaderSize: int(f.Limits.Requests.HeaderSize), HeaderTime: f.Limits.Requests.HeaderTime, Idle: f.Limits.Requests.Idle}
 	for i := range f.Issuers {
 		cfg.Issuers = append(cfg.Issuers, f.Issuers[i].gateway())
 	}

@@ -29,6 +29,7 @@ type Config struct {
 	Verifier *auth.Verifier // of tokens; nil: none is taken
 	Logger   *slog.Logger   // nil: [slog.Default]
 	Stall    time.Duration  // zero: [DefaultStall]
+	Requests Requests
 	// Telemetry counts the requests that lead to no endpoint; the others' counters are their routes'. May be nil.
 	Telemetry *telemetry.Telemetry
 	// Queue takes the requests to endpoints with delivery=queue. Nil: they are answered with 503.
