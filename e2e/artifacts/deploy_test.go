@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 )
@@ -47,16 +48,20 @@ var _ = Describe("the files of examples/deploy", func() {
 		Expect(string(out)).NotTo(ContainSubstring("stella-gateway."), "a warning")
 	})
 
-	It("have a Compose file that Compose takes, whose parts have what they need", func() {
-		load := func(env ...string) error {
-			options, err := cli.NewProjectOptions([]string{filepath.Join(folder, "compose.yaml")}, cli.WithEnv(env))
-			Expect(err).NotTo(HaveOccurred())
-			project, err := options.LoadProject(context.Background())
-			if err != nil {
-				return err
-			}
-			Expect(project.ServiceNames()).To(ConsistOf("gateway", "billing"))
-			for _, s := range project.Services {
+	// load reads Compose files, the later ones above the first, and expects of what is built here that it has what it needs.
+	load := func(files []string, env ...string) (*types.Project, error) {
+		GinkgoHelper()
+		for i, f := range files {
+			files[i] = filepath.Join(folder, f)
+		}
+		options, err := cli.NewProjectOptions(files, cli.WithEnv(env))
+		Expect(err).NotTo(HaveOccurred())
+		project, err := options.LoadProject(context.Background())
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range project.Services {
+			if s.Build != nil {
 				Expect(s.ReadOnly).To(BeTrue())
 				Expect(s.CapDrop).To(ConsistOf("ALL"))
 				Expect(filepath.Join(s.Build.Context, s.Build.Dockerfile)).To(BeARegularFile())
@@ -64,10 +69,35 @@ var _ = Describe("the files of examples/deploy", func() {
 					Expect(v.Source).To(BeAnExistingFile())
 				}
 			}
-			Expect(*project.Services["billing"].Environment["STELLA_TOKEN"]).To(HaveLen(20))
-			return nil
 		}
-		Expect(load()).To(MatchError(ContainSubstring("a secret of at least 16 characters")))
-		Expect(load(secret)).To(Succeed())
+		Expect(*project.Services["billing"].Environment["STELLA_TOKEN"]).To(HaveLen(20))
+		return project, nil
+	}
+
+	It("have a Compose file that Compose takes, whose parts have what they need", func() {
+		_, err := load([]string{"compose.yaml"})
+		Expect(err).To(MatchError(ContainSubstring("a secret of at least 16 characters")))
+		project, err := load([]string{"compose.yaml"}, secret)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(project.ServiceNames()).To(ConsistOf("gateway", "billing"))
 	})
+
+	DescribeTable("have a Compose file by way of a broker, which gateway and service share, and no other network", func(file string) {
+		_, err := load([]string{"compose.yaml", file}, secret)
+		Expect(err).To(MatchError(ContainSubstring("a secret of letters and digits")))
+		project, err := load([]string{"compose.yaml", file}, secret, "BROKER_PASSWORD=0123456789abcdef")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(project.ServiceNames()).To(ConsistOf("gateway", "billing", "broker"))
+		Expect(project.Services["billing"].Networks).To(And(HaveLen(1), HaveKey("broker")))
+		Expect(project.Services["gateway"].Networks).To(HaveKey("broker"))
+		listen, dial := *project.Services["gateway"].Environment["STELLA_LISTEN"], *project.Services["billing"].Environment["STELLA_GATEWAYS"]
+		Expect(listen).To(Equal(dial))
+		check := exec.Command(gateway, "check", filepath.Join(folder, "gateway.yaml"))
+		check.Env = append(os.Environ(), secret, "STELLA_LISTEN="+listen)
+		out, err := check.CombinedOutput()
+		Expect(err).NotTo(HaveOccurred(), string(out))
+	},
+		Entry("RabbitMQ", "compose.rabbitmq.yaml"),
+		Entry("Valkey", "compose.valkey.yaml"),
+	)
 })

@@ -15,8 +15,10 @@ import (
 	"github.com/stella-ops/router/examples/billing"
 	"github.com/stella-ops/router/examples/billing/reports"
 	stella "github.com/stella-ops/router/runtime"
-	_ "github.com/stella-ops/router/runtime/overlay"   // what a deployment changes: STELLA_OVERLAY
-	_ "github.com/stella-ops/router/transports/valkey" // a broker for its jobs: STELLA_QUEUE
+	_ "github.com/stella-ops/router/runtime/overlay"     // what a deployment changes: STELLA_OVERLAY
+	_ "github.com/stella-ops/router/transports/quic"     // this and the next two: STELLA_GATEWAYS by any transport,
+	_ "github.com/stella-ops/router/transports/rabbitmq" // and a broker for its jobs, STELLA_QUEUE
+	_ "github.com/stella-ops/router/transports/valkey"
 )
 
 type flags struct {
