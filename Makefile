@@ -123,6 +123,10 @@ lint-tool:
 $(TESTSUM): $(wildcard scripts/testsum/*.go)
 	$(PLAIN) $(GO) build -o $@ ./scripts/testsum
 
+.PHONY: docs-check
+docs-check: test-deps modules build ## run the commands of README, docs and examples, and say which are not run, and why
+	E2E_BIN=$(CURDIR)/bin CGO_ENABLED=0 $(GO) test -count=1 -v -run TestEndToEnd ./e2e -args -ginkgo.no-color -ginkgo.label-filter='docs' | grep -vE '^(S+|=== RUN.*)$$'
+
 .PHONY: bench
 bench: ## run the benchmarks with allocations (BENCH=regexp, PKGS=./...)
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem $(PKGS)

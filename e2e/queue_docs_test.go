@@ -16,7 +16,7 @@ import (
 	"github.com/stella-ops/router/transports/brokertest"
 )
 
-var _ = Describe("docs/queues.md", func() {
+var _ = Describe("docs/queues.md", Label("docs"), func() {
 	It("has commands that do what it says, with a report of no month as the dead job", func(ctx SpecContext) {
 		var lines []string
 		for _, b := range blocks("../docs/queues.md") {
@@ -24,7 +24,11 @@ var _ = Describe("docs/queues.md", func() {
 				lines = append(lines, strings.Split(strings.TrimSpace(b.text), "\n")...)
 			}
 		}
-		Expect(lines).To(HaveLen(7))
+		Expect(lines).To(HaveLen(9))
+		Expect(lines[:2]).To(Equal([]string{ // they are started below, at addresses of their own
+			"STELLA_QUEUE=valkey://127.0.0.1:6379 stella-gateway run", "STELLA_QUEUE=valkey://127.0.0.1:6379 STELLA_JOBS=16 billing",
+		}))
+		lines = lines[2:]
 		dir := GinkgoT().TempDir()
 		url := "valkey://" + brokertest.DurableValkey(GinkgoT()).Addr
 		s := &stack{form: processes(), http: address(), admin: address(), listen: "tcp://" + address(), rest: map[program]held{}}

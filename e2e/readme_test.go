@@ -30,7 +30,7 @@ func blocks(path string) []block {
 // Every sh block is run, line by line, in the repository's root: but `make test`, which runs this, and `make run`,
 // which is what the others talk to. A text block right behind one is what it prints: every line of it in this order,
 // where an ellipsis stands for anything.
-var _ = Describe("README.md", Label("curl"), func() {
+var _ = Describe("README.md", Label("curl", "docs"), func() {
 	It("has commands that do what it says", func() {
 		var r *running
 		ran := 0

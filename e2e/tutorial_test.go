@@ -11,17 +11,48 @@ import (
 	. "github.com/onsi/gomega"
 )
 
+// tutorial is what the page has the reader type. The first two blocks are what the specs of stellagen init do.
+const tutorial = `(cd ~/router && make build)
+~/router/bin/stellagen init hello && cd hello
+go test ./...
+go tool stellagen dev --gateway ~/router/bin/stella-gateway
+curl http://127.0.0.1:8080/hello/Ada
+go tool stellagen new POST "/notes/{id}" --public "a test"
+curl http://127.0.0.1:8080/notes/7 --json '{"text":"remember"}'
+mkdir hello && cd hello
+go mod init example.com/hello
+go mod edit -require github.com/stella-ops/router@v0.0.0 \
+    -replace github.com/stella-ops/router=$HOME/router \
+    -tool github.com/stella-ops/router/generator/cmd/stellagen
+go mod tidy
+go tool stellagen generate ./...
+(cd ~/router && make build)
+~/router/bin/stella-gateway run &
+go mod tidy && go run ./cmd/hello &
+curl http://127.0.0.1:8080/hello/Ada
+curl http://127.0.0.1:8080/hello/Ada/greetings
+curl -H "Accept: text/event-stream" http://127.0.0.1:8080/hello/Ada/greetings
+curl http://127.0.0.1:5190/v1/services
+curl http://127.0.0.1:5190/v1/endpoints
+go tool stellagen check ./...
+`
+
 // The Go blocks of the tutorial are its two files. The module's requirements are found in the clone and in the module
 // cache, because a test must not need the network.
-var _ = Describe("docs/tutorial.md", func() {
+var _ = Describe("docs/tutorial.md", Label("docs"), func() {
 	It("leads from an empty folder to an answer", func(ctx SpecContext) {
 		dir := GinkgoT().TempDir()
 		var files []string
+		typed := ""
 		for _, b := range blocks("../docs/tutorial.md") {
-			if b.language == "go" {
+			switch b.language {
+			case "go":
 				files = append(files, b.text)
+			case "sh":
+				typed += b.text
 			}
 		}
+		Expect(typed).To(Equal(tutorial), "what is run here, and by the specs of stellagen init, has to be what the page says")
 		Expect(files).To(HaveLen(2))
 		Expect(os.MkdirAll(filepath.Join(dir, "cmd", "hello"), 0o750)).To(Succeed())
 		Expect(os.WriteFile(filepath.Join(dir, "hello.go"), []byte(files[0]), 0o600)).To(Succeed())
