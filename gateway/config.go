@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"strconv"
+
 	"github.com/stella-ops/router/gateway/admin"
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/edge"
@@ -16,6 +18,7 @@ import (
 	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/gateway/telemetry/otlp"
+	"github.com/stella-ops/router/internal/fault"
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports"
 )
@@ -174,56 +177,81 @@ func (c *Config) traces() otlp.Config {
 	return out
 }
 
+// invalid says that a setting, or what is below it, is wrong: each fault that err joins by itself.
+func invalid(setting string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var errs []error
+	for _, leaf := range fault.Leaves(fault.At(setting, err)) {
+		if !errors.Is(leaf.Err, ErrConfig) {
+			leaf.Err = fmt.Errorf("%w: %w", ErrConfig, leaf.Err)
+		}
+		errs = append(errs, fault.At(leaf.Setting, leaf.Err))
+	}
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
+// check says everything that is wrong with the configuration without a look at its files.
 func (c *Config) check() error {
+	var errs []error
+	add := func(setting string, err error) { errs = append(errs, invalid(setting, err)) }
 	if c.Grace < 0 || c.Heartbeat < 10*time.Millisecond || c.Retain < 0 || c.Stall < 0 || c.DrainDelay < 0 {
-		return fmt.Errorf("%w: a duration is negative, or the heartbeat is under 10ms", ErrConfig)
+		add("", errors.New("a duration is negative, or the heartbeat is under 10ms"))
 	}
-	if err := c.Requests.Check(); err != nil {
-		return fmt.Errorf("%w: %w", ErrConfig, err)
-	}
+	add("limits.requests", c.Requests.Check())
 	if c.Traces.OneIn < 0 {
-		return fmt.Errorf("%w: one request in %d is to be traced, expected 0 or more", ErrConfig, c.Traces.OneIn)
+		add("telemetry.traces.oneIn", fmt.Errorf("one request in %d is to be traced, expected 0 or more", c.Traces.OneIn))
 	}
 	if c.AcceptRate < 1 || c.Memory < 1 {
-		return fmt.Errorf("%w: accept rate %d and memory %d, expected at least 1 each", ErrConfig, c.AcceptRate, c.Memory)
+		add("transports", fmt.Errorf("accept rate %d and memory %d, expected at least 1 each", c.AcceptRate, c.Memory))
 	}
-	if err := c.routing().Check(); err != nil {
-		return fmt.Errorf("%w: %w", ErrConfig, err)
-	}
+	add("", c.routing().Check())
 	welcome := spec.Welcome{
 		Node: c.Node, Region: c.Region, HeartbeatMS: c.Heartbeat.Milliseconds(), MaxFrame: spec.MaxFrameHard, StreamWindow: spec.MaxStreamWindow,
 		SessionWindow: spec.MaxStreamWindow, Nonce: "0000000000000000", Secret: "00000000000000000000000000000000", Gateways: c.Peers,
 	}
-	if err := welcome.Check(); err != nil { // every service would refuse it
-		return fmt.Errorf("%w: %w", ErrConfig, err)
+	add("node", welcome.Check()) // every service would refuse it
+	add("", c.checkClients())
+	for i, raw := range c.Listen {
+		add("transports.listen["+strconv.Itoa(i)+"]", c.checkListen(raw))
 	}
-	if err := c.checkClients(); err != nil {
-		return err
+	for i, raw := range c.Peers {
+		add("transports.peers["+strconv.Itoa(i)+"]", checkPeer(raw))
 	}
-	for _, raw := range c.Listen {
-		u, t, err := transports.Parse(raw)
-		if err != nil {
-			return fmt.Errorf("%w: listen: %w", ErrConfig, err)
-		}
-		if c.Tokens.asked() || t.Guard == nil {
-			continue
-		}
-		if err := t.Guard(u); err != nil {
-			hint := "give services tokens (--token-file, STELLA_TOKEN)"
-			if t.Encrypted {
-				hint += ", or have them show certificates (clients=FILE)"
-			}
-			return fmt.Errorf("%w: listen: %w: %s", ErrConfig, err, hint)
-		}
+	return errors.Join(errs...)
+}
+
+// checkListen checks a URL where services dial in.
+func (c *Config) checkListen(raw string) error {
+	u, t, err := transports.Parse(raw)
+	if err != nil {
+		return fmt.Errorf("%w: listen: %w", ErrConfig, err)
 	}
-	for _, raw := range c.Peers {
-		u, _, err := transports.Parse(raw)
-		if err != nil {
-			return fmt.Errorf("%w: peer: %w", ErrConfig, err)
+	if c.Tokens.asked() || t.Guard == nil {
+		return nil
+	}
+	if err := t.Guard(u); err != nil {
+		hint := "give services tokens (--token-file, STELLA_TOKEN)"
+		if t.Encrypted {
+			hint += ", or have them show certificates (clients=FILE)"
 		}
-		if u.RawQuery != "" || u.User != nil { // every service is told of it
-			return fmt.Errorf("%w: peer: %s: expected neither parameters nor a login: services have their own", ErrConfig, u.Redacted())
-		}
+		return fmt.Errorf("%w: listen: %w: %s", ErrConfig, err, hint)
+	}
+	return nil
+}
+
+// checkPeer checks the URL of a gateway that services are told of.
+func checkPeer(raw string) error {
+	u, _, err := transports.Parse(raw)
+	if err != nil {
+		return fmt.Errorf("%w: peer: %w", ErrConfig, err)
+	}
+	if u.RawQuery != "" || u.User != nil {
+		return fmt.Errorf("%w: peer: %s: expected neither parameters nor a login: services have their own", ErrConfig, u.Redacted())
 	}
 	return nil
 }
@@ -231,27 +259,33 @@ func (c *Config) check() error {
 // checkClients checks the addresses of clients and operators.
 func (c *Config) checkClients() error {
 	listeners := c.listeners()
+	var errs []error
 	for i := range listeners {
-		if err := listeners[i].check(); err != nil {
-			return err
-		}
+		errs = append(errs, fault.At(c.listener(i), listeners[i].check()))
 	}
 	if _, isUnix := strings.CutPrefix(c.Admin, unixScheme); !isUnix && c.AdminTokens == "" {
-		if err := loopback("admin", c.Admin, "it has no authentication without admin.tokenFile"); err != nil {
-			return err
-		}
+		errs = append(errs, fault.At("admin.address", loopback("admin", c.Admin, "it has no authentication without admin.tokenFile")))
 	}
 	if c.Dev != nil {
 		if c.Dev.TokenFile == "" {
-			return fmt.Errorf("%w: development mode needs a file for the token", ErrConfig)
+			errs = append(errs, fault.At("dev.tokenFile", fmt.Errorf("%w: development mode needs a file for the token", ErrConfig)))
 		}
 		for i := range listeners {
-			if err := loopback("http", listeners[i].Address, "development tokens are for this machine only"); err != nil {
-				return err
-			}
+			errs = append(errs, fault.At(c.listener(i), loopback("http", listeners[i].Address, "development tokens are for this machine only")))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// listener is the setting of one of the addresses for clients, of which http is the first.
+func (c *Config) listener(i int) string {
+	if c.HTTP != "" {
+		if i == 0 {
+			return "http"
+		}
+		i--
+	}
+	return "listeners[" + strconv.Itoa(i) + "]"
 }
 
 // exposed are the listeners that other machines reach, and where they can read along.
@@ -289,37 +323,31 @@ func loopback(what, address, because string) error {
 // Check says what is wrong with a configuration, as [New] would, without taking an address or starting anything.
 func Check(cfg Config) error {
 	cfg, err := withDefaults(cfg)
-	if err != nil {
-		return err
-	}
-	_, err = newTokens(cfg.Tokens, cfg.Logger)
 	errs := []error{err}
-	fault := func(err error) {
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%w: %w", ErrConfig, err))
-		}
-	}
+	add := func(setting string, err error) { errs = append(errs, invalid(setting, err)) }
+	_, err = newTokens(cfg.Tokens, cfg.Logger)
+	add("transports.tokenFile", err)
 	silent := slog.New(slog.DiscardHandler)
 	_, err = auth.NewVerifier(auth.Config{Issuers: cfg.Issuers, Logger: silent})
-	fault(err)
+	add("issuers", err)
 	if cfg.AdminTokens != "" {
 		_, err := admin.NewTokens(cfg.AdminTokens, cfg.Logger)
-		fault(err)
+		add("admin.tokenFile", err)
 	}
 	if cfg.Traces.Endpoint != "" {
 		traces := cfg.traces()
-		fault(traces.Check())
+		add("telemetry.traces", traces.Check())
 	}
 	if cfg.Authority.Source != "" {
 		_, err := auth.NewAuthority(auth.AuthorityConfig{Source: cfg.Authority.Source, Every: cfg.Authority.Every, Logger: silent})
-		fault(err)
+		add("authority", err)
 	}
-	fault(cfg.Policy.Check())
-	fault(cfg.Limits.Check())
-	for _, l := range cfg.listeners() {
-		if l.TLS != nil {
+	add("", cfg.Policy.Check())
+	add("limits", cfg.Limits.Check())
+	for i, l := range cfg.listeners() {
+		if l.TLS != nil && l.TLS.Cert != "" && l.TLS.Key != "" {
 			_, err := l.TLS.config(func(error) {})
-			fault(err)
+			add(cfg.listener(i)+".tls", err)
 		}
 	}
 	return errors.Join(errs...)

@@ -345,7 +345,7 @@ func (g *Gateway) Apply(cfg Config) error {
 	}
 	cfg.Logger, cfg.Region, cfg.Balancers = g.log, g.cfg.Region, g.cfg.Balancers // which a restart changes, and the program
 	if err := cfg.routing().Check(); err != nil {                                // by this region, not the file's
-		return fmt.Errorf("%w: %w", ErrConfig, err)
+		return invalid("", err)
 	}
 	if e := cfg.Policy.Envelope; e != nil {
 		cfg.Policy.Envelope = &edge.Envelope{KeyFile: e.KeyFile, Services: e.Services, Logger: g.log}
@@ -354,15 +354,15 @@ func (g *Gateway) Apply(cfg Config) error {
 	defer g.applying.Unlock()
 	issuers, err := g.verifier.Prepare(cfg.Issuers) // files of keys may be wrong
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrConfig, err)
+		return invalid("issuers", err)
 	}
 	policy, err := g.edge.Prepare(cfg.Policy)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrConfig, err)
+		return invalid("", err)
 	}
 	// This before all others: it alone may want a restart.
 	if err := g.limiter.Apply(cfg.Limits); err != nil {
-		return fmt.Errorf("%w: %w", ErrConfig, err)
+		return invalid("limits", err)
 	}
 	issuers()
 	policy()

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"strconv"
 	"sync"
+
+	"github.com/stella-ops/router/internal/fault"
 )
 
 // roster is whose tokens are taken. It is not changed once it is in force.
@@ -41,10 +44,11 @@ func (v *Verifier) Prepare(issuers []Issuer) (put func(), err error) {
 		next.add(s)
 	}
 	var faults []error
-	for _, issuer := range issuers {
+	for i, issuer := range issuers {
 		s, err := now.prepare(issuer, next, v.cfg)
 		if err != nil {
-			faults = append(faults, fmt.Errorf("%w: issuer %q: %w", ErrConfig, issuer.Issuer, err))
+			err = fmt.Errorf("%w: issuer %q: %w", ErrConfig, issuer.Issuer, err)
+			faults = append(faults, fault.At("issuers["+strconv.Itoa(i)+"]", err))
 			continue
 		}
 		next.add(s)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stella-ops/router/internal/fault"
 	"github.com/stella-ops/router/internal/spelling"
 	"github.com/stella-ops/router/internal/strictyaml"
 )
@@ -88,9 +89,36 @@ func (f *Fault) String() string {
 	return text
 }
 
+// Explain says where the settings stand that an error of the gateway's is about: everything that is wrong, in the order of the
+// file. Kind is what errors of that kind begin with, and is left out. An error that is about no setting is told as it is.
+func (l *Loaded) Explain(err, kind error) error {
+	if err == nil {
+		return nil
+	}
+	var faults Faults
+	for _, leaf := range fault.Leaves(err) {
+		if leaf.Setting == "" {
+			return err
+		}
+		message := strings.TrimPrefix(leaf.Err.Error(), kind.Error()+": ")
+		if !slices.ContainsFunc(faults, func(f Fault) bool { return f.Path == leaf.Setting && f.Message == message }) {
+			faults = append(faults, Fault{Origin: l.Origin(leaf.Setting), Path: leaf.Setting, Message: message})
+		}
+	}
+	faults.sort()
+	return fmt.Errorf("%w:\n%w", kind, faults)
+}
+
 // Faults is an error: everything that is wrong with a configuration, in the order of the file, behind what is wrong with
 // variables and flags.
 type Faults []Fault //nolint:errname // named for what it lists
+
+// sort puts the faults into the order of the file.
+func (f Faults) sort() {
+	slices.SortStableFunc(f, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.Origin.Line, b.Origin.Line), cmp.Compare(a.Origin.Col, b.Origin.Col))
+	})
+}
 
 func (f Faults) Error() string {
 	lines := make([]string, len(f))
@@ -126,9 +154,7 @@ func Load(s Source) (*Loaded, error) {
 		r.relations()
 	}
 	if len(r.faults) > 0 {
-		slices.SortStableFunc(r.faults, func(a, b Fault) int {
-			return cmp.Or(cmp.Compare(a.Origin.Line, b.Origin.Line), cmp.Compare(a.Origin.Col, b.Origin.Col))
-		})
+		r.faults.sort()
 		return nil, r.faults
 	}
 	return r.loaded, nil

@@ -6,8 +6,11 @@ import (
 	"slices"
 	"strings"
 
+	"strconv"
+
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/coding"
+	"github.com/stella-ops/router/internal/fault"
 )
 
 // Policy is what can change while the gateway runs. A request keeps the policy that it came under.
@@ -46,30 +49,30 @@ func (p *Policy) prepare() (*prepared, error) {
 	var errs []error
 	for i := range p.CORS {
 		c, err := p.CORS[i].prepare()
-		errs = append(errs, err)
+		errs = append(errs, fault.At("cors["+strconv.Itoa(i)+"]", err))
 		out.cors = append(out.cors, c)
 	}
 	slices.SortStableFunc(out.cors, func(a, b cors) int { return len(b.path) - len(a.path) })
 	for i := 1; i < len(out.cors); i++ {
 		if out.cors[i].path == out.cors[i-1].path {
-			errs = append(errs, errors.New("edge: CORS: two entries for the path "+out.cors[i].path))
+			errs = append(errs, fault.At("cors", errors.New("edge: CORS: two entries for the path "+out.cors[i].path)))
 		}
 	}
 	if p.Certificates != nil {
-		errs = append(errs, p.Certificates.Check())
+		errs = append(errs, fault.At("certificates", p.Certificates.Check()))
 		out.certificates = newCertificates(*p.Certificates)
 	}
 	if p.TenantHeader != "" {
-		errs = append(errs, checkTenantHeader(p.TenantHeader))
+		errs = append(errs, fault.At("tenant.header", checkTenantHeader(p.TenantHeader)))
 		out.tenantHeader = http.CanonicalHeaderKey(p.TenantHeader)
 	}
-	errs = append(errs, p.Compression.Check())
+	errs = append(errs, fault.At("compression", p.Compression.Check()))
 	if len(p.Compression.Types) > 0 {
 		out.compression = &p.Compression
 	}
 	if p.Envelope != nil {
 		made, err := newSeals(p.Envelope)
-		errs = append(errs, err)
+		errs = append(errs, fault.At("envelope.keyFile", err))
 		out.seals = made
 	}
 	return out, errors.Join(errs...)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/stella-ops/router/internal/fault"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -89,14 +90,17 @@ func (c Config) withDefaults() Config {
 func (c Config) Check() error {
 	c = c.withDefaults()
 	var errs []error
-	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf("limit: "+format, args...)) }
+	wrong := func(setting, format string, args ...any) {
+		errs = append(errs, fault.At("limits."+setting, fmt.Errorf("limit: "+format, args...)))
+	}
 	type place struct{ service, endpoint, by string }
 	names, places, shared := map[string]bool{}, map[place]string{}, ""
 	for i := range c.Rules {
 		r := &c.Rules[i]
-		errs = append(errs, r.Check())
+		setting := fmt.Sprintf("rules[%d]", i)
+		errs = append(errs, fault.At("limits."+setting, r.Check()))
 		if names[r.Name] {
-			fault("rule %q is given twice: expected a name of its own for each", r.Name)
+			wrong(setting+".name", "rule %q is given twice: expected a name of its own for each", r.Name)
 		}
 		names[r.Name] = true
 		identity, err := spec.ParseIdentity(r.Endpoint)
@@ -105,7 +109,7 @@ func (c Config) Check() error {
 		}
 		at := place{r.Service, identity, r.by()}
 		if other, taken := places[at]; taken && other != r.Name {
-			fault("rule %q counts the same requests by the same as rule %q: expected one of them", r.Name, other)
+			wrong(setting, "rule %q counts the same requests by the same as rule %q: expected one of them", r.Name, other)
 		}
 		places[at] = r.Name
 		if r.Scope == ScopeEnvironment {
@@ -114,22 +118,23 @@ func (c Config) Check() error {
 	}
 	if c.Store != "" {
 		if _, err := parseStore(c.Store); err != nil {
-			errs = append(errs, err)
+			errs = append(errs, fault.At("limits.store", err))
 		}
 	} else if shared != "" {
-		fault("rule %q counts for an environment: expected a store, valkey://host:port", shared)
+		wrong("rules", "rule %q counts for an environment: expected a store, valkey://host:port", shared)
 	}
 	if !plain(c.Environment) {
-		fault("environment: expected 1 to %d letters, digits, '-', '_' and '.', got %q", maxName, c.Environment)
+		err := fmt.Errorf("limit: environment: expected 1 to %d letters, digits, '-', '_' and '.', got %q", maxName, c.Environment)
+		errs = append(errs, fault.At("node.environment", err))
 	}
 	if c.Gateways < 1 || c.Keys < 1 {
-		fault("gateways %d and keys %d: expected at least 1 each", c.Gateways, c.Keys)
+		wrong("gateways", "gateways %d and keys %d: expected at least 1 each", c.Gateways, c.Keys)
 	}
 	if n := c.Concurrency; n.Total < 0 || n.Min < 1 || n.Max < n.Min {
-		fault("concurrency: expected a total from 0, and 1 <= min <= max, got total %d, min %d, max %d", n.Total, n.Min, n.Max)
+		wrong("concurrency", "concurrency: expected a total from 0, and 1 <= min <= max, got total %d, min %d, max %d", n.Total, n.Min, n.Max)
 	}
 	if n := c.Connections; n.Total < 0 || n.PerAddress < 0 {
-		fault("connections: expected numbers from 0, got total %d, per address %d", n.Total, n.PerAddress)
+		wrong("connections", "connections: expected numbers from 0, got total %d, per address %d", n.Total, n.PerAddress)
 	}
 	return errors.Join(append(errs, c.checkPriorities())...)
 }
@@ -140,30 +145,31 @@ func (c Config) checkPriorities() error {
 	taken := map[place]bool{}
 	for i := range c.Priorities {
 		p := &c.Priorities[i]
-		fault := func(format string, args ...any) {
-			errs = append(errs, fmt.Errorf("limit: priority %d: "+format, append([]any{i}, args...)...))
+		wrong := func(format string, args ...any) {
+			err := fmt.Errorf("limit: priority %d: "+format, append([]any{i}, args...)...)
+			errs = append(errs, fault.At(fmt.Sprintf("limits.priorities[%d]", i), err))
 		}
 		if _, ok := classNumber[p.Class]; !ok {
-			fault("class: expected critical, normal or background, got %q", p.Class)
+			wrong("class: expected critical, normal or background, got %q", p.Class)
 		}
 		if p.Service == "" && p.Endpoint == "" {
-			fault("expected a service, an endpoint, or both")
+			wrong("expected a service, an endpoint, or both")
 		}
 		if p.Service != "" {
 			if err := spec.CheckService(p.Service); err != nil {
-				fault("service: %w", err)
+				wrong("service: %w", err)
 			}
 		}
 		at := place{p.Service, p.Endpoint}
 		if p.Endpoint != "" {
 			identity, err := spec.ParseIdentity(p.Endpoint)
 			if err != nil {
-				fault("endpoint: %w", err)
+				wrong("endpoint: %w", err)
 			}
 			at.endpoint = identity
 		}
 		if taken[at] {
-			fault("is for the same as another one: service %q, endpoint %q", p.Service, p.Endpoint)
+			wrong("is for the same as another one: service %q, endpoint %q", p.Service, p.Endpoint)
 		}
 		taken[at] = true
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/stella-ops/router/internal/fault"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -32,6 +33,25 @@ type FaultError struct {
 	Text  string
 }
 
+// setting is what the fault is about, as gateway.yaml has it: services[billing].version.sticky.
+func (f *FaultError) setting() string {
+	field := slices.Clone(f.Field)
+	path := field[0]
+	switch {
+	case path == "default":
+		path = "routing"
+	case path == "services" && len(field) > 1:
+		path, field = "services["+field[1]+"]", field[1:]
+	case path == "access" && len(field) > 1:
+		path, field = "endpoints["+field[1]+"]", field[1:]
+	case path == "region" || path == "neighbours":
+		path = "node." + path
+	case path == "owners":
+		path = "transports.owners"
+	}
+	return strings.Join(append([]string{path}, field[1:]...), ".")
+}
+
 // Error implements error.
 func (f *FaultError) Error() string {
 	return "routing: " + strings.Join(f.Field, ".") + ": " + f.Text
@@ -44,7 +64,8 @@ type checker struct {
 }
 
 func (c *checker) faultf(field, format string, args ...any) {
-	c.faults = append(c.faults, &FaultError{Field: append(slices.Clone(c.at), field), Text: fmt.Sprintf(format, args...)})
+	f := &FaultError{Field: append(slices.Clone(c.at), field), Text: fmt.Sprintf(format, args...)}
+	c.faults = append(c.faults, fault.At(f.setting(), f))
 }
 
 // in checks something below a field.

@@ -22,7 +22,7 @@ func (c *checkCmd) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	if err := gateway.Check(loaded.Gateway(s.err, new(slog.LevelVar))); err != nil {
+	if err := loaded.Explain(gateway.Check(loaded.Gateway(s.err, new(slog.LevelVar))), gateway.ErrConfig); err != nil {
 		return err
 	}
 	return s.printf("%s is right\n", c.File)

@@ -154,6 +154,39 @@ var _ = Describe("the command", func() {
 		}
 	})
 
+	It("names everything that only the parts of a gateway find wrong, each with its place in the file", func() {
+		file := filepath.Join(GinkgoT().TempDir(), "gateway.yaml")
+		Expect(os.WriteFile(file, []byte(`limits:
+  rules:
+    - {name: a, by: foo, rate: 5}
+    - {name: b, by: tenant, rate: 5, scope: environment, failure: open}
+  priorities: [{class: critical}]
+cors: [{origins: ["*"], credentials: true}]
+issuers: [{issuer: "https://a", audiences: [x], algorithms: [RS256], jwks: "http://example.com/keys"}]
+routing: {version: {default: newest, weights: {1.0.0: 1}}}
+services: {billing: {version: {default: "1.0"}}}
+transports: {listen: ["tcp://0.0.0.0:5100"], peers: ["tcp://u:p@h:1"]}
+admin: {address: "0.0.0.0:5190"}
+envelope: {keyFile: nowhere, services: [a]}
+authority: {source: "http://example.com/x"}
+listeners: [{address: "127.0.0.1:8443", tls: {cert: nowhere, key: nowhere}}]
+`), 0o600)).To(Succeed())
+		for _, args := range [][]string{{"check", file}, {"run", "--config", file}} {
+			_, err, _, code := start(args...)
+			Eventually(code).WithTimeout(patience).Should(Receive(Equal(2)))
+			places := []string{
+				"3:7: limits.rules[0]: ", "5:16: limits.priorities[0]: ", "8:38: routing.version.weights: ", "9:32: services[billing].version.default: ",
+				"10:23: transports.listen[0]: ", "10:54: transports.peers[0]: ", "11:9: admin.address: ", "2:3: limits.rules: ", "6:8: cors[0]: ",
+				"7:11: issuers[0]: ", "12:12: envelope.keyFile: ", "13:1: authority: ", "14:41: listeners[0].tls: ",
+			}
+			said := string(err.Contents())
+			for _, place := range places {
+				Expect(said).To(ContainSubstring("\n"+file+":"+place), "%v", args)
+			}
+			Expect(said).NotTo(ContainSubstring("gateway: configuration: "), "that is said once")
+		}
+	})
+
 	It("reloads its file by SIGHUP, and keeps what is in force when the file is wrong", func() {
 		file := filepath.Join(GinkgoT().TempDir(), "gateway.yaml")
 		Expect(os.WriteFile(file, []byte("log: {level: info}\n"), 0o600)).To(Succeed())

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -171,7 +172,7 @@ func (c *runCmd) Run(s streams) error {
 		Read: c.source, Logger: cfg.Logger, Reloaded: func(err error) { g.Reloaded(err) },
 		Apply: func(l *config.Loaded) error {
 			if err := g.Apply(l.Gateway(io.Discard, new(slog.LevelVar))); err != nil {
-				return err
+				return l.Explain(err, gateway.ErrConfig)
 			}
 			l.File.Log.Set(level)
 			return nil
@@ -211,7 +212,10 @@ func (c *runCmd) Run(s streams) error {
 		followed.Store(true)
 	}
 	if g, err = gateway.New(cfg); err != nil {
-		return err
+		if errors.Is(err, gateway.ErrConfig) {
+			err = cmp.Or(gateway.Check(cfg), err) // it names everything, not only what is found first
+		}
+		return loaded.Explain(err, gateway.ErrConfig)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
