@@ -43,9 +43,13 @@ var _ = Describe("the files of examples/deploy", func() {
 		Expect(err).NotTo(HaveOccurred())
 		socket := strings.TrimSuffix(file, "service") + "socket"
 		Expect(os.WriteFile(socket, sockets, 0o600)).To(Succeed())
-		out, err := exec.Command("systemd-analyze", "verify", file, socket).CombinedOutput()
+		text, err = os.ReadFile(filepath.Join(folder, "billing.service"))
+		Expect(err).NotTo(HaveOccurred())
+		service := filepath.Join(filepath.Dir(file), "billing.service")
+		Expect(os.WriteFile(service, []byte(strings.ReplaceAll(string(text), "/usr/local/bin/billing", absolute)), 0o600)).To(Succeed())
+		out, err := exec.Command("systemd-analyze", "verify", file, socket, service).CombinedOutput()
 		Expect(err).NotTo(HaveOccurred(), string(out))
-		Expect(string(out)).NotTo(ContainSubstring("stella-gateway."), "a warning")
+		Expect(string(out)).NotTo(Or(ContainSubstring("stella-gateway."), ContainSubstring("billing.")), "a warning")
 	})
 
 	// load reads Compose files, the later ones above the first, and expects of what is built here that it has what it needs.
