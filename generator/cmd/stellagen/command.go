@@ -33,6 +33,7 @@ type commands struct {
 	Rules    rulesCommand    `cmd:"" help:"List what can be found."`
 	Manifest manifestCommand `cmd:"" help:"Print manifests or their digests."`
 	Fmt      fmtCommand      `cmd:"" help:"Write directives in their canonical form."`
+	Migrate  migrateCommand  `cmd:"" help:"List the routes of net/http, chi, gin and echo, and make them endpoints."`
 	Doctor   doctorCommand   `cmd:"" help:"Tell what of this place keeps stellagen or the service from working."`
 
 	Completion completionCommand `cmd:"" help:"Print a script that completes commands, flags and names in a shell."`

@@ -1,0 +1,173 @@
+package migrate
+
+import (
+	"go/ast"
+	"go/token"
+	"go/types"
+	"slices"
+
+	"golang.org/x/tools/go/packages"
+)
+
+// survey lists what is to be followed, and which functions have to do with it.
+func (it *interp) survey() {
+	for _, pkg := range it.p.pkgs {
+		for _, in := range pkg.TypesInfo.InitOrder {
+			init := &initializer{info: pkg.TypesInfo, pkg: pkg.Types, vars: in.Lhs, expr: in.Rhs}
+			for _, v := range in.Lhs {
+				it.initOf[v] = init
+			}
+		}
+		for _, f := range pkg.Syntax {
+			for _, decl := range f.Decls {
+				var fn *types.Func
+				if fd, ok := decl.(*ast.FuncDecl); ok {
+					fn, _ = pkg.TypesInfo.Defs[fd.Name].(*types.Func)
+				}
+				it.surveyDecl(pkg, fn, decl)
+			}
+		}
+	}
+	slices.SortFunc(it.order, func(a, b *site) int { return int(a.pos - b.pos) })
+	it.implementations()
+	for changed := true; changed; {
+		changed = false
+		for fn, callees := range it.callees {
+			if !it.relevant[fn] && slices.ContainsFunc(callees, func(c *types.Func) bool { return it.relevant[c] }) {
+				it.relevant[fn], changed = true, true
+			}
+		}
+	}
+}
+
+// surveyDecl lists the sites of a declaration, and the functions that it refers to.
+func (it *interp) surveyDecl(pkg *packages.Package, fn *types.Func, decl ast.Decl) {
+	var stack []ast.Node
+	ast.Inspect(decl, func(n ast.Node) bool {
+		if n == nil {
+			stack = stack[:len(stack)-1]
+			return true
+		}
+		stack = append(stack, n)
+		id, ok := n.(*ast.Ident)
+		if !ok {
+			return true
+		}
+		callee, ok := pkg.TypesInfo.Uses[id].(*types.Func)
+		if !ok {
+			return true
+		}
+		callee = callee.Origin()
+		if fn != nil {
+			it.callees[fn] = append(it.callees[fn], callee)
+		}
+		_, op := routerMethod(callee)
+		if op.action == none && looksLike(callee) && it.p.infos[callee.Pkg()] != nil {
+			op = operation{action: register}
+		}
+		switch {
+		case op.adds():
+			it.addSite(pkg, fn, stack, op)
+			fallthrough
+		case op.action != none || isConstructor(callee):
+			if fn != nil {
+				it.relevant[fn] = true
+			}
+		}
+		return true
+	})
+}
+
+// addSite notes a call of a registering method, or its use as a value.
+func (it *interp) addSite(pkg *packages.Package, fn *types.Func, stack []ast.Node, op operation) {
+	i := len(stack) - 1
+	var expr ast.Expr
+	expr, _ = stack[i].(ast.Expr)
+	if i > 0 {
+		if sel, ok := stack[i-1].(*ast.SelectorExpr); ok && sel.Sel == stack[i] {
+			i--
+			expr = sel
+		}
+	}
+	if i > 0 {
+		if call, ok := stack[i-1].(*ast.CallExpr); ok && call.Fun == stack[i] {
+			i--
+			expr = call
+		}
+	}
+	s := &site{pos: sitePos(expr), text: short(types.ExprString(expr)), fn: fn, op: op}
+	for ; i >= 0; i-- {
+		if lit, ok := stack[i].(*ast.FuncLit); ok {
+			s.lit = lit
+			break
+		}
+	}
+	_ = pkg
+	if it.sites[s.pos] == nil {
+		it.sites[s.pos] = s
+		it.order = append(it.order, s)
+	}
+}
+
+// sitePos is where a call is said to be: chains of calls have one beginning, but several names.
+func sitePos(e ast.Expr) token.Pos {
+	switch e := ast.Unparen(e).(type) {
+	case *ast.CallExpr:
+		return sitePos(e.Fun)
+	case *ast.SelectorExpr:
+		return e.Sel.Pos()
+	case *ast.IndexExpr:
+		return sitePos(e.X)
+	}
+	return e.Pos()
+}
+
+func isConstructor(fn *types.Func) bool {
+	if fn == nil || fn.Pkg() == nil || fn.Signature().Recv() != nil {
+		return false
+	}
+	fw, ok := frameworkOf(fn.Pkg().Path())
+	return ok && slices.Contains(constructors[fw], fn.Name())
+}
+
+// implementations makes calls of interfaces' methods lead to the methods of the program's types.
+func (it *interp) implementations() {
+	wanted := map[*types.Func]bool{}
+	for _, callees := range it.callees {
+		for _, c := range callees {
+			if r := c.Signature().Recv(); r != nil && types.IsInterface(r.Type()) && it.p.infos[c.Pkg()] != nil {
+				wanted[c] = true
+			}
+		}
+	}
+	if len(wanted) == 0 {
+		return
+	}
+	var named []*types.Named
+	for _, pkg := range it.p.pkgs {
+		scope := pkg.Types.Scope()
+		for _, name := range scope.Names() {
+			if tn, ok := scope.Lookup(name).(*types.TypeName); ok && !tn.IsAlias() {
+				if n, ok := tn.Type().(*types.Named); ok && !types.IsInterface(n) && n.TypeParams().Len() == 0 {
+					named = append(named, n)
+				}
+			}
+		}
+	}
+	for method := range wanted {
+		iface, ok := method.Signature().Recv().Type().Underlying().(*types.Interface)
+		if !ok {
+			continue
+		}
+		for _, n := range named {
+			if !types.Implements(types.NewPointer(n), iface) {
+				continue
+			}
+			obj, _, _ := types.LookupFieldOrMethod(types.NewPointer(n), true, n.Obj().Pkg(), method.Name())
+			if fn, ok := obj.(*types.Func); ok && it.p.funcs[fn] != nil {
+				it.callees[method] = append(it.callees[method], fn)
+				it.impls[method.FullName()] = append(it.impls[method.FullName()], fn)
+			}
+		}
+	}
+}
