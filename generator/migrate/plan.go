@@ -1,0 +1,479 @@
+package migrate
+
+import (
+	"context"
+	"fmt"
+	"go/ast"
+	"go/build"
+	"go/build/constraint"
+	"go/token"
+	"go/types"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/tools/go/packages"
+
+	"github.com/stella-ops/router/generator/diagnostic"
+	"github.com/stella-ops/router/generator/directive"
+	"github.com/stella-ops/router/generator/scan"
+	"github.com/stella-ops/router/spec"
+)
+
+// Options say what is written. Endpoints need claims, or a reason for having none.
+type Options struct {
+	Write   bool     // directives above handlers
+	Bridge  bool     // endpoints that serve whole routers
+	Public  string   // why callers need no claims
+	Claims  []string // TYPE, or TYPE VALUE
+	Service string   // name of a service that begins; empty: that of its package
+	Package string   // absolute folder of the bridge's package; empty: that of the router
+	With    string   // keys of all endpoints, as the directive has them
+	Drop    []string // middleware that a handler may do without, as the report has it
+}
+
+// Plan is what would be written.
+type Plan struct {
+	Files   []File    // that change, sorted
+	Written []Planned // by a directive above the handler
+	Bridged []Planned
+	Left    []Left
+	Fields  []string // of Handlers, and what they are to hold
+}
+
+// File is a file as it is and as it should be.
+type File struct {
+	Name     string // absolute
+	Old, New []byte // Old is nil if there is none
+}
+
+// Planned is an endpoint that a route becomes.
+type Planned struct {
+	Method, Path string
+	Route        *Route
+}
+
+// Left is a route that becomes none.
+type Left struct {
+	Route *Route
+	Why   string
+}
+
+// planner makes a plan.
+type planner struct {
+	r       *Report
+	o       Options
+	plan    *Plan
+	lines   []string          // of access, and of keys
+	served  map[string]string // identities, and the files that serve them
+	annot   map[string]bool   // handlers that have a directive, as file:line
+	service *scan.Service     // that packages without one become parts of
+	own     map[string]bool   // folders of packages that are of a service
+	result  *scan.Result
+	edits   edits
+	uses    map[*types.Func]int
+	need    map[*packages.Package]int // new endpoints by package
+	bridges map[string]*bridgeFile    // by folder
+	files   map[string]*packages.Package
+}
+
+// Plan decides what becomes of the routes. The module is as it was when the report was made.
+func (r *Report) Plan(ctx context.Context, c Config, o Options) (*Plan, error) {
+	p := &planner{
+		r: r, o: o, plan: &Plan{}, served: map[string]string{}, annot: map[string]bool{}, own: map[string]bool{}, uses: map[*types.Func]int{},
+		need: map[*packages.Package]int{}, bridges: map[string]*bridgeFile{}, files: map[string]*packages.Package{},
+	}
+	p.edits.fset = r.p.fset
+	if err := p.access(); err != nil {
+		return nil, err
+	}
+	if err := p.existing(ctx, c); err != nil {
+		return nil, err
+	}
+	for _, pkg := range r.p.pkgs {
+		for _, f := range pkg.Syntax {
+			p.files[r.p.fset.File(f.Pos()).Name()] = pkg
+		}
+	}
+	for i := range r.Routes {
+		if fn := r.Routes[i].handler.fn; fn != nil {
+			p.uses[fn]++
+		}
+	}
+	for i := range r.Routes {
+		if err := p.route(&r.Routes[i]); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.belong(); err != nil {
+		return nil, err
+	}
+	return p.finish()
+}
+
+// access makes the lines that say who may call, and checks them by the grammar of directives.
+func (p *planner) access() error {
+	switch {
+	case p.o.Public != "" && len(p.o.Claims) > 0:
+		return fmt.Errorf("%w: an endpoint has claims or is public, not both", errInput)
+	case p.o.Public == "" && len(p.o.Claims) == 0:
+		return fmt.Errorf("%w: every endpoint has claims or says why it is public: give --claim \"TYPE VALUE\" or --public \"why\"", errInput)
+	case p.o.Public != "":
+		p.lines = append(p.lines, "//stella:public "+strconv.Quote(p.o.Public))
+	}
+	for _, claim := range p.o.Claims {
+		p.lines = append(p.lines, "//stella:claim "+claim)
+	}
+	lines := slices.Clone(p.lines)
+	if p.o.With != "" {
+		lines = append(lines, "//stella:with "+p.o.With)
+	}
+	if p.o.Service != "" {
+		lines = append(lines, "//stella:service "+p.o.Service+" version=0.1.0")
+	}
+	for _, line := range lines {
+		var list diagnostic.List
+		fset := token.NewFileSet()
+		file := fset.AddFile("flags", -1, len(line)+1)
+		directive.Parse(fset, &ast.Comment{Slash: file.Pos(0), Text: line}, &list)
+		if found := list.Sorted(); len(found) > 0 || strings.ContainsAny(line, "\n\r") {
+			why := "it has several lines"
+			if len(found) > 0 {
+				why = found[0].Message
+			}
+			return fmt.Errorf("%w: %s would be no directive: %s", errInput, line, why)
+		}
+	}
+	return nil
+}
+
+// existing reads the endpoints that the module has.
+func (p *planner) existing(ctx context.Context, c Config) error {
+	var list diagnostic.List
+	result, _, err := scan.Scan(ctx, scan.Config{Dir: c.Dir, Env: c.Env, Patterns: []string{"./..."}}, &list)
+	if err != nil {
+		return fmt.Errorf("migrate: reading endpoints: %w", err)
+	}
+	if found := list.Sorted(); len(found) > 0 {
+		f := found[0]
+		return fmt.Errorf("%w: the module has %d findings, the first: %s: %s: see stellagen check", errInput, len(found), p.r.p.placeOf(f.Pos), f.Message)
+	}
+	p.result = result
+	var names []string
+	for _, s := range result.Services {
+		names = append(names, s.Name)
+		if len(result.Services) == 1 || s.Name == p.o.Service {
+			p.service = s
+		}
+		for _, pkg := range s.Packages() {
+			p.own[pkg.Dir] = true
+			for _, e := range pkg.Endpoints {
+				if id, err := (&spec.Endpoint{Method: e.Method, Path: e.Path}).Identity(); err == nil {
+					p.served[id] = e.Pos.Filename
+				}
+				p.annot[funcKey(pkg.ImportPath, e)] = true
+			}
+		}
+	}
+	if len(names) > 0 && p.service == nil || p.service != nil && p.o.Service != "" && p.o.Service != p.service.Name {
+		return fmt.Errorf("%w: the module has services already: say one of %s with --service", errInput, strings.Join(names, ", "))
+	}
+	return nil
+}
+
+func funcKey(path string, e *scan.Endpoint) string {
+	if e.Receiver != nil {
+		return path + "." + e.Receiver.Type + "." + e.Func
+	}
+	return path + "." + e.Func
+}
+
+// keyOf is the same of a function that the type checker knows.
+func keyOf(fn *types.Func) string {
+	return strings.TrimSuffix(fn.Pkg().Path(), "/") + strings.TrimPrefix(funcName(fn), fn.Pkg().Name())
+}
+
+func (p *planner) leave(r *Route, format string, args ...any) {
+	p.plan.Left = append(p.plan.Left, Left{r, fmt.Sprintf(format, args...)})
+}
+
+// route decides what becomes of one route.
+func (p *planner) route(r *Route) error {
+	switch {
+	case len(r.methods) == 0 || len(r.Paths) == 0:
+		p.leave(r, "%s", strings.Join(r.Notes, "; "))
+		return nil
+	case r.Doubt != "":
+		p.leave(r, "%s", r.Doubt)
+		return nil
+	}
+	why := "--write was not given"
+	if p.o.Write {
+		if why = p.unsure(r); why == "" {
+			return p.write(r)
+		}
+	}
+	if p.o.Bridge {
+		return p.bridge(r)
+	}
+	for _, id := range identities(r) {
+		if p.served[id] == "" {
+			p.leave(r, "%s: --bridge makes an endpoint of it", why)
+			return nil
+		}
+	}
+	return nil
+}
+
+// identities are those of the endpoints that a route becomes.
+func identities(r *Route) []string {
+	var ids []string
+	for _, m := range r.methods {
+		for _, path := range r.Paths {
+			if id, err := (&spec.Endpoint{Method: m, Path: path}).Identity(); err == nil {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
+// unsure says why a route's handler cannot do without the router; empty if it can.
+func (p *planner) unsure(r *Route) string {
+	fn := r.handler.fn
+	lost := slices.DeleteFunc(slices.Clone(r.Guards), func(g string) bool { return slices.Contains(p.o.Drop, g) })
+	switch {
+	case fn == nil || p.r.p.funcs[fn] == nil:
+		return "its handler is no function or method that is declared here"
+	case !isHTTPSignature(fn.Signature()):
+		return "its handler is no func(http.ResponseWriter, *http.Request)"
+	case fn.Signature().TypeParams().Len() > 0 || fn.Signature().RecvTypeParams().Len() > 0:
+		return "its handler is generic"
+	case len(lost) > 0:
+		return "it would lose its middleware " + strings.Join(lost, ", ") + ", unless --drop says that it may"
+	case r.Method == "*":
+		return "it takes any method, and an endpoint takes one"
+	case !r.t.exact || len(r.Paths) != 1 || len(r.methods) != 1:
+		return "its pattern says more than a path of Stella's: " + strings.Join(r.Notes, "; ")
+	case p.uses[fn] > 1:
+		return "its handler has several routes"
+	case len(r.Condition) > 0:
+		return "it is there only " + strings.Join(r.Condition, ", ")
+	}
+	decl := p.r.p.funcs[fn]
+	if pkg := p.reaches(fn); pkg != "" {
+		return "its handler calls " + pkg + ", which needs the router: use r.PathValue and the like"
+	}
+	if why := p.unwritable(decl); why != "" {
+		return why
+	}
+	return p.collides(decl.pkg)
+}
+
+// reaches is the package of a router that a handler calls, itself or by functions of the program.
+func (p *planner) reaches(fn *types.Func) string {
+	seen := map[*types.Func]bool{}
+	var visit func(fn *types.Func) string
+	visit = func(fn *types.Func) string {
+		if seen[fn] {
+			return ""
+		}
+		seen[fn] = true
+		for _, c := range p.r.it.callees[fn] {
+			if c.Pkg() == nil {
+				continue
+			}
+			if fw, ok := frameworkOf(c.Pkg().Path()); ok && fw != ServeMux {
+				return c.Pkg().Name() + "." + c.Name()
+			}
+			if found := visit(c); found != "" {
+				return found
+			}
+		}
+		return ""
+	}
+	return visit(fn)
+}
+
+// unwritable says why no directive can stand on a declaration.
+func (p *planner) unwritable(fn *function) string {
+	name := p.r.p.fset.File(fn.file.Pos()).Name()
+	switch {
+	case fn.pkg.Module == nil || !fn.pkg.Module.Main:
+		return "its handler is declared in another module"
+	case ast.IsGenerated(fn.file):
+		return "its handler is in a generated file"
+	case limited(name, fn.file):
+		return "its handler is in a file that only some builds have"
+	}
+	return ""
+}
+
+// limited reports whether a file depends on the build.
+func limited(name string, f *ast.File) bool {
+	for _, group := range f.Comments {
+		for _, c := range group.List {
+			if group.Pos() < f.Package && (constraint.IsGoBuild(c.Text) || constraint.IsPlusBuild(c.Text)) {
+				return true
+			}
+		}
+	}
+	nowhere := build.Default
+	nowhere.GOOS, nowhere.GOARCH = "nowhere", "nowhere"
+	ok, err := nowhere.MatchFile(filepath.Dir(name), filepath.Base(name))
+	return err != nil || !ok
+}
+
+// collides says which declaration of a package generated code would collide with.
+func (p *planner) collides(pkg *packages.Package) string {
+	for _, name := range []string{"Handlers", "Endpoints", "Manifest"} {
+		if obj := pkg.Types.Scope().Lookup(name); obj != nil && filepath.Base(p.r.p.fset.Position(obj.Pos()).Filename) != scan.GeneratedFile {
+			return fmt.Sprintf("its package declares %s, which generated code would, too", name)
+		}
+	}
+	for _, name := range types.Universe.Names() {
+		if pkg.Types.Scope().Lookup(name) != nil {
+			return fmt.Sprintf("its package declares %s, which generated code takes for Go's own", name)
+		}
+	}
+	return ""
+}
+
+// write puts directives above a route's handler, unless they are there. An endpoint of the bridge gives way.
+func (p *planner) write(r *Route) error {
+	decl := p.r.p.funcs[r.handler.fn]
+	id := identities(r)[0]
+	if by := p.served[id]; by != "" {
+		if filepath.Base(by) != BridgeFile {
+			return nil
+		}
+		if err := p.unbridge(by, id); err != nil {
+			return err
+		}
+	}
+	if p.annot[keyOf(decl.obj)] {
+		p.leave(r, "its handler is another endpoint already")
+		return nil
+	}
+	p.served[id] = p.r.p.fset.File(decl.file.Pos()).Name()
+	p.annot[keyOf(decl.obj)] = true
+	lines := append([]string{p.endpointLine(r.methods[0], r.Paths[0])}, p.lines...)
+	p.edits.document(decl.decl.Doc, decl.decl.Pos(), lines)
+	p.need[decl.pkg]++
+	p.plan.Written = append(p.plan.Written, Planned{r.methods[0], r.Paths[0], r})
+	return nil
+}
+
+func (p *planner) endpointLine(method, path string) string {
+	line := "//stella:endpoint " + method + " " + path
+	if p.o.With != "" {
+		line += " " + p.o.With
+	}
+	return line
+}
+
+// belong makes the packages of new endpoints belong to a service.
+func (p *planner) belong() error {
+	var pkgs []*packages.Package
+	for pkg := range p.need {
+		if !p.own[pkg.Dir] {
+			pkgs = append(pkgs, pkg)
+		}
+	}
+	slices.SortFunc(pkgs, func(a, b *packages.Package) int { return strings.Compare(a.PkgPath, b.PkgPath) })
+	if len(pkgs) == 0 {
+		return nil
+	}
+	name := ""
+	var first *packages.Package
+	if p.service != nil {
+		name = p.service.Name
+	} else {
+		first = slices.MaxFunc(pkgs, func(a, b *packages.Package) int { return p.weight(a) - p.weight(b) })
+		if name = p.o.Service; name == "" {
+			name = serviceName(first)
+		}
+		if _, err := (&spec.Manifest{Service: name, Version: "0.1.0"}).Encode(); err != nil {
+			return fmt.Errorf("%w: %q is no name for a service: say another with --service", errInput, name)
+		}
+	}
+	for _, pkg := range pkgs {
+		line := "//stella:part of=" + name
+		if pkg == first {
+			line = "//stella:service " + name + " version=0.1.0"
+		}
+		if err := p.documentPackage(pkg, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// weight tells how well a package is suited as the service's own: that with the bridge, then that with most endpoints.
+func (p *planner) weight(pkg *packages.Package) int {
+	const most = 1 << 20
+	if p.bridges[pkg.Dir] != nil {
+		return most + p.need[pkg]
+	}
+	return p.need[pkg]
+}
+
+// serviceName is the name of a package, or of the module, where that says nothing.
+func serviceName(pkg *packages.Package) string {
+	name := pkg.Name
+	if slices.Contains([]string{"main", "api", "http", "server", "handlers", "handler", "web", "app", "internal", "routes", "router"}, name) && pkg.Module != nil {
+		name = versionSuffix.ReplaceAllString(pkg.Module.Path, "")
+		name = name[strings.LastIndexByte(name, '/')+1:]
+	}
+	return strings.ToLower(strings.NewReplacer("_", "-", ".", "-").Replace(name))
+}
+
+// documentPackage puts a directive into a package's doc comment.
+func (p *planner) documentPackage(pkg *packages.Package, line string) error {
+	var best *ast.File
+	for _, f := range pkg.Syntax {
+		name := p.r.p.fset.File(f.Pos()).Name()
+		if ast.IsGenerated(f) || limited(name, f) || filepath.Base(name) == BridgeFile {
+			continue
+		}
+		if best == nil || best.Doc == nil && f.Doc != nil {
+			best = f
+		}
+	}
+	if best == nil {
+		return fmt.Errorf("%w: no file of %s can say %s: add one that every build has", errInput, pkg.PkgPath, line)
+	}
+	p.edits.document(best.Doc, best.Package, []string{line})
+	return nil
+}
+
+// finish makes the files.
+func (p *planner) finish() (*Plan, error) {
+	files, err := p.edits.files()
+	if err != nil {
+		return nil, err
+	}
+	for _, dir := range sortedKeys(p.bridges) {
+		f, err := p.bridges[dir].file()
+		if err != nil {
+			return nil, err
+		}
+		if f != nil {
+			files = append(files, *f)
+		}
+		p.plan.Fields = append(p.plan.Fields, p.bridges[dir].fields...)
+	}
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
+	p.plan.Files = files
+	return p.plan, nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
