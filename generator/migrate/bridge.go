@@ -59,7 +59,7 @@ func (p *planner) bridge(r *Route) error {
 				if by == r.rootKey() || filepath.Base(by) == BridgeFile || !strings.HasPrefix(by, "root ") {
 					continue // the same router decides, or an endpoint of its own has it
 				}
-				p.leave(r, "%s %s is an endpoint of another router already", m, path.Path)
+				p.leavef(r, "%s %s is an endpoint of another router already", m, path.Path)
 				continue
 			}
 			b, err := p.bridgeOf(r)
@@ -67,11 +67,11 @@ func (p *planner) bridge(r *Route) error {
 				return err
 			}
 			if b == nil {
-				p.leave(r, "the package of its router is not one of those that are read: say one with --package")
+				p.leavef(r, "the package of its router is not one of those that are read: say one with --package")
 				return nil
 			}
 			if why := p.collides(b.pkg); why != "" && !p.own[b.pkg.Dir] {
-				p.leave(r, "%s", strings.Replace(why, "its package", "package "+b.pkg.Name, 1))
+				p.leavef(r, "%s", strings.Replace(why, "its package", "package "+b.pkg.Name, 1))
 				return nil
 			}
 			b.add(p, r, m, path)
@@ -151,25 +151,28 @@ func (b *bridgeFile) parse(old []byte) error {
 				name = strings.TrimPrefix(types.ExprString(d.Recv.List[0].Type), "*") + "." + name
 			}
 			b.names[name] = true
-			if d.Doc == nil {
-				continue
-			}
-			for _, c := range d.Doc.List {
-				head, ok := ast.ParseDirective(c.Slash, c.Text)
-				if !ok || head.Tool != "stella" || head.Name != "endpoint" {
-					continue
-				}
-				words := strings.Fields(head.Args)
-				if len(words) < 2 {
-					continue
-				}
-				if id, err := (&spec.Endpoint{Method: words[0], Path: words[1]}).Identity(); err == nil {
-					b.methods[id] = [2]int{fset.Position(d.Doc.Pos()).Offset, fset.Position(d.End()).Offset}
-				}
+			if id := endpointOf(d.Doc); id != "" {
+				b.methods[id] = [2]int{fset.Position(d.Doc.Pos()).Offset, fset.Position(d.End()).Offset}
 			}
 		}
 	}
 	return nil
+}
+
+// endpointOf is the identity of the endpoint that a doc comment makes; empty if it makes none.
+func endpointOf(doc *ast.CommentGroup) string {
+	if doc == nil {
+		return ""
+	}
+	for _, c := range doc.List {
+		head, ok := ast.ParseDirective(c.Slash, c.Text)
+		if words := strings.Fields(head.Args); ok && head.Tool == "stella" && head.Name == "endpoint" && len(words) > 1 {
+			if id, err := (&spec.Endpoint{Method: words[0], Path: words[1]}).Identity(); err == nil {
+				return id
+			}
+		}
+	}
+	return ""
 }
 
 // unbridge takes an endpoint out of a bridge, because its handler is one now.

@@ -225,50 +225,56 @@ func (it *interp) composite(f *frame, e *ast.CompositeLit) value {
 	}
 	switch u := under.(type) {
 	case *types.Struct:
-		o := &object{typ: t, fields: map[*types.Var]*cell{}}
-		for i, elt := range e.Elts {
-			expr := elt
-			var field *types.Var
-			if kv, ok := elt.(*ast.KeyValueExpr); ok {
-				expr = kv.Value
-				if id, ok := kv.Key.(*ast.Ident); ok {
-					field, _ = f.info.Uses[id].(*types.Var)
-				}
-			} else if i < u.NumFields() {
-				field = u.Field(i)
-			}
-			v := it.eval(f, expr)
-			if field == nil {
-				continue
-			}
-			if v == nil && isHandler(field.Type()) {
-				v = opaque{short(types.ExprString(expr))}
-			}
-			it.storeField(o, field.Origin(), v)
-		}
-		it.serves(f, o, t)
-		return o
+		return it.structLit(f, e, t, u)
 	case *types.Slice, *types.Array, *types.Map:
-		l := &list{}
-		for _, elt := range e.Elts {
-			expr := elt
-			if kv, ok := elt.(*ast.KeyValueExpr); ok {
-				expr = kv.Value
-				if isMap(under) {
-					l.keys = append(l.keys, it.eval(f, kv.Key))
-				}
-			}
-			v := it.eval(f, expr)
-			if v == nil {
-				if _, ok := ast.Unparen(expr).(*ast.BasicLit); !ok {
-					v = opaqueOf(f, expr)
-				}
-			}
-			l.elems = append(l.elems, v)
-		}
-		return l
+		return it.listLit(f, e, isMap(under))
 	}
 	return nil
+}
+
+func (it *interp) structLit(f *frame, e *ast.CompositeLit, t types.Type, u *types.Struct) value {
+	o := &object{typ: t, fields: map[*types.Var]*cell{}}
+	for i, elt := range e.Elts {
+		expr := elt
+		var field *types.Var
+		if kv, ok := elt.(*ast.KeyValueExpr); ok {
+			expr = kv.Value
+			if id, ok := kv.Key.(*ast.Ident); ok {
+				field, _ = f.info.Uses[id].(*types.Var)
+			}
+		} else if i < u.NumFields() {
+			field = u.Field(i)
+		}
+		v := it.eval(f, expr)
+		if field == nil {
+			continue
+		}
+		if v == nil && isHandler(field.Type()) {
+			v = opaque{short(types.ExprString(expr))}
+		}
+		it.storeField(o, field.Origin(), v)
+	}
+	it.serves(o, t)
+	return o
+}
+
+func (it *interp) listLit(f *frame, e *ast.CompositeLit, keyed bool) value {
+	l := &list{}
+	for _, elt := range e.Elts {
+		expr := elt
+		if kv, ok := elt.(*ast.KeyValueExpr); ok {
+			expr = kv.Value
+			if keyed {
+				l.keys = append(l.keys, it.eval(f, kv.Key))
+			}
+		}
+		v := it.eval(f, expr)
+		if v == nil {
+			v = opaqueOf(f, expr)
+		}
+		l.elems = append(l.elems, v)
+	}
+	return l
 }
 
 // opaqueOf is an expression that is unknown, if it may be a handler or a middleware: a function, or an interface.
@@ -277,18 +283,14 @@ func opaqueOf(f *frame, e ast.Expr) value {
 	if t == nil {
 		return nil
 	}
-	switch t.Underlying().(type) {
-	case *types.Signature:
-		return opaque{short(types.ExprString(e))}
-	}
-	if isHandler(t) {
+	if _, ok := t.Underlying().(*types.Signature); ok || isHandler(t) {
 		return opaque{short(types.ExprString(e))}
 	}
 	return nil
 }
 
 // serves notes what an http.Server is given.
-func (it *interp) serves(f *frame, o *object, t types.Type) {
+func (it *interp) serves(o *object, t types.Type) {
 	if types.TypeString(t, nil) != "net/http.Server" {
 		return
 	}
@@ -297,7 +299,6 @@ func (it *interp) serves(f *frame, o *object, t types.Type) {
 			it.served(c.v)
 		}
 	}
-	_ = f
 }
 
 // served notes what wraps a router that is served.

@@ -142,7 +142,7 @@ func subtreeOf(fw Framework, pattern string, subtree bool) string {
 
 // emit adds a route, once for each method.
 func (it *interp) emit(n *node, e *entry, full string, up above, all *[]found) {
-	if up.filter != "" && !strings.HasPrefix(full, up.filter) && !strings.HasPrefix(full+"/", up.filter) && strings.IndexAny(full, "{:*") < 0 {
+	if up.filter != "" && !strings.HasPrefix(full, up.filter) && !strings.HasPrefix(full+"/", up.filter) && !strings.ContainsAny(full, "{:*") {
 		it.unreached = append(it.unreached, unreached{e, full, up.filter})
 		return
 	}

@@ -19,6 +19,7 @@ const (
 type interp struct {
 	p         *program
 	relevant  map[*types.Func]bool // has to do with routers, or calls what has
+	makes     map[*types.Func]bool // a router: it may be given to others that register on it
 	callees   map[*types.Func][]*types.Func
 	globals   map[*types.Var]*cell
 	initOf    map[*types.Var]*initializer
@@ -69,8 +70,10 @@ type failure struct {
 
 func newInterp(p *program) *interp {
 	it := &interp{
-		p: p, relevant: map[*types.Func]bool{}, callees: map[*types.Func][]*types.Func{}, globals: map[*types.Var]*cell{}, initOf: map[*types.Var]*initializer{},
-		fields: map[*types.Var]*cell{}, sites: map[token.Pos]*site{}, byPlace: map[token.Pos]*node{}, calls: map[*types.Func]int{},
+		p: p, relevant: map[*types.Func]bool{}, makes: map[*types.Func]bool{},
+		callees: map[*types.Func][]*types.Func{}, globals: map[*types.Var]*cell{}, initOf: map[*types.Var]*initializer{},
+		fields: map[*types.Var]*cell{}, sites: map[token.Pos]*site{},
+		byPlace: map[token.Pos]*node{}, calls: map[*types.Func]int{},
 		invoked: map[*types.Func]bool{}, literals: map[*ast.FuncLit]*callable{}, ran: map[*ast.FuncLit]bool{}, impls: map[string][]*types.Func{},
 		noted: map[string]bool{},
 	}
@@ -146,6 +149,11 @@ func (it *interp) pending() map[*types.Func]bool {
 			set[s.fn] = true
 		}
 	}
+	for fn := range it.makes {
+		if it.makes[fn] && !it.invoked[fn] {
+			set[fn] = true
+		}
+	}
 	for changed := true; changed; {
 		changed = false
 		for fn, callees := range it.callees {
@@ -180,12 +188,13 @@ func (it *interp) root(fn *types.Func) {
 	sig := fn.Signature()
 	var recv value
 	if r := sig.Recv(); r != nil {
-		recv = it.unknownOf(r.Type(), r.Pos(), fmt.Sprintf("%s is called by nothing that could be followed", fn.Name()))
+		recv = it.unknownOf(r.Type(), r.Pos(), fn.Name()+" is called by nothing that could be followed")
 	}
 	args := make([]value, sig.Params().Len())
 	for i := range args {
 		v := sig.Params().At(i)
-		args[i] = it.unknownOf(v.Type(), v.Pos(), fmt.Sprintf("the router is the parameter %s of %s, which is called by nothing that could be followed", v.Name(), fn.Name()))
+		doubt := fmt.Sprintf("the router is the parameter %s of %s, which is called by nothing that could be followed", v.Name(), fn.Name())
+		args[i] = it.unknownOf(v.Type(), v.Pos(), doubt)
 	}
 	it.invoke(f, recv, args)
 }

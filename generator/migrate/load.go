@@ -186,6 +186,3 @@ func (p *program) placeOf(pos token.Position) Place {
 	}
 	return Place{name, pos.Line, pos.Column}
 }
-
-// info is what the type checker knows about the package of an object.
-func (p *program) info(pkg *types.Package) *types.Info { return p.infos[pkg] }

@@ -35,7 +35,6 @@ func translate(fw Framework, pattern string) translation {
 	}
 	if fw == ServeMux {
 		if base, ok := strings.CutSuffix(pattern, "/{$}"); ok {
-			pattern = base + "/"
 			return t.finish(split(base), true)
 		}
 		if base, ok := strings.CutSuffix(pattern, "/"); ok { // a subtree
@@ -181,7 +180,7 @@ func (t *translation) colonSegment(fw Framework, s string, last bool, before []s
 		}
 		t.rest(name, before)
 		return "{" + unique(identifierOf(name), before) + "...}"
-	case colon == 0 && star < 0 && strings.Count(s, ":") == 1 && !(fw == Echo && strings.Contains(s, `\:`)):
+	case colon == 0 && star < 0 && strings.Count(s, ":") == 1 && (fw != Echo || !strings.Contains(s, `\:`)):
 		return "{" + t.name(s[1:], before) + "}"
 	case star >= 0 || colon >= 0:
 		return t.partial(s, last, before)

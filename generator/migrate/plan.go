@@ -194,7 +194,7 @@ func keyOf(fn *types.Func) string {
 	return strings.TrimSuffix(fn.Pkg().Path(), "/") + strings.TrimPrefix(funcName(fn), fn.Pkg().Name())
 }
 
-func (p *planner) leave(r *Route, format string, args ...any) {
+func (p *planner) leavef(r *Route, format string, args ...any) {
 	p.plan.Left = append(p.plan.Left, Left{r, fmt.Sprintf(format, args...)})
 }
 
@@ -202,10 +202,10 @@ func (p *planner) leave(r *Route, format string, args ...any) {
 func (p *planner) route(r *Route) error {
 	switch {
 	case len(r.methods) == 0 || len(r.Paths) == 0:
-		p.leave(r, "%s", strings.Join(r.Notes, "; "))
+		p.leavef(r, "%s", strings.Join(r.Notes, "; "))
 		return nil
 	case r.Doubt != "":
-		p.leave(r, "%s", r.Doubt)
+		p.leavef(r, "%s", r.Doubt)
 		return nil
 	}
 	why := "--write was not given"
@@ -219,7 +219,7 @@ func (p *planner) route(r *Route) error {
 	}
 	for _, id := range identities(r) {
 		if p.served[id] == "" {
-			p.leave(r, "%s: --bridge makes an endpoint of it", why)
+			p.leavef(r, "%s: --bridge makes an endpoint of it", why)
 			return nil
 		}
 	}
@@ -353,7 +353,7 @@ func (p *planner) write(r *Route) error {
 		}
 	}
 	if p.annot[keyOf(decl.obj)] {
-		p.leave(r, "its handler is another endpoint already")
+		p.leavef(r, "its handler is another endpoint already")
 		return nil
 	}
 	p.served[id] = p.r.p.fset.File(decl.file.Pos()).Name()
@@ -385,13 +385,13 @@ func (p *planner) belong() error {
 	if len(pkgs) == 0 {
 		return nil
 	}
-	name := ""
+	name := p.o.Service
 	var first *packages.Package
 	if p.service != nil {
 		name = p.service.Name
 	} else {
 		first = slices.MaxFunc(pkgs, func(a, b *packages.Package) int { return p.weight(a) - p.weight(b) })
-		if name = p.o.Service; name == "" {
+		if name == "" {
 			name = serviceName(first)
 		}
 		if _, err := (&spec.Manifest{Service: name, Version: "0.1.0"}).Encode(); err != nil {

@@ -325,6 +325,9 @@ func (r *registration) bindOne(e entry, h value, strip string, unknown bool, nam
 			h = n
 		}
 	}
+	if fn, ok := h.(*callable); ok && fn.obj != nil && fn.obj.Name() == "ServeHTTP" && isRouterValue(fn.recv) {
+		h = fn.recv // router.ServeHTTP, as a function
+	}
 	switch h := h.(type) {
 	case *node:
 		if h == r.n || h.root() == r.n.root() {
@@ -465,8 +468,7 @@ func (r *registration) static() {
 		e := r.entry(path)
 		e.methods = []string{"GET"}
 		e.handler = handler{name: "files of " + r.text(1)}
-		switch sel.Sel.Name {
-		case "Static", "StaticFS":
+		if isFolder(sel.Sel.Name) {
 			if r.n.fw == Gin {
 				e.pattern = strings.TrimSuffix(path, "/") + "/*filepath"
 			} else {
@@ -477,5 +479,8 @@ func (r *registration) static() {
 		r.site.done = true
 	}
 }
+
+// isFolder reports whether a method serves all files of a folder.
+func isFolder(method string) bool { return !strings.Contains(method, "File") }
 
 func itoa(n int) string { return strconv.Itoa(n) }

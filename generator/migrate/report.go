@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"go/types"
 	"slices"
 	"strings"
 
@@ -153,14 +152,6 @@ func (r *Report) unfollowed() {
 		}
 		r.Unfollowed = append(r.Unfollowed, u)
 	}
-}
-
-// qualified is the package of a function, for messages.
-func qualified(fn *types.Func) string {
-	if fn.Pkg() == nil {
-		return ""
-	}
-	return fn.Pkg().Path()
 }
 
 // errInput is wrapped by errors about flags.

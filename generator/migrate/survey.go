@@ -67,11 +67,12 @@ func (it *interp) surveyDecl(pkg *packages.Package, fn *types.Func, decl ast.Dec
 		}
 		switch {
 		case op.adds():
-			it.addSite(pkg, fn, stack, op)
+			it.addSite(fn, stack, op)
 			fallthrough
 		case op.action != none || isConstructor(callee):
 			if fn != nil {
 				it.relevant[fn] = true
+				it.makes[fn] = it.makes[fn] || isConstructor(callee)
 			}
 		}
 		return true
@@ -79,7 +80,7 @@ func (it *interp) surveyDecl(pkg *packages.Package, fn *types.Func, decl ast.Dec
 }
 
 // addSite notes a call of a registering method, or its use as a value.
-func (it *interp) addSite(pkg *packages.Package, fn *types.Func, stack []ast.Node, op operation) {
+func (it *interp) addSite(fn *types.Func, stack []ast.Node, op operation) {
 	i := len(stack) - 1
 	var expr ast.Expr
 	expr, _ = stack[i].(ast.Expr)
@@ -102,7 +103,6 @@ func (it *interp) addSite(pkg *packages.Package, fn *types.Func, stack []ast.Nod
 			break
 		}
 	}
-	_ = pkg
 	if it.sites[s.pos] == nil {
 		it.sites[s.pos] = s
 		it.order = append(it.order, s)
@@ -143,17 +143,7 @@ func (it *interp) implementations() {
 	if len(wanted) == 0 {
 		return
 	}
-	var named []*types.Named
-	for _, pkg := range it.p.pkgs {
-		scope := pkg.Types.Scope()
-		for _, name := range scope.Names() {
-			if tn, ok := scope.Lookup(name).(*types.TypeName); ok && !tn.IsAlias() {
-				if n, ok := tn.Type().(*types.Named); ok && !types.IsInterface(n) && n.TypeParams().Len() == 0 {
-					named = append(named, n)
-				}
-			}
-		}
-	}
+	named := it.namedTypes()
 	for method := range wanted {
 		iface, ok := method.Signature().Recv().Type().Underlying().(*types.Interface)
 		if !ok {
@@ -170,4 +160,22 @@ func (it *interp) implementations() {
 			}
 		}
 	}
+}
+
+// namedTypes are the types of the program that may be behind an interface.
+func (it *interp) namedTypes() []*types.Named {
+	var named []*types.Named
+	for _, pkg := range it.p.pkgs {
+		scope := pkg.Types.Scope()
+		for _, name := range scope.Names() {
+			tn, ok := scope.Lookup(name).(*types.TypeName)
+			if !ok || tn.IsAlias() {
+				continue
+			}
+			if n, ok := tn.Type().(*types.Named); ok && !types.IsInterface(n) && n.TypeParams().Len() == 0 {
+				named = append(named, n)
+			}
+		}
+	}
+	return named
 }

@@ -22,12 +22,12 @@ type migrateCommand struct {
 	Bridge bool `help:"Make endpoints of the other routes that serve their whole router, in stella_bridge.go."`
 	Diff   bool `help:"Print what --write and --bridge would change, and write nothing."`
 
-	Public  string   `help:"Why callers need no claims."                                                             placeholder:"WHY"`
-	Claim   []string `help:"A claim that callers must hold: TYPE or TYPE VALUE; repeatable."                         placeholder:"CLAIM" sep:"none"`
-	Service string   `help:"Name of the service, where none is yet (of the package, or of the module)."              placeholder:"NAME"`
-	Package string   `help:"Folder of the package that gets the bridge (that which makes the router)."               placeholder:"DIR"`
-	With    string   `help:"Keys of every endpoint that is written, such as 'stream=both body=8MiB'."                placeholder:"KEYS"`
-	Drop    []string `help:"A middleware that handlers may do without, named as the report names it; repeatable."    placeholder:"NAME"  sep:"none"`
+	Public  string   `help:"Why callers need no claims."                                                          placeholder:"WHY"`
+	Claim   []string `help:"A claim that callers must hold: TYPE or TYPE VALUE; repeatable."                      placeholder:"CLAIM" sep:"none"`
+	Service string   `help:"Name of the service, where none is yet (of the package, or of the module)."           placeholder:"NAME"`
+	Package string   `help:"Folder of the package that gets the bridge (that which makes the router)."            placeholder:"DIR"`
+	With    string   `help:"Keys of every endpoint that is written, such as 'stream=both body=8MiB'."             placeholder:"KEYS"`
+	Drop    []string `help:"A middleware that handlers may do without, named as the report names it; repeatable." placeholder:"NAME"  sep:"none"`
 }
 
 func (c *migrateCommand) Run(ctx context.Context, out *output) error {
