@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"go/types"
 	"slices"
+	"strings"
 )
 
 // invocation is a call that is being executed.
@@ -215,11 +216,38 @@ func (it *interp) special(c *invocation, obj *types.Func) (value, bool) {
 	case isFunc && fw == Echo && obj.Name() == "WrapMiddleware" && len(c.args) == 1:
 		return opaque{short(types.ExprString(c.expr.Args[0]))}, true
 	case isFunc:
-		if v, ok := pureText(name, c.args); ok {
+		if v, ok := pureText(name, it.strings(c, name)); ok {
 			return v, true
 		}
 	}
 	return nil, false
+}
+
+// strings are a call's arguments; of fmt's, those with a String method of the program's are what that returns.
+func (it *interp) strings(c *invocation, name string) []value {
+	if !strings.HasPrefix(name, "fmt.Sprint") {
+		return c.args
+	}
+	args := slices.Clone(c.args)
+	for i, v := range args {
+		if i >= len(c.expr.Args) || !isConstant(v) {
+			continue
+		}
+		t := c.f.info.TypeOf(c.expr.Args[i])
+		if t == nil {
+			continue
+		}
+		obj, _, _ := types.LookupFieldOrMethod(t, true, c.f.pkg, "String")
+		fn, ok := obj.(*types.Func)
+		if !ok {
+			continue
+		}
+		args[i] = nil
+		if decl := it.p.funcs[fn]; decl != nil {
+			args[i] = it.invoke(decl, v, nil)
+		}
+	}
+	return args
 }
 
 // callDeclared calls a function of the program. A function that only wraps a handler is a middleware, and not executed.
@@ -233,7 +261,7 @@ func (it *interp) callDeclared(c *invocation, fn *callable, decl *function) valu
 		if r := obj.Signature().Results(); r.Len() == 1 && isMiddleware(r.At(0).Type()) {
 			return opaque{short(types.ExprString(c.expr))}
 		}
-		if it.calls[obj]++; !involved && it.calls[obj] > maxPlain {
+		if it.calls[obj]++; !involved && it.calls[obj] > maxPlain && !givesText(obj) {
 			return nil
 		}
 	}
@@ -390,6 +418,9 @@ func (it *interp) unknownCall(c *invocation, obj *types.Func) value {
 		for _, a := range alternatives(v) {
 			if fn, ok := a.(*callable); ok && it.mayRegister(fn) {
 				it.callBack(fn)
+			}
+			if o, ok := a.(*object); ok {
+				o.expose()
 			}
 		}
 		if i < len(c.expr.Args) {
@@ -602,4 +633,10 @@ func (it *interp) bindParams(f *frame, fields *ast.FieldList, args []value) {
 			i++
 		}
 	}
+}
+
+// givesText reports whether a function returns one string, which may be a path.
+func givesText(fn *types.Func) bool {
+	r := fn.Signature().Results()
+	return r.Len() == 1 && isString(r.At(0).Type())
 }

@@ -13,8 +13,11 @@ import (
 
 // eval is what an expression is known to be. Calls in it are executed.
 func (it *interp) eval(f *frame, e ast.Expr) value {
-	if tv, ok := f.info.Types[e]; ok && tv.Value != nil && tv.Value.Kind() == constant.String {
-		return text(constant.StringVal(tv.Value))
+	if tv, ok := f.info.Types[e]; ok && tv.Value != nil {
+		if tv.Value.Kind() == constant.String {
+			return text(constant.StringVal(tv.Value))
+		}
+		return number{tv.Value}
 	}
 	switch e := e.(type) {
 	case *ast.Ident:
@@ -26,6 +29,7 @@ func (it *interp) eval(f *frame, e ast.Expr) value {
 	case *ast.UnaryExpr:
 		v := it.eval(f, e.X)
 		if e.Op == token.AND {
+			it.expose(f, e.X)
 			return v
 		}
 	case *ast.BinaryExpr:
@@ -56,6 +60,17 @@ func (it *interp) eval(f *frame, e ast.Expr) value {
 		}
 	}
 	return nil
+}
+
+// expose makes a string that others get a pointer to one that they may change.
+func (it *interp) expose(f *frame, e ast.Expr) {
+	id, ok := ast.Unparen(e).(*ast.Ident)
+	if !ok {
+		return
+	}
+	if c := it.variable(f, f.info.Uses[id]); c != nil && isConstant(c.v) {
+		c.v = choice{c.v, nil}
+	}
 }
 
 // concat is two strings, one behind the other.
@@ -185,6 +200,9 @@ func (it *interp) fieldOf(owner value, field *types.Var) value {
 	var v value
 	if c := it.fields[field]; c != nil {
 		v = c.v
+		if isString(field.Type()) {
+			v = join(v, nil) // this one may hold another
+		}
 	}
 	if _, isNil := v.(nothing); v != nil && !isNil {
 		return v
@@ -373,6 +391,9 @@ func pureText(name string, args []value) (value, bool) {
 			}
 			continue
 		}
+		if n, isNumber := a.(number); isNumber && strings.HasPrefix(name, "fmt.") {
+			a = text(n.ExactString())
+		}
 		s, ok := a.(text)
 		if !ok {
 			return nil, isPure(name)
@@ -415,7 +436,7 @@ func isPure(name string) bool {
 	}, name)
 }
 
-// sprintf knows %s, %v and %q.
+// sprintf knows %s, %v, %d and %q.
 func sprintf(format string, args []string) value {
 	var b strings.Builder
 	for {
@@ -432,7 +453,7 @@ func sprintf(format string, args []string) value {
 			b.WriteByte('%')
 		case len(args) == 0:
 			return nil
-		case after[0] == 's' || after[0] == 'v':
+		case after[0] == 's' || after[0] == 'v' || after[0] == 'd':
 			b.WriteString(args[0])
 			args = args[1:]
 		case after[0] == 'q':

@@ -48,7 +48,7 @@ func (it *interp) flatten() []found {
 	}
 	for _, u := range it.unreached {
 		if !slices.ContainsFunc(all, func(f found) bool { return f.entry == u.entry }) {
-			it.note(u.entry.pos, u.pattern, "it cannot be reached: its router is mounted at "+u.filter+" and sees the whole path", "")
+			it.note(u.entry.pos, u.pattern, u.why, "")
 		}
 	}
 	return all
@@ -56,8 +56,8 @@ func (it *interp) flatten() []found {
 
 // unreached is a route that no request gets to, by one of the ways to its router.
 type unreached struct {
-	entry           *entry
-	pattern, filter string
+	entry        *entry
+	pattern, why string
 }
 
 func (it *interp) flattenNode(n *node, up above, all *[]found) {
@@ -75,7 +75,7 @@ func (it *interp) flattenNode(n *node, up above, all *[]found) {
 		e := &n.entries[i]
 		methods, ok := both(up.methods, e.methods)
 		if !ok {
-			it.note(e.pos, e.pattern, "its method is none of those that the router above lets through", "")
+			it.unreached = append(it.unreached, unreached{e, e.pattern, "its method is none of those that the router above lets through"})
 			continue
 		}
 		host, pattern := up.host, e.pattern
@@ -143,7 +143,7 @@ func subtreeOf(fw Framework, pattern string, subtree bool) string {
 // emit adds a route, once for each method.
 func (it *interp) emit(n *node, e *entry, full string, up above, all *[]found) {
 	if up.filter != "" && !strings.HasPrefix(full, up.filter) && !strings.HasPrefix(full+"/", up.filter) && !strings.ContainsAny(full, "{:*") {
-		it.unreached = append(it.unreached, unreached{e, full, up.filter})
+		it.unreached = append(it.unreached, unreached{e, full, "it cannot be reached: its router is mounted at " + up.filter + " and sees the whole path"})
 		return
 	}
 	methods := up.methods

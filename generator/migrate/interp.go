@@ -289,7 +289,10 @@ func (it *interp) stmt(f *frame, s ast.Stmt) (ended bool) {
 		it.init(f, s.Init)
 		tag := ""
 		if s.Tag != nil {
-			it.eval(f, s.Tag)
+			v := it.eval(f, s.Tag)
+			if chosen, ok := it.choose(f, s.Body, v); ok {
+				return it.block(f, chosen) && !breaks(chosen)
+			}
 			tag = types.ExprString(s.Tag) + " == "
 		}
 		return it.clauses(f, s.Body, tag)
@@ -386,7 +389,7 @@ func (it *interp) spoil(f *frame, body *ast.BlockStmt, post ast.Stmt) {
 		for _, t := range targets {
 			if id, ok := t.(*ast.Ident); ok {
 				if c := f.lookup(f.info.Uses[id]); c != nil {
-					if _, isText := c.v.(text); isText {
+					if isConstant(c.v) {
 						c.v = nil
 					}
 				}
@@ -467,6 +470,37 @@ func (it *interp) clauses(f *frame, body *ast.BlockStmt, tag string) (ended bool
 		}
 	}
 	return ended && whole
+}
+
+// choose is the body of the clause that a constant leads to; not ok if that is not known.
+func (it *interp) choose(f *frame, body *ast.BlockStmt, tag value) (chosen []ast.Stmt, ok bool) {
+	if !isConstant(tag) {
+		return nil, false
+	}
+	for _, s := range body.List {
+		clause, isCase := s.(*ast.CaseClause)
+		if !isCase || len(clause.Body) > 0 && isFallthrough(clause.Body[len(clause.Body)-1]) {
+			return nil, false
+		}
+		if clause.List == nil && !ok {
+			chosen = clause.Body
+		}
+		for _, e := range clause.List {
+			v := it.eval(f, e)
+			if !isConstant(v) {
+				return nil, false
+			}
+			if same(v, tag) && !ok {
+				chosen, ok = clause.Body, true
+			}
+		}
+	}
+	return chosen, true
+}
+
+func isFallthrough(s ast.Stmt) bool {
+	b, ok := s.(*ast.BranchStmt)
+	return ok && b.Tok == token.FALLTHROUGH
 }
 
 // breaks reports whether the last statement only leaves the switch.
@@ -702,7 +736,7 @@ func (it *interp) storeField(owner value, field *types.Var, v value) {
 			it.set(o.fields[field], v)
 		}
 	}
-	if v == nil {
+	if v == nil && !isString(field.Type()) || it.p.infos[field.Pkg()] == nil { // others store in the fields of other modules, too
 		return
 	}
 	if it.fields[field] == nil {

@@ -7,8 +7,10 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -72,6 +74,7 @@ func load(ctx context.Context, c Config) (*program, error) {
 		}
 		p.add(pkg)
 	}
+	p.unbuilt(c.Patterns)
 	slices.SortFunc(p.pkgs, func(a, b *packages.Package) int { return strings.Compare(a.PkgPath, b.PkgPath) })
 	return p, nil
 }
@@ -118,12 +121,59 @@ func (p *program) add(pkg *packages.Package) {
 	}
 }
 
-// ignored notes a file that other builds have, if it may register routes.
+// unbuilt notes the files of folders that patterns name and that have no package in this build: the go command is silent
+// about them.
+func (p *program) unbuilt(patterns []string) {
+	built := map[string]bool{}
+	for _, pkg := range p.pkgs {
+		built[pkg.Dir] = true
+	}
+	for _, pattern := range patterns {
+		base, ok := strings.CutSuffix(pattern, "...")
+		if !ok || base != "" && !strings.HasPrefix(base, ".") && !filepath.IsAbs(base) {
+			continue
+		}
+		if !filepath.IsAbs(base) {
+			base = filepath.Join(p.dir, base)
+		}
+		_ = filepath.WalkDir(base, func(name string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return nil //nolint:nilerr // what cannot be read has no routes, and the go command has said so
+			case d.IsDir() && name != base && (isOutside(d.Name()) || hasModule(name)):
+				return filepath.SkipDir
+			case !d.IsDir() && !built[filepath.Dir(name)]:
+				p.ignored(name)
+			}
+			return nil
+		})
+	}
+}
+
+// isOutside reports whether patterns leave out a folder of this name.
+func isOutside(name string) bool {
+	return name == "testdata" || name == "vendor" || strings.HasPrefix(name, "_") || strings.HasPrefix(name, ".")
+}
+
+func hasModule(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+	return err == nil
+}
+
+// registers finds calls that may register routes.
+var registers = regexp.MustCompile(`\.(Handle|HandleFunc|Get|Post|Put|Patch|Delete|Head|Options|Method|MethodFunc|Mount|Route|` +
+	`GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|Any|Add|Match|Static)\(`)
+
+// ignored notes a file that this build does not have, if it may register routes.
 func (p *program) ignored(name string) {
 	if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
 		return
 	}
-	f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+	src, err := os.ReadFile(name) //nolint:gosec // a source file of the module
+	if err != nil || !registers.Match(src) {
+		return
+	}
+	f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.ImportsOnly)
 	if err != nil {
 		return
 	}

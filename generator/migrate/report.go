@@ -97,7 +97,7 @@ func comparePlaces(a, b Place) int {
 	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 }
 
-// add adds a route, unless it is there: a function that several others call registers its routes once for each router.
+// add adds a route, unless it is there: a router may be executed several times.
 func (r *Report) add(f found) {
 	t := translate(f.fw, f.pattern)
 	route := Route{
@@ -122,11 +122,26 @@ func (r *Report) add(f found) {
 	default:
 		route.Notes = append(route.Notes, "endpoints have no method "+f.method)
 	}
-	if !slices.ContainsFunc(r.Routes, func(o Route) bool {
+	i := slices.IndexFunc(r.Routes, func(o Route) bool {
 		return o.Place == route.Place && o.Method == route.Method && o.Pattern == route.Pattern && o.Handler == route.Handler && o.Host == route.Host &&
-			slices.Equal(o.Guards, route.Guards)
-	}) {
+			o.root.created == route.root.created
+	})
+	switch {
+	case i < 0:
 		r.Routes = append(r.Routes, route)
+	case !slices.Equal(r.Routes[i].Guards, route.Guards):
+		r.Routes[i].differs(route.Guards)
+	}
+}
+
+// differs notes that a route has other middleware at another time: the longer list counts.
+func (r *Route) differs(guards []string) {
+	if len(guards) > len(r.Guards) {
+		r.Guards = guards
+	}
+	const note = "some of its middleware is there only on a condition"
+	if !slices.Contains(r.Notes, note) {
+		r.Notes = append(r.Notes, note)
 	}
 }
 

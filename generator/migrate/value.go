@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"go/ast"
+	"go/constant"
 	"go/token"
 	"go/types"
 	"slices"
@@ -13,6 +14,8 @@ type value any
 type (
 	// text is a string.
 	text string
+	// number is a constant that is no string.
+	number struct{ constant.Value }
 	// nothing is nil.
 	nothing struct{}
 	// tuple is the results of a call that has several.
@@ -38,6 +41,15 @@ type callable struct {
 type object struct {
 	typ    types.Type
 	fields map[*types.Var]*cell
+}
+
+// expose makes strings that others get a pointer to ones that they may change, as decoders do.
+func (o *object) expose() {
+	for _, c := range o.fields {
+		if isConstant(c.v) {
+			c.v = choice{c.v, nil}
+		}
+	}
 }
 
 // list is a slice, an array or a map that is known whole.
@@ -141,6 +153,9 @@ func same(a, b value) bool {
 	case text:
 		t, ok := b.(text)
 		return ok && a == t
+	case number:
+		n, ok := b.(number)
+		return ok && a.Kind() == n.Kind() && constant.Compare(a.Value, token.EQL, n.Value)
 	case nothing:
 		_, ok := b.(nothing)
 		return ok
@@ -159,6 +174,14 @@ func same(a, b value) bool {
 	case *callable:
 		c, ok := b.(*callable)
 		return ok && a.obj == c.obj && a.lit == c.lit && a.frame == c.frame && same(a.recv, c.recv)
+	}
+	return false
+}
+
+func isConstant(v value) bool {
+	switch v.(type) {
+	case text, number:
+		return true
 	}
 	return false
 }
