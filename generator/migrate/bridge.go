@@ -327,7 +327,7 @@ func (b *bridgeFile) file() (*File, error) {
 		out.Write(b.old[at:])
 	}
 	for _, typ := range b.types {
-		fmt.Fprintf(&out, "\n// %s serves routes of %s.\ntype %s struct{ Router http.Handler }\n", typ, b.docs[typ], typ)
+		fmt.Fprintf(&out, "\n// %s serves routes of %s.\ntype %s struct {\n\tRouter http.Handler // the router, or what wraps it whole\n}\n", typ, b.docs[typ], typ)
 	}
 	for _, typ := range b.order {
 		for _, method := range b.added[typ] {

@@ -205,6 +205,7 @@ func (it *interp) special(c *invocation, obj *types.Func) (value, bool) {
 		} else {
 			w.unknown = true
 		}
+		it.served(w)
 		return w, true
 	case isFunc && fw == ServeMux && slices.Contains([]string{"ListenAndServe", "ListenAndServeTLS", "Serve", "ServeTLS"}, obj.Name()):
 		for _, v := range c.args {
@@ -310,7 +311,9 @@ func (it *interp) wrap(c *invocation, obj *types.Func) (value, bool) {
 		}
 		return opaque{short(types.ExprString(c.expr))}, true
 	}
-	return &wrapped{inner: inner, by: name}, true
+	w := &wrapped{inner: inner, by: name}
+	it.served(w)
+	return w, true
 }
 
 func isSlice(t types.Type) bool {

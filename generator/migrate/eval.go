@@ -64,12 +64,22 @@ func (it *interp) eval(f *frame, e ast.Expr) value {
 
 // expose makes a string that others get a pointer to one that they may change.
 func (it *interp) expose(f *frame, e ast.Expr) {
-	id, ok := ast.Unparen(e).(*ast.Ident)
-	if !ok {
-		return
-	}
-	if c := it.variable(f, f.info.Uses[id]); c != nil && isConstant(c.v) {
-		c.v = choice{c.v, nil}
+	switch e := ast.Unparen(e).(type) {
+	case *ast.Ident:
+		if c := it.variable(f, f.info.Uses[e]); c != nil {
+			c.expose()
+		}
+	case *ast.SelectorExpr:
+		sel := f.info.Selections[e]
+		if sel == nil || sel.Kind() != types.FieldVal {
+			return
+		}
+		for _, owner := range alternatives(it.path(f, it.eval(f, e.X), sel)) {
+			field, _ := sel.Obj().(*types.Var)
+			if o, ok := owner.(*object); ok && o.fields[field] != nil {
+				o.fields[field].expose()
+			}
+		}
 	}
 }
 
@@ -319,15 +329,29 @@ func (it *interp) serves(o *object, t types.Type) {
 	}
 }
 
-// served notes what wraps a router that is served.
+// served notes what wraps a router that is served whole. If it is mounted after all, that does not count.
 func (it *interp) served(v value) {
-	inner, by, _, _ := unwrap(v)
-	for _, n := range alternatives(inner) {
-		if n, ok := n.(*node); ok && len(by) > len(n.root().around) {
-			n.root().around = by
+	inner, by, strip, unknown := unwrap(v)
+	for _, alt := range alternatives(inner) {
+		n, ok := alt.(*node)
+		if !ok {
+			continue
+		}
+		n = n.root()
+		if len(by) > len(n.around) {
+			n.around = by
+		}
+		if strip != "" {
+			n.strip = strip
+		}
+		if unknown && n.doubt == "" {
+			n.doubt = stripDoubt
 		}
 	}
 }
+
+// stripDoubt is why the paths of a router are not known whole.
+const stripDoubt = "http.StripPrefix takes away what is not a constant"
 
 // unwrap is what is within wrapping handlers; by has their expressions, outermost first.
 func unwrap(v value) (inner value, by []string, strip string, unknown bool) {

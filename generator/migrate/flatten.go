@@ -42,7 +42,7 @@ func (it *interp) flatten() []found {
 	var all []found
 	for _, n := range it.nodes {
 		if n.base == nil && !n.mounted {
-			up := above{root: n, guards: slices.Clone(n.around)}
+			up := above{root: n, prefix: n.strip, strip: n.strip, guards: slices.Clone(n.around)}
 			it.flattenNode(n, up, &all)
 		}
 	}

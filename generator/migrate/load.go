@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"golang.org/x/tools/go/packages"
+
+	"github.com/stella-ops/router/generator/scan"
 )
 
 // Config says what is read.
@@ -102,12 +104,15 @@ func (p *program) add(pkg *packages.Package) {
 			}
 		}
 	}
-	if len(pkg.Errors) > 0 {
-		first := pkg.Errors[0]
-		u := Unfollowed{What: pkg.PkgPath, Why: fmt.Sprintf("it does not compile, so that types may be unknown (%d errors; the first: %s)", len(pkg.Errors), first.Msg),
-			Todo: "mend it, and run migrate again"}
-		u.Place = p.placeOf(parsePosition(first.Pos))
-		p.gone = append(p.gone, u)
+	errs := slices.DeleteFunc(slices.Clone(pkg.Errors), func(err packages.Error) bool {
+		return filepath.Base(parsePosition(err.Pos).Filename) == scan.GeneratedFile // it may be old, and registers nothing
+	})
+	if len(errs) > 0 {
+		p.gone = append(p.gone, Unfollowed{
+			Place: p.placeOf(parsePosition(errs[0].Pos)), What: pkg.PkgPath,
+			Why:  fmt.Sprintf("it does not compile, so that types may be unknown (%d errors; the first: %s)", len(errs), errs[0].Msg),
+			Todo: "mend it, and run migrate again",
+		})
 	}
 	for _, name := range pkg.IgnoredFiles {
 		p.ignored(name)

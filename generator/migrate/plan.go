@@ -73,6 +73,7 @@ type planner struct {
 	result  *scan.Result
 	edits   edits
 	uses    map[*types.Func]int
+	having  map[string]int // routes by identity
 	need    map[*packages.Package]int // new endpoints by package
 	bridges map[string]*bridgeFile    // by folder
 	files   map[string]*packages.Package
@@ -81,13 +82,15 @@ type planner struct {
 // Plan decides what becomes of the routes. The module is as it was when the report was made.
 func (r *Report) Plan(ctx context.Context, c Config, o Options) (*Plan, error) {
 	p := &planner{
-		r: r, o: o, plan: &Plan{}, served: map[string]string{}, annot: map[string]bool{}, own: map[string]bool{}, uses: map[*types.Func]int{},
+		r: r, o: o, plan: &Plan{}, served: map[string]string{}, annot: map[string]bool{}, own: map[string]bool{}, uses: map[*types.Func]int{}, having: map[string]int{},
 		need: map[*packages.Package]int{}, bridges: map[string]*bridgeFile{}, files: map[string]*packages.Package{},
 	}
 	p.edits.fset = r.p.fset
-	if err := p.access(); err != nil {
+	lines, err := o.access()
+	if err != nil {
 		return nil, err
 	}
+	p.lines = lines
 	if err := p.existing(ctx, c); err != nil {
 		return nil, err
 	}
@@ -99,6 +102,9 @@ func (r *Report) Plan(ctx context.Context, c Config, o Options) (*Plan, error) {
 	for i := range r.Routes {
 		if fn := r.Routes[i].handler.fn; fn != nil {
 			p.uses[fn]++
+		}
+		for _, id := range identities(&r.Routes[i]) {
+			p.having[id]++
 		}
 	}
 	for i := range r.Routes {
@@ -112,27 +118,33 @@ func (r *Report) Plan(ctx context.Context, c Config, o Options) (*Plan, error) {
 	return p.finish()
 }
 
+// Check tells what of the options is wrong, before anything is read.
+func (o Options) Check() error {
+	_, err := o.access()
+	return err
+}
+
 // access makes the lines that say who may call, and checks them by the grammar of directives.
-func (p *planner) access() error {
+func (o Options) access() (lines []string, err error) {
 	switch {
-	case p.o.Public != "" && len(p.o.Claims) > 0:
-		return fmt.Errorf("%w: an endpoint has claims or is public, not both", errInput)
-	case p.o.Public == "" && len(p.o.Claims) == 0:
-		return fmt.Errorf("%w: every endpoint has claims or says why it is public: give --claim \"TYPE VALUE\" or --public \"why\"", errInput)
-	case p.o.Public != "":
-		p.lines = append(p.lines, "//stella:public "+strconv.Quote(p.o.Public))
+	case o.Public != "" && len(o.Claims) > 0:
+		return nil, fmt.Errorf("%w: an endpoint has claims or is public, not both", errInput)
+	case o.Public == "" && len(o.Claims) == 0:
+		return nil, fmt.Errorf("%w: every endpoint has claims or says why it is public: give --claim \"TYPE VALUE\" or --public \"why\"", errInput)
+	case o.Public != "":
+		lines = append(lines, "//stella:public "+strconv.Quote(o.Public))
 	}
-	for _, claim := range p.o.Claims {
-		p.lines = append(p.lines, "//stella:claim "+claim)
+	for _, claim := range o.Claims {
+		lines = append(lines, "//stella:claim "+claim)
 	}
-	lines := slices.Clone(p.lines)
-	if p.o.With != "" {
-		lines = append(lines, "//stella:with "+p.o.With)
+	all := slices.Clone(lines)
+	if o.With != "" {
+		all = append(all, "//stella:with "+o.With)
 	}
-	if p.o.Service != "" {
-		lines = append(lines, "//stella:service "+p.o.Service+" version=0.1.0")
+	if o.Service != "" {
+		all = append(all, "//stella:service "+o.Service+" version=0.1.0")
 	}
-	for _, line := range lines {
+	for _, line := range all {
 		var list diagnostic.List
 		fset := token.NewFileSet()
 		file := fset.AddFile("flags", -1, len(line)+1)
@@ -142,10 +154,10 @@ func (p *planner) access() error {
 			if len(found) > 0 {
 				why = found[0].Message
 			}
-			return fmt.Errorf("%w: %s would be no directive: %s", errInput, line, why)
+			return nil, fmt.Errorf("%w: %s would be no directive: %s", errInput, line, why)
 		}
 	}
-	return nil
+	return lines, nil
 }
 
 // existing reads the endpoints that the module has.
@@ -258,6 +270,8 @@ func (p *planner) unsure(r *Route) string {
 		return "its pattern says more than a path of Stella's: " + strings.Join(r.Notes, "; ")
 	case p.uses[fn] > 1:
 		return "its handler has several routes"
+	case p.having[identities(r)[0]] > 1:
+		return "its path has several routes"
 	case len(r.Condition) > 0:
 		return "it is there only " + strings.Join(r.Condition, ", ")
 	}

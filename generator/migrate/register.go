@@ -335,7 +335,7 @@ func (r *registration) bindOne(e entry, h value, strip string, unknown bool, nam
 			return
 		}
 		if unknown {
-			e.note = "http.StripPrefix takes away what is not a constant"
+			e.note = stripDoubt
 		}
 		h.root().mounted = true
 		e.child, e.mode, e.strip = h.root(), whole, strip

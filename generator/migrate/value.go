@@ -46,9 +46,13 @@ type object struct {
 // expose makes strings that others get a pointer to ones that they may change, as decoders do.
 func (o *object) expose() {
 	for _, c := range o.fields {
-		if isConstant(c.v) {
-			c.v = choice{c.v, nil}
-		}
+		c.expose()
+	}
+}
+
+func (c *cell) expose() {
+	if isConstant(c.v) {
+		c.v = choice{c.v, nil}
 	}
 }
 
@@ -230,6 +234,7 @@ type node struct {
 	mounted bool
 	depth   int      // of conditions where it was made
 	around  []string // what wraps the router whole, outermost first
+	strip   string   // prefix that it does not see
 }
 
 // root is the router that a group is of.

@@ -40,14 +40,6 @@ func (c *migrateCommand) Run(ctx context.Context, out *output) error {
 			return fmt.Errorf("%w: %s goes with --write or --bridge", errInput, flag)
 		}
 	}
-	config := migrate.Config{Dir: dir, Patterns: c.patterns()}
-	report, err := migrate.Read(ctx, config)
-	if err != nil {
-		return migrateError(err)
-	}
-	if !c.Write && !c.Bridge {
-		return out.data(report, func(w io.Writer) { printRoutes(w, report) })
-	}
 	options := migrate.Options{
 		Write: c.Write, Bridge: c.Bridge, Public: c.Public, Claims: c.Claim, Service: c.Service, Package: c.Package, With: c.With, Drop: c.Drop,
 	}
@@ -55,6 +47,19 @@ func (c *migrateCommand) Run(ctx context.Context, out *output) error {
 		if options.Package, err = filepath.Abs(c.Package); err != nil {
 			return fmt.Errorf("finding %s: %w", c.Package, err)
 		}
+	}
+	if c.Write || c.Bridge {
+		if err := options.Check(); err != nil {
+			return migrateError(err)
+		}
+	}
+	config := migrate.Config{Dir: dir, Patterns: c.patterns()}
+	report, err := migrate.Read(ctx, config)
+	if err != nil {
+		return migrateError(err)
+	}
+	if !c.Write && !c.Bridge {
+		return out.data(report, func(w io.Writer) { printRoutes(w, report) })
 	}
 	plan, err := report.Plan(ctx, config, options)
 	if err != nil {
