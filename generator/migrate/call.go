@@ -199,14 +199,7 @@ func (it *interp) special(c *invocation, obj *types.Func) (value, bool) {
 	isFunc := obj.Signature().Recv() == nil
 	switch {
 	case name == "net/http.StripPrefix" && len(c.args) == 2:
-		w := &wrapped{inner: c.args[1]}
-		if s, ok := c.args[0].(text); ok {
-			w.strip = string(s)
-		} else {
-			w.unknown = true
-		}
-		it.served(w)
-		return w, true
+		return it.stripped(c.args[0], c.args[1]), true
 	case isFunc && fw == ServeMux && slices.Contains([]string{"ListenAndServe", "ListenAndServeTLS", "Serve", "ServeTLS"}, obj.Name()):
 		for _, v := range c.args {
 			it.served(v)
@@ -222,6 +215,21 @@ func (it *interp) special(c *invocation, obj *types.Func) (value, bool) {
 		}
 	}
 	return nil, false
+}
+
+// stripped is a handler that does not see a prefix, for each that it may be.
+func (it *interp) stripped(prefix, inner value) value {
+	var all choice
+	for _, alt := range alternatives(prefix) {
+		s, known := alt.(text)
+		w := &wrapped{inner: inner, strip: string(s), unknown: !known}
+		it.served(w)
+		all = append(all, w)
+	}
+	if len(all) == 1 {
+		return all[0]
+	}
+	return all
 }
 
 // strings are a call's arguments; of fmt's, those with a String method of the program's are what that returns.

@@ -331,8 +331,18 @@ func (it *interp) serves(o *object, t types.Type) {
 
 // served notes what wraps a router that is served whole. If it is mounted after all, that does not count.
 func (it *interp) served(v value) {
+	for _, alt := range alternatives(v) {
+		it.servedOne(alt)
+	}
+}
+
+func (it *interp) servedOne(v value) {
 	inner, by, strip, unknown := unwrap(v)
 	for _, alt := range alternatives(inner) {
+		if _, again := alt.(*wrapped); again {
+			it.served(alt)
+			continue
+		}
 		n, ok := alt.(*node)
 		if !ok {
 			continue
@@ -344,9 +354,7 @@ func (it *interp) served(v value) {
 		if strip != "" {
 			n.strip = strip
 		}
-		if unknown && n.doubt == "" {
-			n.doubt = stripDoubt
-		}
+		n.stripped = n.stripped || unknown
 	}
 }
 

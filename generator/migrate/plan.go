@@ -73,7 +73,7 @@ type planner struct {
 	result  *scan.Result
 	edits   edits
 	uses    map[*types.Func]int
-	having  map[string]int // routes by identity
+	having  map[string]int            // routes by identity
 	need    map[*packages.Package]int // new endpoints by package
 	bridges map[string]*bridgeFile    // by folder
 	files   map[string]*packages.Package

@@ -308,13 +308,20 @@ func funcName(fn *types.Func) string {
 }
 
 // bind adds a route, or a router below, to the router.
-func (r *registration) bind(e entry, v value, name string) {
+func (r *registration) bind(e entry, v value, name string) { r.bindWithin(e, v, "", false, name) }
+
+// bindWithin is bind for what is within handlers that strip a prefix.
+func (r *registration) bindWithin(e entry, v value, strip string, unknown bool, name string) {
 	for _, alt := range alternatives(v) {
-		inner, by, strip, unknown := unwrap(alt)
+		inner, by, own, ownUnknown := unwrap(alt)
+		below := e
+		below.guards = append(slices.Clone(e.guards), by...)
 		for _, h := range alternatives(inner) {
-			own := e
-			own.guards = append(slices.Clone(e.guards), by...)
-			r.bindOne(own, h, strip, unknown, name)
+			if _, again := h.(*wrapped); again {
+				r.bindWithin(below, h, strip+own, unknown || ownUnknown, name)
+			} else {
+				r.bindOne(below, h, strip+own, unknown || ownUnknown, name)
+			}
 		}
 	}
 }

@@ -129,9 +129,20 @@ func (r *Report) add(f found) {
 	switch {
 	case i < 0:
 		r.Routes = append(r.Routes, route)
-	case !slices.Equal(r.Routes[i].Guards, route.Guards):
-		r.Routes[i].differs(route.Guards)
+	default:
+		r.Routes[i].again(&route)
 	}
+}
+
+// again is a route that was found on another way, too. What one of them does not need is no condition.
+func (r *Route) again(other *Route) {
+	if !slices.Equal(r.Guards, other.Guards) {
+		r.differs(other.Guards)
+	}
+	if other.Doubt == "" {
+		r.Doubt = ""
+	}
+	r.Condition = slices.DeleteFunc(slices.Clone(r.Condition), func(c string) bool { return !slices.Contains(other.Condition, c) })
 }
 
 // differs notes that a route has other middleware at another time: the longer list counts.

@@ -223,18 +223,19 @@ func bears(v value, depth int) bool {
 
 // node is a router or a group.
 type node struct {
-	fw      Framework
-	created token.Pos
-	fn      *types.Func // that makes it
-	pkg     *types.Package
-	doubt   string // where it comes from, if that is not known
-	guards  []string
-	entries []entry
-	base    *node // of which it is a group
-	mounted bool
-	depth   int      // of conditions where it was made
-	around  []string // what wraps the router whole, outermost first
-	strip   string   // prefix that it does not see
+	fw       Framework
+	created  token.Pos
+	fn       *types.Func // that makes it
+	pkg      *types.Package
+	doubt    string // where it comes from, if that is not known
+	guards   []string
+	entries  []entry
+	base     *node // of which it is a group
+	mounted  bool
+	depth    int      // of conditions where it was made
+	around   []string // what wraps the router whole, outermost first
+	strip    string   // prefix that it does not see
+	stripped bool     // there is one that is not known
 }
 
 // root is the router that a group is of.
