@@ -270,7 +270,7 @@ func (b *bridgeFile) typeOf(p *planner, r *Route) string {
 	case r.root.fn == nil:
 		where = "the router of " + p.r.p.place(r.root.created).String()
 	}
-	b.fields = append(b.fields, fmt.Sprintf("%s.Handlers{%s: &%s.%s{Router: %s}}", b.pkg.Name, name, b.pkg.Name, name, "/* "+where+" */"))
+	b.fields = append(b.fields, fmt.Sprintf("%s.Handlers: %s: &%s.%s{Router: /* %s, or what wraps it whole */}", b.pkg.Name, name, b.pkg.Name, name, where))
 	if !b.names[name] {
 		b.names[name] = true
 		b.types = append(b.types, name)

@@ -45,7 +45,7 @@ var otherRouters = []string{
 	"github.com/go-martini/martini", "github.com/gobuffalo/buffalo", "github.com/emicklei/go-restful", "github.com/danielgtaylor/huma",
 	"github.com/beego/beego", "github.com/revel/revel", "github.com/valyala/fasthttp", "github.com/fasthttp/router", "goji.io",
 	"github.com/dimfeld/httptreemux", "github.com/bmizerany/pat", "github.com/gocraft/web", "github.com/cloudwego/hertz", "github.com/kataras/iris",
-	"github.com/zeromicro/go-zero/rest",
+	"github.com/zeromicro/go-zero/rest", "github.com/go-pkgz/routegroup",
 }
 
 var versionSuffix = regexp.MustCompile(`/v\d+$`)
