@@ -68,7 +68,10 @@ func download(ctx context.Context, t *testing.T, env []string, module string) st
 	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
 	cmd.Dir, cmd.Env = t.TempDir(), env
 	out, err := cmd.Output()
-	var at struct{ Dir, Error string }
+	var at struct {
+		Dir   string `json:"Dir"`
+		Error string `json:"Error"`
+	}
 	if decoded := json.Unmarshal(out, &at); err != nil || decoded != nil || at.Dir == "" {
 		t.Fatalf("%s cannot be had: %v %s", module, err, at.Error)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -56,7 +55,7 @@ func TestMigrateDocs(t *testing.T) {
 	if !strings.Contains(string(bridge), blocks["go"][1]) {
 		t.Errorf("the bridge differs from the documentation's:\n%s", bridge)
 	}
-	generated, err := os.ReadFile(filepath.Join("stella_gen.go"))
+	generated, err := os.ReadFile("stella_gen.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,9 +69,9 @@ func TestMigrateDocs(t *testing.T) {
 // execute runs a command line of the documentation, which must succeed, and returns what it prints to stdout.
 func execute(t *testing.T, line string) string {
 	t.Helper()
-	words, quoted := []string{}, false
+	var words []string
 	for i, part := range strings.Split(strings.TrimSpace(line), `"`) {
-		if quoted = i%2 == 1; quoted {
+		if i%2 == 1 { // within quotes
 			words = append(words, part)
 		} else {
 			words = append(words, strings.Fields(part)...)
