@@ -71,7 +71,7 @@ func (p *planner) bridge(r *Route) error {
 				return nil
 			}
 			if why := p.collides(b.pkg); why != "" && !p.own[b.pkg.Dir] {
-				p.leavef(r, "%s", strings.Replace(why, "its package", "package "+b.pkg.Name, 1))
+				p.leavef(r, "%s: say another with --package", strings.Replace(why, "its package", "package "+b.pkg.Name, 1))
 				return nil
 			}
 			b.add(p, r, m, path)

@@ -398,6 +398,9 @@ func (it *interp) index(f *frame, e *ast.IndexExpr) value {
 			}
 		}
 	}
+	if len(l.elems) > maxElements {
+		return nil
+	}
 	var all value
 	for i, v := range l.elems {
 		if i == 0 {

@@ -41,6 +41,9 @@ var _ = Describe("a program and its routes", func() {
 			plan, err := report.Plan(ctx, config, migrate.Options{Write: true, Bridge: true, Claims: []string{"scope shop:all"}})
 			Expect(err).NotTo(HaveOccurred())
 			got[wantPrefix+"plan"] = describePlan(plan)
+			alone, err := report.Plan(ctx, config, migrate.Options{Write: true, Public: "why"})
+			Expect(err).NotTo(HaveOccurred())
+			got[wantPrefix+"without-bridge"] = describePlan(alone)
 			for _, f := range plan.Files {
 				rel, err := filepath.Rel(dir, f.Name)
 				Expect(err).NotTo(HaveOccurred())

@@ -103,6 +103,9 @@ func (it *interp) run() {
 	for fn := it.next(); fn != nil; fn = it.next() {
 		it.root(fn)
 	}
+	if it.steps > maxSteps {
+		it.note(token.NoPos, "the program", "it is too large to be followed to its end: routes may be missing", "name fewer packages")
+	}
 	for _, s := range it.order {
 		if c := it.literals[s.lit]; !s.done && len(s.failed) == 0 && c != nil && !it.ran[s.lit] {
 			it.invokeLiteral(c, nil)

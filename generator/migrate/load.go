@@ -54,13 +54,28 @@ func load(ctx context.Context, c Config) (*program, error) {
 		env = os.Environ()
 	}
 	p := &program{fset: token.NewFileSet(), dir: c.Dir, funcs: map[*types.Func]*function{}, infos: map[*types.Package]*types.Info{}}
-	pkgs, err := packages.Load(&packages.Config{
-		Context: ctx, Mode: loadMode, Dir: c.Dir, Fset: p.fset,
+	config := packages.Config{
+		Context: ctx, Mode: packages.NeedName | packages.NeedFiles, Dir: c.Dir, Fset: p.fset,
 		Env: append(slices.Clip(env), "CGO_ENABLED=0"), // cgo would have to be run, and routes do not depend on it
-		ParseFile: func(fset *token.FileSet, name string, src []byte) (*ast.File, error) {
+	}
+	named, err := packages.Load(&config, c.Patterns...)
+	if err != nil {
+		return nil, fmt.Errorf("migrate: listing packages: %w", err)
+	}
+	whole := map[string]bool{}
+	for _, pkg := range named {
+		for _, name := range pkg.GoFiles {
+			whole[name] = true
+		}
+	}
+	config.Mode = loadMode
+	config.ParseFile = func(fset *token.FileSet, name string, src []byte) (*ast.File, error) {
+		if whole[name] {
 			return parser.ParseFile(fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
-		},
-	}, c.Patterns...)
+		}
+		return parseDeclarations(fset, name, src)
+	}
+	pkgs, err := packages.Load(&config, c.Patterns...)
 	if err != nil {
 		return nil, fmt.Errorf("migrate: reading packages: %w", err)
 	}
@@ -79,6 +94,21 @@ func load(ctx context.Context, c Config) (*program, error) {
 	p.unbuilt(c.Patterns)
 	slices.SortFunc(p.pkgs, func(a, b *packages.Package) int { return strings.Compare(a.PkgPath, b.PkgPath) })
 	return p, nil
+}
+
+// parseDeclarations reads a file that is only imported, without the bodies of its functions: they are most of what
+// would be kept in memory.
+func parseDeclarations(fset *token.FileSet, name string, src []byte) (*ast.File, error) {
+	f, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
+	if f == nil {
+		return nil, err //nolint:wrapcheck // the loader tells it
+	}
+	for _, decl := range f.Decls {
+		if fd, ok := decl.(*ast.FuncDecl); ok {
+			fd.Body = nil
+		}
+	}
+	return f, err //nolint:wrapcheck // the loader tells it
 }
 
 func describe(pkg *packages.Package) string {

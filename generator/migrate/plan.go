@@ -272,6 +272,8 @@ func (p *planner) unsure(r *Route) string {
 		return "its handler has several routes"
 	case p.having[identities(r)[0]] > 1:
 		return "its path has several routes"
+	case p.annot[keyOf(fn)] && (p.served[identities(r)[0]] == "" || filepath.Base(p.served[identities(r)[0]]) == BridgeFile):
+		return "its handler is another endpoint already"
 	case len(r.Condition) > 0:
 		return "it is there only " + strings.Join(r.Condition, ", ")
 	}
@@ -365,10 +367,6 @@ func (p *planner) write(r *Route) error {
 		if err := p.unbridge(by, id); err != nil {
 			return err
 		}
-	}
-	if p.annot[keyOf(decl.obj)] {
-		p.leavef(r, "its handler is another endpoint already")
-		return nil
 	}
 	p.served[id] = p.r.p.fset.File(decl.file.Pos()).Name()
 	p.annot[keyOf(decl.obj)] = true

@@ -98,8 +98,11 @@ func (f *frame) lookup(obj types.Object) *cell {
 	return nil
 }
 
-// maxChoices bounds what a value is taken to be, by conditions.
-const maxChoices = 16
+// maxChoices bounds what a value is taken to be, by conditions; maxElements, which elements of a list.
+const (
+	maxChoices  = 64
+	maxElements = 16
+)
 
 // join is a value that is one or the other.
 func join(a, b value) value {
@@ -111,8 +114,12 @@ func join(a, b value) value {
 	}
 	var all choice
 	for _, v := range slices.Concat(alternatives(a), alternatives(b)) {
-		if len(all) < maxChoices && !slices.ContainsFunc(all, func(other value) bool { return same(v, other) }) {
-			all = append(all, v)
+		if slices.ContainsFunc(all, func(other value) bool { return same(v, other) }) {
+			continue
+		}
+		if all = append(all, v); len(all) == maxChoices {
+			all[maxChoices-1] = nil // there are more, and they are not known
+			break
 		}
 	}
 	if slices.ContainsFunc(all, isRouterValue) { // nil and unknown are what a router was before it was made
