@@ -55,29 +55,32 @@ func load(ctx context.Context, c Config) (*program, error) {
 	}
 	p := &program{fset: token.NewFileSet(), dir: c.Dir, funcs: map[*types.Func]*function{}, infos: map[*types.Package]*types.Info{}}
 	config := packages.Config{
-		Context: ctx, Mode: packages.NeedName | packages.NeedFiles, Dir: c.Dir, Fset: p.fset,
+		Context: ctx, Mode: packages.NeedName | packages.NeedFiles | packages.NeedModule, Dir: c.Dir, Fset: p.fset,
 		Env: append(slices.Clip(env), "CGO_ENABLED=0"), // cgo would have to be run, and routes do not depend on it
 	}
 	named, err := packages.Load(&config, c.Patterns...)
 	if err != nil {
-		return nil, fmt.Errorf("migrate: listing packages: %w", err)
+		return nil, loadError(ctx, err)
 	}
-	whole := map[string]bool{}
+	whole, roots := map[string]bool{}, map[string]bool{}
 	for _, pkg := range named {
 		for _, name := range pkg.GoFiles {
 			whole[name] = true
 		}
+		if isMain(pkg) {
+			roots[pkg.Module.Dir+string(filepath.Separator)] = true
+		}
 	}
 	config.Mode = loadMode
 	config.ParseFile = func(fset *token.FileSet, name string, src []byte) (*ast.File, error) {
-		if whole[name] {
+		if whole[name] || within(roots, name) {
 			return parser.ParseFile(fset, name, src, parser.ParseComments|parser.SkipObjectResolution)
 		}
 		return parseDeclarations(fset, name, src)
 	}
 	pkgs, err := packages.Load(&config, c.Patterns...)
 	if err != nil {
-		return nil, fmt.Errorf("migrate: reading packages: %w", err)
+		return nil, loadError(ctx, err)
 	}
 	for _, pkg := range pkgs {
 		if len(pkg.Syntax) == 0 && len(pkg.IgnoredFiles) > 0 { // this build has none of its files
@@ -91,9 +94,28 @@ func load(ctx context.Context, c Config) (*program, error) {
 		}
 		p.add(pkg)
 	}
+	packages.Visit(pkgs, nil, func(pkg *packages.Package) {
+		if isMain(pkg) && pkg.Types != nil && p.infos[pkg.Types] == nil && len(pkg.Syntax) > 0 {
+			p.add(pkg) // a program is more than the package that begins it
+		}
+	})
 	p.unbuilt(c.Patterns)
 	slices.SortFunc(p.pkgs, func(a, b *packages.Package) int { return strings.Compare(a.PkgPath, b.PkgPath) })
 	return p, nil
+}
+
+// isMain reports whether a package is of a module that is worked on.
+func isMain(pkg *packages.Package) bool { return pkg.Module != nil && pkg.Module.Main }
+
+// within reports whether a file is below one of the folders, and not of a module that is vendored there.
+func within(roots map[string]bool, name string) bool {
+	vendor := string(filepath.Separator) + "vendor" + string(filepath.Separator)
+	for root := range roots {
+		if rest, ok := strings.CutPrefix(name, root); ok && !strings.Contains(string(filepath.Separator)+rest, vendor) {
+			return true
+		}
+	}
+	return false
 }
 
 // parseDeclarations reads a file that is only imported, without the bodies of its functions: they are most of what
@@ -109,6 +131,14 @@ func parseDeclarations(fset *token.FileSet, name string, src []byte) (*ast.File,
 		}
 	}
 	return f, err //nolint:wrapcheck // the loader tells it
+}
+
+// loadError is what the go command says, unless it was interrupted.
+func loadError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("%w: %s", errLoad, strings.TrimSpace(strings.TrimPrefix(err.Error(), "err: ")))
 }
 
 func describe(pkg *packages.Package) string {
@@ -148,6 +178,12 @@ func (p *program) add(pkg *packages.Package) {
 		p.ignored(name)
 	}
 	for path := range pkg.Imports {
+		if registered := importRegisters[path]; registered != "" {
+			p.gone = append(p.gone, Unfollowed{
+				Place: p.importPlace(pkg, path), What: "import " + path, Why: "it registers " + registered + " on http.DefaultServeMux",
+				Todo: "nothing, unless that mux is served: then write endpoints for what callers need",
+			})
+		}
 		if other := otherRouter(path); other {
 			u := Unfollowed{What: "import " + path, Why: "its routes are not read: migrate knows net/http, chi, gin and echo", Todo: "bridge its router by hand"}
 			u.Place = p.importPlace(pkg, path)
@@ -198,6 +234,9 @@ func hasModule(dir string) bool {
 // registers finds calls that may register routes.
 var registers = regexp.MustCompile(`\.(Handle|HandleFunc|Get|Post|Put|Patch|Delete|Head|Options|Method|MethodFunc|Mount|Route|` +
 	`GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|Any|Add|Match|Static)\(`)
+
+// importRegisters has what packages register on http.DefaultServeMux when they are imported.
+var importRegisters = map[string]string{"net/http/pprof": "/debug/pprof/", "expvar": "/debug/vars", "golang.org/x/net/trace": "/debug/requests and /debug/events"}
 
 // ignored notes a file that this build does not have, if it may register routes.
 func (p *program) ignored(name string) {
