@@ -136,12 +136,33 @@ func (it *interp) next() *types.Func {
 			}
 		}
 	}
+	leads := map[*types.Func]map[*types.Func]bool{}
 	for _, fn := range open {
-		if !slices.ContainsFunc(open, func(other *types.Func) bool { return other != fn && it.leads(other, fn) && !it.leads(fn, other) }) {
+		leads[fn] = it.reachable(fn, pending)
+	}
+	for _, fn := range open {
+		if !slices.ContainsFunc(open, func(other *types.Func) bool { return other != fn && leads[other][fn] && !leads[fn][other] }) {
 			return fn
 		}
 	}
 	return nil
+}
+
+// reachable are the functions of a set that a function leads to, by others of the set.
+func (it *interp) reachable(from *types.Func, set map[*types.Func]bool) map[*types.Func]bool {
+	seen := map[*types.Func]bool{}
+	queue := []*types.Func{from}
+	for len(queue) > 0 {
+		fn := queue[len(queue)-1]
+		queue = queue[:len(queue)-1]
+		for _, c := range it.callees[fn] {
+			if set[c] && !seen[c] {
+				seen[c] = true
+				queue = append(queue, c)
+			}
+		}
+	}
+	return seen
 }
 
 // pending are the functions that lead to sites which have not been executed.
@@ -166,19 +187,6 @@ func (it *interp) pending() map[*types.Func]bool {
 		}
 	}
 	return set
-}
-
-func (it *interp) leads(from, to *types.Func) bool {
-	seen := map[*types.Func]bool{}
-	var visit func(fn *types.Func) bool
-	visit = func(fn *types.Func) bool {
-		if seen[fn] {
-			return false
-		}
-		seen[fn] = true
-		return slices.ContainsFunc(it.callees[fn], func(c *types.Func) bool { return c == to || visit(c) })
-	}
-	return visit(from)
 }
 
 // root executes a function that nothing which was followed calls.
