@@ -137,7 +137,7 @@ func summarize(out *output, r *migrate.Report, plan *migrate.Plan, dry bool) {
 	for _, u := range r.Unfollowed {
 		out.errorf("%s: not followed: %s: %s\n", u.Place, u.What, u.Why)
 	}
-	out.errorf("%d endpoints by directives, %d by the bridge; %d routes are left, %d calls were not followed\n",
+	out.errorf("endpoints: %d by directives, %d by the bridge; routes left: %d; not followed: %d\n",
 		len(plan.Written), len(plan.Bridged), len(plan.Left), len(r.Unfollowed))
 	if dry || len(plan.Files) == 0 {
 		return
@@ -177,5 +177,5 @@ func printRoutes(w io.Writer, r *migrate.Report) {
 			printf("\n    hint: %s", u.Todo)
 		}
 	}
-	printf("\n%d routes, %d calls not followed\n", len(r.Routes), len(r.Unfollowed))
+	printf("\nroutes: %d; not followed: %d\n", len(r.Routes), len(r.Unfollowed))
 }
