@@ -134,6 +134,9 @@ func (it *interp) callOne(c *invocation, fn *callable) value {
 	if v, ok := it.special(c, obj); ok {
 		return v
 	}
+	if fw, ok := routerOf(c.f.info.TypeOf(c.expr)); ok && isRouterValue(fn.recv) && fw == mustFramework(obj) {
+		return fn.recv // an Echo's Router, and the like
+	}
 	if decl := it.p.funcs[obj]; decl != nil {
 		return it.callDeclared(c, fn, decl)
 	}
@@ -146,6 +149,9 @@ func (it *interp) callOne(c *invocation, fn *callable) value {
 }
 
 func mustFramework(fn *types.Func) Framework {
+	if fn.Pkg() == nil {
+		return ""
+	}
 	fw, _ := frameworkOf(fn.Pkg().Path())
 	return fw
 }
@@ -169,17 +175,11 @@ func (it *interp) operation(fn *callable) (Framework, operation) {
 
 // hasDispatch reports whether a method of an interface can be followed to those of types.
 func (it *interp) hasDispatch(fn *callable) bool {
-	for _, v := range alternatives(fn.recv) {
-		if _, ok := v.(*object); ok {
-			it.settle(fn.site)
-			return true
-		}
+	if !slices.ContainsFunc(it.impls[fn.obj.FullName()], func(m *types.Func) bool { return it.relevant[m] }) {
+		return false // whoever is behind it, no router that is known is
 	}
-	if len(it.impls[fn.obj.FullName()]) > 0 {
-		it.settle(fn.site)
-		return true
-	}
-	return false
+	it.settle(fn.site)
+	return true
 }
 
 // settle notes that a site's calls are followed to other sites.

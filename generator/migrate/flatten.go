@@ -43,7 +43,10 @@ func (it *interp) flatten() []found {
 	for _, n := range it.nodes {
 		if n.base == nil && !n.mounted {
 			up := above{root: n, prefix: n.strip, strip: n.strip, guards: slices.Clone(n.around)}
-			if n.stripped {
+			switch {
+			case n.loose != "":
+				up.doubt = n.loose
+			case n.stripped:
 				up.doubt = stripDoubt
 			}
 			it.flattenNode(n, up, &all)

@@ -59,7 +59,7 @@ var routerTypes = map[Framework][]string{
 	ServeMux: {"ServeMux"},
 	Chi:      {"Mux", "Router"},
 	Gin:      {"Engine", "RouterGroup", "IRouter", "IRoutes"},
-	Echo:     {"Echo", "Group"},
+	Echo:     {"Echo", "Group", "Router"},
 }
 
 // constructors are the functions that make routers.

@@ -179,9 +179,30 @@ func (r *registration) paths(i int) []string {
 	return paths
 }
 
+// loosen notes of a router that the path where it is mounted, which is argument i, is not known.
+func (r *registration) loosen(i int, v value) {
+	if !slices.Contains(alternatives(r.arg(i)), nil) {
+		return
+	}
+	for _, alt := range alternatives(v) {
+		inner, _, _, _ := unwrap(alt)
+		for _, h := range alternatives(inner) {
+			if _, again := h.(*wrapped); again {
+				r.loosen(i, h)
+			}
+			if n, ok := h.(*node); ok {
+				n.root().loose = "the path where its router is mounted is not a constant: " + r.text(i)
+			}
+		}
+	}
+}
+
 // routes adds routes; the pattern is argument i, handlers follow.
 func (r *registration) routes(methods []string, i int) {
 	handlers, guards := r.handlers(i + 1)
+	for _, h := range handlers {
+		r.loosen(i, h.v)
+	}
 	for _, path := range r.paths(i) {
 		if len(handlers) == 0 {
 			r.site.fail("it has no handler", "")
@@ -456,6 +477,7 @@ func (r *registration) subroute() value {
 
 // mount is chi's: the handler gets the path, and all that is below.
 func (r *registration) mount() {
+	r.loosen(0, r.arg(1))
 	for _, path := range r.paths(0) {
 		e := r.entry(path)
 		e.subtree = true

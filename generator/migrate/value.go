@@ -237,7 +237,8 @@ type node struct {
 	doubt    string // where it comes from, if that is not known
 	guards   []string
 	entries  []entry
-	base     *node // of which it is a group
+	base     *node  // of which it is a group
+	loose    string // why it is not known where it is mounted
 	mounted  bool
 	depth    int      // of conditions where it was made
 	around   []string // what wraps the router whole, outermost first
