@@ -5,6 +5,8 @@ import (
 	"go/token"
 	"go/types"
 	"slices"
+	"strconv"
+	"strings"
 
 	"golang.org/x/tools/go/packages"
 )
@@ -55,6 +57,10 @@ func (it *interp) surveyDecl(pkg *packages.Package, fn *types.Func, decl ast.Dec
 		}
 		callee, ok := pkg.TypesInfo.Uses[id].(*types.Func)
 		if !ok {
+			if pkg.TypesInfo.Uses[id] == nil && seems(stack) {
+				it.addSite(fn, stack, operation{action: register})
+				it.sites[id.Pos()].fail("the type of what is registered on is not known", "mend the package, and run migrate again")
+			}
 			return true
 		}
 		callee = callee.Origin()
@@ -77,6 +83,37 @@ func (it *interp) surveyDecl(pkg *packages.Package, fn *types.Func, decl ast.Dec
 		}
 		return true
 	})
+}
+
+// seems reports whether a name, the last of the stack, is called with a literal path, as methods that register routes are:
+// of code that does not compile, nothing else may be known.
+func seems(stack []ast.Node) bool {
+	if len(stack) < 3 {
+		return false
+	}
+	id, _ := stack[len(stack)-1].(*ast.Ident)
+	sel, isSelector := stack[len(stack)-2].(*ast.SelectorExpr)
+	call, isCall := stack[len(stack)-3].(*ast.CallExpr)
+	if !isSelector || !isCall || sel.Sel != id || call.Fun != sel || len(call.Args) < 2 {
+		return false
+	}
+	known := false
+	for _, fw := range []Framework{ServeMux, Chi, Gin, Echo} {
+		known = known || operationOf(fw, id.Name).adds()
+	}
+	if !known {
+		return false
+	}
+	for _, arg := range call.Args[:2] {
+		lit, ok := arg.(*ast.BasicLit)
+		if text := ""; ok && lit.Kind == token.STRING {
+			text, _ = strconv.Unquote(lit.Value)
+			if _, path, found := strings.Cut(text, " "); strings.HasPrefix(text, "/") || found && strings.HasPrefix(path, "/") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // addSite notes a call of a registering method, or its use as a value.
