@@ -22,6 +22,9 @@ var rewrite = flag.Bool("update", false, "write what is found into the archives"
 // wantPrefix marks the files of an archive that are expected.
 const wantPrefix = "want/"
 
+// stable are the archives that are migrated twice: between them they have all that is written.
+var stable = []string{"bridge", "servemux", "unsure"}
+
 // Each archive in testdata is a module, and what is found in it; want/files below are those that a plan changes.
 // -update writes what is found into the archives, for review.
 var _ = Describe("a program and its routes", func() {
@@ -58,7 +61,9 @@ var _ = Describe("a program and its routes", func() {
 				update(name, archive, got)
 			}
 			Expect(got).To(Equal(wanted(archive)))
-			isStable(ctx, config, plan)
+			if slices.Contains(stable, strings.TrimSuffix(filepath.Base(name), ".txtar")) {
+				isStable(ctx, config, plan)
+			}
 		})
 	}
 })

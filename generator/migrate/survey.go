@@ -106,11 +106,12 @@ func seems(stack []ast.Node) bool {
 	}
 	for _, arg := range call.Args[:2] {
 		lit, ok := arg.(*ast.BasicLit)
-		if text := ""; ok && lit.Kind == token.STRING {
-			text, _ = strconv.Unquote(lit.Value)
-			if _, path, found := strings.Cut(text, " "); strings.HasPrefix(text, "/") || found && strings.HasPrefix(path, "/") {
-				return true
-			}
+		if !ok || lit.Kind != token.STRING {
+			continue
+		}
+		text, err := strconv.Unquote(lit.Value)
+		if _, path, found := strings.Cut(text, " "); err == nil && (strings.HasPrefix(text, "/") || found && strings.HasPrefix(path, "/")) {
+			return true
 		}
 	}
 	return false
