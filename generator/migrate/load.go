@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -13,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/tools/go/packages"
 
@@ -48,7 +50,12 @@ type function struct {
 const loadMode = packages.NeedName | packages.NeedFiles | packages.NeedCompiledGoFiles | packages.NeedImports | packages.NeedDeps |
 	packages.NeedTypes | packages.NeedSyntax | packages.NeedTypesInfo | packages.NeedModule
 
+// loadTimeout bounds reading packages. The go command may have to download what they import.
+const loadTimeout = 10 * time.Minute
+
 func load(ctx context.Context, c Config) (*program, error) {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
 	env := c.Env
 	if env == nil {
 		env = os.Environ()
@@ -135,7 +142,10 @@ func parseDeclarations(fset *token.FileSet, name string, src []byte) (*ast.File,
 
 // loadError is what the go command says, unless it was interrupted.
 func loadError(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("%w: the go command has not listed them within %v: run go mod download, and again", errLoad, loadTimeout)
+	case ctx.Err() != nil:
 		return ctx.Err()
 	}
 	return fmt.Errorf("%w: %s", errLoad, strings.TrimSpace(strings.TrimPrefix(err.Error(), "err: ")))
