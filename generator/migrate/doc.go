@@ -11,6 +11,6 @@
 // It must never change what it does not understand, and it writes nothing by itself: a [Plan] has the files as they
 // should be.
 //
-// Start reading at [Read]; interp.go executes statements, eval.go expressions, register.go the calls of routers; flatten.go
-// makes routes of them, pattern.go their paths, plan.go decides what is written.
+// Start reading at [Read]; interp.go executes functions, statement.go and eval.go what they consist of, register.go the calls
+// of routers; flatten.go makes routes of them, pattern.go their paths, plan.go decides what is written.
 package migrate
