@@ -167,7 +167,10 @@ func (p *planner) existing(ctx context.Context, c Config) error {
 	if err != nil {
 		return fmt.Errorf("migrate: reading endpoints: %w", err)
 	}
-	if found := list.Sorted(); len(found) > 0 {
+	found := slices.DeleteFunc(list.Sorted(), func(f diagnostic.Finding) bool {
+		return f.Rule == diagnostic.NoEndpoints // which is what this mends
+	})
+	if len(found) > 0 {
 		f := found[0]
 		return fmt.Errorf("%w: the module has %d findings, the first: %s: %s: see stellagen check", errInput, len(found), p.r.p.placeOf(f.Pos), f.Message)
 	}
@@ -181,7 +184,8 @@ func (p *planner) existing(ctx context.Context, c Config) error {
 		for _, pkg := range s.Packages() {
 			p.own[pkg.Dir] = true
 			for _, e := range pkg.Endpoints {
-				if id, err := (&spec.Endpoint{Method: e.Method, Path: e.Path}).Identity(); err == nil {
+				id, err := (&spec.Endpoint{Method: e.Method, Path: e.Path}).Identity()
+				if err == nil && s == p.service { // another service of the module may have the same path
 					p.served[id] = e.Pos.Filename
 				}
 				p.annot[funcKey(pkg.ImportPath, e)] = true
