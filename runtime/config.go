@@ -58,6 +58,8 @@ type config struct {
 	variables map[string]string // by variable, from WithVariable
 	logger    *slog.Logger
 	tracer    Tracer // or nil
+
+	interceptors []interception // outermost first
 }
 
 // settings are the effective configuration.

@@ -55,8 +55,19 @@ func (w *Response) Upgrade() (*Conn, error) {
 	if err := w.untouched(); err != nil {
 		return nil, err
 	}
+	if w.upgrade == nil || w.upgrade.protocol == "" {
+		return nil, ErrNoUpgrade
+	}
+	if to, ok := w.to.(*relay); ok {
+		conn, err := to.Upgrade(w.header)
+		if err != nil {
+			return nil, err
+		}
+		w.upgrade.conn, w.status, w.begun, w.ended = conn, statusUpgrade, true, true
+		return conn, nil
+	}
 	to, ok := w.to.(duplex)
-	if w.upgrade == nil || w.upgrade.protocol == "" || !ok {
+	if !ok {
 		return nil, ErrNoUpgrade
 	}
 	w.upgrade.conn = &Conn{to: to, remote: w.upgrade.remote, closed: make(chan struct{})}

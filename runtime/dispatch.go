@@ -183,16 +183,14 @@ func (d *dispatcher) fail(c *call, err error) bool {
 	if c.Err() != nil {
 		return d.over(c, err)
 	}
-	e := c.response.errorOf(err)
-	switch {
-	case c.response.begun:
+	if c.response.begun {
 		d.log.LogAttrs(c, slog.LevelError, "stella: answer broken off", c.attrs(err)...)
 		c.in.Cancel(spec.CodeInternal, "the service failed within its answer")
 		return false
-	case e.status() >= http.StatusInternalServerError:
-		d.log.LogAttrs(c, slog.LevelError, "stella: request failed", c.attrs(err)...)
-	case e.Cause != nil:
-		d.log.LogAttrs(c, slog.LevelInfo, "stella: request refused", c.attrs(err)...)
+	}
+	e := c.response.errorOf(err)
+	if level, text, telling := e.told(); telling {
+		d.log.LogAttrs(c, level, text, c.attrs(err)...)
 	}
 	d.refuse(c, e)
 	return e.status() < http.StatusInternalServerError

@@ -36,7 +36,8 @@ type Request struct {
 	params   []string // values of the path's parameters, in order
 
 	query    url.Values // once asked for
-	queryErr error      // what was wrong with RawQuery
+	queried  string     // the RawQuery that it is of
+	queryErr error      // what was wrong with that
 	body     []byte     // once ReadBody has been called
 	whole    bool       // whether body is set
 	spool    io.Closer  // files of its form; nil: none
@@ -82,7 +83,8 @@ func (r *Request) PathValues() iter.Seq2[string, string] {
 
 // Query returns the query's parameters; of a malformed query, those that could be read.
 func (r *Request) Query() url.Values {
-	if r.query == nil {
+	if r.query == nil || r.queried != r.RawQuery { // an interceptor may have changed it
+		r.queried = r.RawQuery
 		r.query, r.queryErr = url.ParseQuery(r.RawQuery)
 	}
 	return r.query
@@ -93,9 +95,11 @@ var errTooLarge = errors.New("stella: body over its limit")
 
 // ReadBody reads what is left of the body. It is bounded by the endpoint's body limit: over it, the error is an
 // *[Error] with status 413 and code payload_too_large, for a handler to return as it is. The bytes must not be
-// written to, and must not be used after the handler has returned.
+// written to, and must not be used after the handler has returned. Asked again it returns the same bytes, unless Body has
+// been set meanwhile. Body is empty then: an interceptor that leaves the body to handlers which read it from there sets it to
+// [bytes.NewReader] of the bytes.
 func (r *Request) ReadBody() ([]byte, error) {
-	if r.whole {
+	if r.whole && r.Body == http.NoBody {
 		return r.body, nil
 	}
 	limit := r.maxBody()
@@ -104,6 +108,9 @@ func (r *Request) ReadBody() ([]byte, error) {
 	case errors.Is(err, errTooLarge):
 		return nil, tooLarge(limit)
 	case err != nil:
+		if tighter, ok := errors.AsType[*http.MaxBytesError](err); ok { // a middleware's limit
+			return nil, tooLarge(tighter.Limit)
+		}
 		return nil, fmt.Errorf("stella: reading the body: %w", err)
 	}
 	r.body, r.whole, r.Body = body, true, http.NoBody

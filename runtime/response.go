@@ -1,6 +1,7 @@
 package stella
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,8 @@ type Response struct {
 	upgrade *upgrade // of an endpoint that may change to another protocol; nil: it is none
 
 	declared func(error) *Error // finds the errors that the endpoint declares; nil: it declares none
+
+	intercepted bool // header has what interceptors have set, and stays where the handler fails
 }
 
 // outlet takes an answer: the service's end of a call, a [session.Incoming]. It is an interface for the sake of packages
@@ -87,6 +90,24 @@ func (w *Response) WriteHeader(status int) {
 		w.status = status
 	}
 }
+
+// Status is the answer's status as it stands: the one that was set, else the endpoint's own.
+func (w *Response) Status() int { return cmp.Or(w.status, w.fallback) }
+
+// StatusOf is the status that the caller gets when the call ends with err, which may be nil: for interceptors that count and
+// log. It is 0 where there is none: the answer has begun and is broken off, or the call is over.
+func (w *Response) StatusOf(err error) int {
+	switch {
+	case err == nil, w.ended && errors.Is(err, http.ErrBodyNotAllowed):
+		return w.Status()
+	case w.begun, w.to != nil && w.to.Context().Err() != nil:
+		return 0
+	}
+	return w.errorOf(err).status()
+}
+
+// Written is how many bytes of body have been written so far; to HEAD, those that GET would have got.
+func (w *Response) Written() int64 { return w.sent }
 
 // JSON answers with v as JSON. It must be the whole answer. Where v cannot be encoded, nothing has been answered.
 func (w *Response) JSON(status int, v any) error {
@@ -232,7 +253,13 @@ func (w *Response) Flush() error {
 	if err := w.admit(0); err != nil {
 		return err
 	}
-	return w.pass()
+	if err := w.pass(); err != nil {
+		return err
+	}
+	if to, ok := w.to.(*relay); ok {
+		return to.Flush()
+	}
+	return nil
 }
 
 // admit checks whether n more bytes of body may be written.
@@ -405,14 +432,25 @@ func (w *Response) finish() error {
 
 // replace drops what has been written so far, and answers with e. It must not have begun.
 func (w *Response) replace(e *Error, requestID string) error {
-	w.held.release()
-	w.held, w.sent, w.length, w.status, w.ended = nil, 0, -1, 0, false
-	w.header = append(w.fields[:0], e.Header...)
+	if !w.intercepted {
+		w.header = w.fields[:0]
+	}
+	w.reset(w.header)
+	for _, f := range e.Header {
+		w.header.Del(f.Name)
+	}
+	w.header = append(w.header, e.Header...)
 	w.header.Set(contentType, spec.ProblemType)
 	if err := w.JSON(e.status(), e.problem(requestID)); err != nil {
 		return err
 	}
 	return w.finish()
+}
+
+// reset drops what has been written so far, and all of the header but h. The answer must not have begun.
+func (w *Response) reset(h Header) {
+	w.held.release()
+	w.held, w.sent, w.length, w.status, w.ended, w.header = nil, 0, -1, 0, false, h
 }
 
 // release gives back what is held.

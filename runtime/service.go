@@ -54,7 +54,8 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	routes, errRoutes := newRoutes(manifest, s.config.endpoints)
 	set, errSettings := s.config.settings(manifest)
-	if err := errors.Join(errRoutes, errSettings); err != nil {
+	errInterceptors := intercept(routes, manifest, s.config.interceptors)
+	if err := errors.Join(errRoutes, errInterceptors, errSettings); err != nil {
 		return err
 	}
 	applyOverlay(set.overlay, manifest)

@@ -49,7 +49,7 @@ func Dispatch(h http.Handler) stella.Dispatch {
 			return err
 		}
 		defer removeParts(req)
-		w := &responseWriter{ctx: ctx, answered: cancel, answer: answer, head: req.Method == http.MethodHead, header: http.Header{}, length: -1}
+		w := newWriter(ctx, cancel, answer, req)
 		if r.Upgrade != "" {
 			u := &upgradable{responseWriter: w, remote: r.RemoteAddr}
 			h.ServeHTTP(u, req)
@@ -81,11 +81,15 @@ func newRequest(ctx context.Context, r *stella.Request, b *body) (*http.Request,
 	for _, f := range r.Header {
 		header.Add(f.Name, f.Value)
 	}
-	req := new(http.Request).WithContext(ctx)
+	req := new(http.Request)
+	if p, ok := ctx.Value(passageKey{}).(*passage); ok && p.passed != nil { // with the form that a middleware has read, and the like
+		req = p.passed
+	}
+	req = req.WithContext(ctx)
 	req.Method, req.URL, req.RequestURI, req.Pattern = r.Method, u, target, r.Pattern()
 	req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/1.1", 1, 1
 	req.Host, req.RemoteAddr, req.Header = r.Host, r.RemoteAddr, header
-	req.ContentLength, req.Body = r.ContentLength, b
+	req.ContentLength, req.TransferEncoding, req.Body = r.ContentLength, nil, b
 	switch {
 	case r.ContentLength < 0:
 		req.TransferEncoding = []string{"chunked"}

@@ -51,6 +51,15 @@ var (
 	_ io.StringWriter = (*responseWriter)(nil)
 )
 
+// newWriter is the writer of the answer to req. answered ends the request's context.
+func newWriter(ctx context.Context, answered func(), answer *stella.Response, req *http.Request) *responseWriter {
+	header := http.Header{}
+	for _, f := range *answer.Header() { // of interceptors
+		header.Add(f.Name, f.Value)
+	}
+	return &responseWriter{ctx: ctx, answered: answered, answer: answer, head: req.Method == http.MethodHead, header: header, length: -1}
+}
+
 // Header is to be changed before WriteHeader, as in net/http.
 func (w *responseWriter) Header() http.Header { return w.header }
 
@@ -104,6 +113,7 @@ func (w *responseWriter) takeLength() {
 // names that are none, late trailers, and what does not go with the status.
 func (w *responseWriter) copyHeader() {
 	h := w.answer.Header()
+	*h = (*h)[:0]
 	if w.length >= 0 {
 		h.Set(contentLength, strconv.FormatInt(w.length, 10))
 	}

@@ -1,0 +1,268 @@
+package httpbridge_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gleak"
+
+	stella "github.com/stella-ops/router/runtime"
+	"github.com/stella-ops/router/runtime/httpbridge"
+	"github.com/stella-ops/router/runtime/stellatest"
+	"github.com/stella-ops/router/spec"
+)
+
+// behind runs a service that serves an endpoint, which is no bridged one, behind middleware, the outermost first.
+func behind(endpoint string, dispatch stella.Dispatch, list ...func(http.Handler) http.Handler) (*stellatest.Service, *journal) {
+	GinkgoHelper()
+	method, path, _ := strings.Cut(endpoint, " ")
+	m := spec.Manifest{Service: "test", Version: "1.0.0", Endpoints: []spec.Endpoint{{
+		Method: method, Path: path, Handler: "Handler", Kind: spec.KindRaw, Status: 200, Stream: spec.StreamBoth,
+		Public: "it is a test", Limits: spec.DefaultLimits,
+	}}}
+	p, err := spec.ParsePattern(path)
+	Expect(err).NotTo(HaveOccurred())
+	for _, name := range p.Params() {
+		m.Endpoints[0].Params = append(m.Endpoints[0].Params, spec.Param{Name: name, In: spec.InPath, Required: true, Schema: &spec.Schema{Type: "string"}})
+	}
+	b, err := m.Encode()
+	Expect(err).NotTo(HaveOccurred())
+	before := gleak.Goroutines()
+	log := new(journal)
+	parts := []stella.Part{
+		stella.Endpoints{Package: "test", List: []stella.Endpoint{{Method: method, Path: path, Dispatch: dispatch}}},
+		stella.WithLogger(slog.New(slog.NewTextHandler(log, nil))),
+	}
+	for _, mw := range list {
+		parts = append(parts, stella.WithInterceptor(httpbridge.Middleware(mw)))
+	}
+	s, err := stellatest.Start(context.Background(), stella.Manifest{JSON: string(b)}, parts...)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() {
+		Expect(s.Close()).To(Succeed())
+		Eventually(gleak.Goroutines).WithTimeout(patience).ShouldNot(gleak.HaveLeaked(before))
+	})
+	return s, log
+}
+
+// through is middleware of a function.
+func through(f func(w http.ResponseWriter, r *http.Request, next http.Handler)) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f(w, r, next) })
+	}
+}
+
+// answers is a dispatcher that says what it sees.
+func answers(_ context.Context, r *stella.Request, w *stella.Response) error {
+	body, err := r.ReadBody()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s %s q=%s id=%s X=%s %s", r.Method, r.Path, r.Query().Get("q"), r.PathValue("id"), r.Header.Get("X-Seen"), body)
+	return err
+}
+
+// counted is a writer that counts, as access logs do.
+type counted struct {
+	http.ResponseWriter
+
+	status, bytes int
+}
+
+func (c *counted) WriteHeader(status int) {
+	c.status = status
+	c.ResponseWriter.WriteHeader(status)
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	n, err := c.ResponseWriter.Write(b)
+	c.bytes += n
+	return n, err
+}
+
+func (c *counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
+
+type middlewareKey struct{}
+
+var _ = Describe("Middleware around an endpoint", func() {
+	It("sees the request as a net/http handler does, and passes it on as it came", func() {
+		s, _ := behind("POST /a/{id}", answers, through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			Expect([]string{r.Method, r.URL.Path, r.Pattern, r.PathValue("id"), r.Header.Get("X-Seen")}).To(
+				Equal([]string{"POST", "/a/7", "POST /a/{id}", "7", "sent"}))
+			w.Header().Set("X-Middleware", "yes")
+			next.ServeHTTP(w, r)
+		}))
+		res := call(s, request{Method: "POST", Path: "/a/7?q=1", Header: fields("X-Seen", "sent"), Body: []byte("hello")})
+		Expect(string(res.Body)).To(Equal("POST /a/7 q=1 id=7 X=sent hello"))
+		Expect(res.Header.Get("X-Middleware")).To(Equal("yes"))
+	})
+
+	It("may change what the endpoint sees: header fields, query, body, and the context", func() {
+		s, _ := behind("POST /a", func(ctx context.Context, r *stella.Request, w *stella.Response) error {
+			value, _ := ctx.Value(middlewareKey{}).(string)
+			_, _ = io.WriteString(w, value+" ")
+			return answers(ctx, r, w)
+		}, through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			body, err := io.ReadAll(r.Body)
+			Expect(err).NotTo(HaveOccurred())
+			r = r.WithContext(context.WithValue(r.Context(), middlewareKey{}, "value"))
+			r.Header.Set("X-Seen", "changed")
+			r.URL.RawQuery = "q=2"
+			r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(bytes.ToUpper(body))), int64(len(body))
+			next.ServeHTTP(w, r)
+		}))
+		res := call(s, request{Method: "POST", Path: "/a?q=1", Header: fields("X-Seen", "sent"), Body: []byte("hello")})
+		Expect(string(res.Body)).To(Equal("value POST /a q=2 id= X=changed HELLO"))
+	})
+
+	It("may refuse, and the endpoint is not called", func() {
+		s, _ := behind("GET /a", func(context.Context, *stella.Request, *stella.Response) error { panic("called") },
+			through(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+				http.Error(w, "no", http.StatusUnauthorized)
+			}))
+		res := call(s, request{Path: "/a"})
+		Expect(res.Status).To(Equal(http.StatusUnauthorized))
+		Expect(string(res.Body)).To(Equal("no\n"))
+	})
+
+	DescribeTable("may wrap the writer, through which all of the answer passes", func(dispatch stella.Dispatch, status, size int) {
+		c := new(counted)
+		s, _ := behind("GET /a", dispatch, through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			c.ResponseWriter = w
+			next.ServeHTTP(c, r)
+		}))
+		res := call(s, request{Path: "/a"})
+		Expect(res.Status).To(Equal(status))
+		Expect(c.status).To(Equal(status))
+		if size < 0 {
+			size = len(res.Body)
+		}
+		Expect(c.bytes).To(Equal(size))
+		Expect(res.Body).To(HaveLen(size))
+	},
+		Entry("a small one", func(_ context.Context, _ *stella.Request, w *stella.Response) error { return w.JSON(201, "a") }, 201, 3),
+		Entry("one of no body", func(_ context.Context, _ *stella.Request, w *stella.Response) error { return w.Empty(204) }, 204, 0),
+		Entry("a long one", func(_ context.Context, _ *stella.Request, w *stella.Response) error {
+			_, err := w.ReadFrom(strings.NewReader(strings.Repeat("x", 300_000)))
+			return err
+		}, 200, 300_000),
+		Entry("the problem that an error becomes", func(context.Context, *stella.Request, *stella.Response) error {
+			return stella.NewError(409, "taken", "It is taken.")
+		}, 409, -1),
+	)
+
+	It("runs in order, the first one outermost, and around a bridged handler", func() {
+		var order []string
+		noting := func(name string) func(http.Handler) http.Handler {
+			return through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				order = append(order, name)
+				next.ServeHTTP(w, r)
+			})
+		}
+		s, _ := behind("GET /a", httpbridge.Dispatch(handle(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, r.URL.Path)
+		})), noting("outer"), noting("inner"))
+		Expect(string(call(s, request{Path: "/a"}).Body)).To(Equal("/a"))
+		Expect(order).To(Equal([]string{"outer", "inner"}))
+	})
+
+	It("lets streams flow", func() {
+		more := make(chan struct{})
+		s, _ := behind("GET /a", func(ctx context.Context, _ *stella.Request, w *stella.Response) error {
+			for _, part := range []string{"one", "two"} {
+				if _, err := io.WriteString(w, part); err != nil {
+					return err
+				}
+				if err := w.Flush(); err != nil {
+					return err
+				}
+				select {
+				case <-more:
+				case <-ctx.Done():
+				}
+			}
+			return nil
+		}, through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			next.ServeHTTP(&counted{ResponseWriter: w}, r)
+		}))
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		st, err := s.Open(ctx, request{Path: "/a"})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(read(st)).To(Equal("one"), "before the second was written")
+		more <- struct{}{}
+		Expect(read(st)).To(Equal("two"))
+		more <- struct{}{}
+		_, err = io.ReadAll(st)
+		Expect(err).NotTo(HaveOccurred())
+	})
+
+	It("may recover from a panic, and answer", func() {
+		s, _ := behind("GET /a", func(context.Context, *stella.Request, *stella.Response) error { panic("oh") },
+			through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				defer func() {
+					Expect(recover()).To(Equal("oh"))
+					w.WriteHeader(http.StatusTeapot)
+				}()
+				next.ServeHTTP(w, r)
+			}))
+		Expect(call(s, request{Path: "/a"}).Status).To(Equal(http.StatusTeapot))
+	})
+
+	It("may bound the body: what is over is 413 to the endpoint's caller", func() {
+		s, _ := behind("POST /a", answers, through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			r.Body = http.MaxBytesReader(w, r.Body, 3)
+			next.ServeHTTP(w, r)
+		}))
+		Expect(call(s, request{Method: "POST", Path: "/a", Body: []byte("hello")}).Status).To(Equal(http.StatusRequestEntityTooLarge))
+		Expect(call(s, request{Method: "POST", Path: "/a", Body: []byte("hey")}).Status).To(Equal(http.StatusOK))
+	})
+
+	It("of the standard library's time limit answers in time, and the endpoint's context ends", func() {
+		ended := make(chan error, 1)
+		s, _ := behind("GET /a", func(ctx context.Context, _ *stella.Request, _ *stella.Response) error {
+			<-ctx.Done()
+			ended <- ctx.Err()
+			return ctx.Err()
+		}, func(next http.Handler) http.Handler { return http.TimeoutHandler(next, 20*time.Millisecond, "late") })
+		res := call(s, request{Path: "/a"})
+		Expect(res.Status).To(Equal(http.StatusServiceUnavailable))
+		Expect(string(res.Body)).To(Equal("late"))
+		Eventually(ended).WithTimeout(patience).Should(Receive(HaveOccurred()))
+	})
+
+	It("has to pass a request on whose context comes from its own", func() {
+		s, log := behind("GET /a", answers, through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			next.ServeHTTP(w, r.WithContext(context.Background()))
+		}))
+		Expect(call(s, request{Path: "/a"}).Status).To(Equal(http.StatusInternalServerError))
+		Expect(log.String()).To(ContainSubstring("whose context does not come from the one that it got"))
+	})
+
+	It("that is nil is refused when the service starts", func() {
+		Expect(httpbridge.Middleware(nil)).To(BeNil())
+	})
+
+	It("may not take the connection over: there is none", func() {
+		s, _ := behind("GET /a", answers, through(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+			var conn net.Conn
+			var buffer *bufio.ReadWriter
+			conn, buffer, err := http.NewResponseController(w).Hijack()
+			Expect([]any{conn, buffer}).To(Equal([]any{nil, (*bufio.ReadWriter)(nil)}))
+			Expect(errors.Is(err, http.ErrNotSupported)).To(BeTrue())
+			w.WriteHeader(http.StatusNotImplemented)
+		}))
+		Expect(call(s, request{Path: "/a"}).Status).To(Equal(http.StatusNotImplemented))
+	})
+})
