@@ -21,6 +21,8 @@ TESTSUM  := tools/bin/testsum
 ARTIFACTS := e2e/artifacts
 # The module that holds the gateway's HTTP/2 against h2spec.
 H2SPEC    := e2e/h2spec
+# The module of the example that moves in, which has a router of others.
+MIGRATION := examples/migration
 NPMTOOLS := $(ARTIFACTS)/node_modules/.package-lock.json
 
 # Test output is read in logs.
@@ -48,6 +50,7 @@ test: test-deps modules npm-tools build $(TESTSUM) ## all tests with the race de
 	E2E_BIN=$(CURDIR)/bin $(TESTSUM) \
 		-- env CGO_ENABLED=1 $(GO) test -race -timeout 5m $$($(GO) list $(PKGS) | grep -vE '/e2e$$|/transports/(rabbitmq|session)$$') \
 		-- env CGO_ENABLED=1 $(GO) test -race -timeout 10m -count=1 -p 1 ./transports/rabbitmq ./transports/session ./e2e \
+		-- env CGO_ENABLED=1 $(GO) -C $(MIGRATION) test -race -timeout 5m -count=1 ./... \
 		-- env CGO_ENABLED=0 $(GO) -C $(ARTIFACTS) test -timeout 10m -count=1 ./... \
 		-- env CGO_ENABLED=0 $(GO) -C $(H2SPEC) test -timeout 5m -count=1 ./...
 
@@ -56,12 +59,14 @@ test-go: modules build $(TESTSUM) ## what Go alone can test: no race detector (i
 	E2E_BIN=$(CURDIR)/bin $(TESTSUM) \
 		-- env CGO_ENABLED=0 $(GO) test -tags nobrokers -timeout 5m $$($(GO) list $(PKGS) | grep -vE '/e2e$$|/transports/(brokertest|rabbitmq|valkey)$$') \
 		-- env CGO_ENABLED=0 $(GO) test -tags nobrokers -timeout 10m -count=1 ./e2e -args -ginkgo.label-filter='!curl' \
+		-- env CGO_ENABLED=0 $(GO) -C $(MIGRATION) test -timeout 5m -count=1 ./... \
 		-- env CGO_ENABLED=0 $(GO) -C $(H2SPEC) test -timeout 5m -count=1 ./...
 
 # Suites compile modules of their own without the network: every module of go.mod has to be there, needed by a build or not.
 .PHONY: modules
 modules:
 	@$(GO) mod download
+	@$(GO) -C $(MIGRATION) mod download
 
 .PHONY: test-deps
 test-deps:
@@ -90,10 +95,13 @@ check-vet:
 	$(PLAIN) $(GO) vet ./...
 	$(PLAIN) $(GO) -C $(ARTIFACTS) vet ./...
 	$(PLAIN) $(GO) -C $(H2SPEC) vet ./...
+	$(PLAIN) $(GO) -C $(MIGRATION) vet ./...
 
 check-generated:
 	bin/stellagen check ./...
+	bin/stellagen export overrideschema ./examples/billing --out examples/billing --check
 	cd benchmarks && ../bin/stellagen check ./...
+	cd $(MIGRATION) && ../../bin/stellagen check ./...
 
 check-endpoints:
 	bin/stellagen lint --fail-on info ./examples/...
@@ -103,6 +111,7 @@ check-modules:
 	$(GO) mod tidy -diff
 	$(GO) -C $(ARTIFACTS) mod tidy -diff
 	$(GO) -C $(H2SPEC) mod tidy -diff
+	$(GO) -C $(MIGRATION) mod tidy -diff
 
 check-imports:
 	$(PLAIN) $(GO) test -count=1 -run '^TestImportRules$$' ./e2e
@@ -111,6 +120,7 @@ check-lint: lint-tool
 	$(PLAIN) $(LINT) run ./...
 	cd $(ARTIFACTS) && $(PLAIN) ../../$(LINT) run ./...
 	cd $(H2SPEC) && $(PLAIN) ../../$(LINT) run ./...
+	cd $(MIGRATION) && $(PLAIN) ../../$(LINT) run ./...
 
 # The linter is pinned by tools/go.mod, and is built when it is missing or another version: that takes minutes.
 .PHONY: lint-tool

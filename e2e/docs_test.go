@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -148,7 +149,7 @@ func goEnv(name string) string {
 }
 
 // server is a line that goes on until it is stopped.
-var server = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*(?:stella-gateway run|billing|echo)\b(.*)$`)
+var server = regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*(?:stella-gateway run|billing|echo|go run)\b(.*)$`)
 
 // run runs the lines of a block.
 func (d *desk) run(page string, c *command) {
@@ -187,9 +188,11 @@ func (d *desk) start(line, dir string) {
 	GinkgoHelper()
 	cmd := exec.Command("bash", "-c", "exec env "+line)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, d.env, GinkgoWriter, GinkgoWriter
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // go run has a child
+	cmd.WaitDelay = patience
 	Expect(cmd.Start()).To(Succeed())
 	DeferCleanup(func() {
-		_ = cmd.Process.Kill()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		_ = cmd.Wait()
 	})
 }
@@ -224,3 +227,62 @@ var _ = Describe("the pages of the documentation", Label("docs", "curl"), func()
 		Expect(ran).To(BeNumerically(">", 5))
 	})
 })
+
+// link is a link of Markdown, but for those of pictures.
+var link = regexp.MustCompile(`\[[^\]]*\]\(([^)\s]+)\)`)
+
+var _ = Describe("the documentation", Label("docs"), func() {
+	It("has no link that leads nowhere, and needs no network to be read", func() {
+		heads := map[string][]string{}
+		for _, page := range append(pages(), "llms.txt", "spec/PROTOCOL.md", "spec/INVARIANTS.md") {
+			text, err := os.ReadFile(filepath.Join("..", page))
+			Expect(err).NotTo(HaveOccurred())
+			for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+				path, anchor, _ := strings.Cut(m[1], "#")
+				if strings.Contains(path, "://") {
+					continue
+				}
+				target := filepath.Join("..", filepath.Dir(page), path)
+				if path == "" {
+					target = filepath.Join("..", page)
+				}
+				Expect(target).To(BeAnExistingFile(), "%s links to %s", page, m[1])
+				if anchor != "" {
+					if heads[target] == nil {
+						heads[target] = headings(target)
+					}
+					Expect(heads[target]).To(ContainElement(anchor), "%s links to %s", page, m[1])
+				}
+			}
+		}
+	})
+
+	It("lists every page in its index and in llms.txt", func() {
+		for _, index := range []string{"docs/README.md", "llms.txt"} {
+			text, err := os.ReadFile(filepath.Join("..", index))
+			Expect(err).NotTo(HaveOccurred())
+			linked := []string{}
+			for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+				linked = append(linked, filepath.ToSlash(filepath.Join(filepath.Dir(index), m[1])))
+			}
+			for _, page := range pages() {
+				if strings.HasPrefix(page, "docs/") && page != index {
+					Expect(linked).To(ContainElement(page), "%s lists no %s", index, page)
+				}
+			}
+		}
+	})
+})
+
+// headings are the anchors of a page's headings, as GitHub makes them.
+func headings(file string) []string {
+	GinkgoHelper()
+	text, err := os.ReadFile(file)
+	Expect(err).NotTo(HaveOccurred())
+	found := []string{""}
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(string(text), -1) {
+		head := strings.ToLower(regexp.MustCompile(`[^\pL\pN _-]`).ReplaceAllString(m[1], ""))
+		found = append(found, strings.ReplaceAll(head, " ", "-"))
+	}
+	return found
+}

@@ -187,25 +187,23 @@ type outlet struct {
 	to      http.ResponseWriter
 	control *http.ResponseController
 	p       *passage
-	names   []string // of the fields that the endpoint's answer begins with
+	names   []string // of the fields that the endpoint's answer begins with, as the middleware has written them
 }
 
 var _ stella.Outlet = (*outlet)(nil)
 
 // header are the fields that the middleware has set.
 func (o *outlet) header() stella.Header {
-	h := fieldsOf(o.to.Header(), nil)
-	for _, f := range h {
-		o.names = append(o.names, f.Name)
-	}
-	return h
+	header := o.to.Header()
+	o.names = slices.Collect(maps.Keys(header))
+	return fieldsOf(header, nil)
 }
 
 // setHeader makes h the header of the answer.
 func (o *outlet) setHeader(h stella.Header) {
 	header := o.to.Header()
 	for _, name := range o.names {
-		header.Del(name)
+		delete(header, name)
 	}
 	for _, f := range h {
 		header.Add(f.Name, f.Value)

@@ -126,6 +126,18 @@ var _ = Describe("Middleware around an endpoint", func() {
 		Expect(string(res.Body)).To(Equal("value POST /a q=2 id= X=changed HELLO"))
 	})
 
+	It("may set fields under any spelling, each of which is sent once", func() {
+		s, _ := behind("GET /a", answers, through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			w.Header()["x-lower"] = []string{"once"}
+			w.Header().Add("X-Twice", "1")
+			w.Header().Add("X-Twice", "2")
+			next.ServeHTTP(w, r)
+		}))
+		res := call(s, request{Path: "/a"})
+		Expect(res.Header.Values("X-Lower")).To(Equal([]string{"once"}))
+		Expect(res.Header.Values("X-Twice")).To(Equal([]string{"1", "2"}))
+	})
+
 	It("may refuse, and the endpoint is not called", func() {
 		s, _ := behind("GET /a", func(context.Context, *stella.Request, *stella.Response) error { panic("called") },
 			through(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
