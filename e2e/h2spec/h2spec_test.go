@@ -31,7 +31,11 @@ const (
 	timeout  = time.Second      // for a case; a server that does nothing is judged after it
 	attempts = 3                // for a case that the gateway fails: the machine may be busy
 	workers  = 8                // cases at once
-	body     = "h2spec wants an answer that has some bytes"
+
+	// certain is how often a case that the gateway fails has to pass at net/http: two cases of section 5.1, whose frames race with
+	// the end of a stream, fail there every other time, and say nothing of the gateway.
+	certain = 20
+	body    = "h2spec wants an answer that has some bytes"
 )
 
 // least is how many cases there have to be: fewer mean that h2spec is not what it was.
@@ -55,9 +59,10 @@ func TestHTTP2(t *testing.T) {
 				bare := run(plain, c)
 				ours := run(gateway, c)
 				for i := 1; i < attempts && ours != nil && bare == nil; i++ {
-					if ours = run(gateway, c); ours != nil {
-						bare = run(plain, c)
-					}
+					ours = run(gateway, c)
+				}
+				for i := 0; i < certain && ours != nil && bare == nil; i++ {
+					bare = run(plain, c)
 				}
 				switch {
 				case ours != nil && bare == nil:
