@@ -35,6 +35,11 @@ func (r ClaimRequirement) Satisfied(claims []Claim) bool {
 	return false
 }
 
+// Covers reports whether whoever fulfils r fulfils the other one, too: the same, or a narrower one.
+func (r ClaimRequirement) Covers(other ClaimRequirement) bool {
+	return r.Type == other.Type && (other.Value == "" || other.Value == r.Value)
+}
+
 // Check says what is wrong with a requirement.
 func (r ClaimRequirement) Check() error {
 	if err := r.check(); err != nil {

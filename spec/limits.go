@@ -1,6 +1,9 @@
 package spec
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Sizes in bytes, counts, and times of the wire. Source: PROTOCOL.md, section "Limits".
 const (
@@ -84,7 +87,15 @@ func (l Limits) WithDefaults() Limits {
 
 // Check says which field is out of bounds. Zero is not.
 func (l Limits) Check() error {
-	return (&OverlayEndpoint{Endpoint: "GET /", MaxBodyBytes: l.MaxBodyBytes, TimeoutMS: l.TimeoutMS, IdleMS: l.IdleMS}).check()
+	switch {
+	case l.MaxBodyBytes < 0 || l.MaxBodyBytes > maxBodyBytes:
+		return fmt.Errorf("maxBodyBytes %d, expected 1 to %d", l.MaxBodyBytes, maxBodyBytes)
+	case l.TimeoutMS < 0 || l.TimeoutMS > maxTimeoutMS:
+		return fmt.Errorf("timeoutMs %d, expected 1 to %d", l.TimeoutMS, maxTimeoutMS)
+	case l.IdleMS < 0 || l.IdleMS > maxTimeoutMS:
+		return fmt.Errorf("idleMs %d, expected 1 to %d", l.IdleMS, maxTimeoutMS)
+	}
+	return nil
 }
 
 // Timeout is TimeoutMS as a duration.

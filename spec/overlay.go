@@ -69,13 +69,10 @@ func (e *OverlayEndpoint) check() error {
 	if _, err := ParseIdentity(e.Endpoint); err != nil {
 		return err
 	}
+	if err := (Limits{MaxBodyBytes: e.MaxBodyBytes, TimeoutMS: e.TimeoutMS, IdleMS: e.IdleMS}).Check(); err != nil {
+		return err
+	}
 	switch {
-	case e.MaxBodyBytes < 0 || e.MaxBodyBytes > maxBodyBytes:
-		return fmt.Errorf("maxBodyBytes %d, expected 1 to %d", e.MaxBodyBytes, maxBodyBytes)
-	case e.TimeoutMS < 0 || e.TimeoutMS > maxTimeoutMS:
-		return fmt.Errorf("timeoutMs %d, expected 1 to %d", e.TimeoutMS, maxTimeoutMS)
-	case e.IdleMS < 0 || e.IdleMS > maxTimeoutMS:
-		return fmt.Errorf("idleMs %d, expected 1 to %d", e.IdleMS, maxTimeoutMS)
 	case len(e.Claims) > MaxFields:
 		return fmt.Errorf("%d claims, the limit is %d", len(e.Claims), MaxFields)
 	case len(e.Origins) > len(OverlayKeys):
@@ -115,14 +112,4 @@ func CheckOverlay(overlay []OverlayEndpoint, m *Manifest) error {
 		}
 	}
 	return nil
-}
-
-// CoveredBy reports whether whoever fulfils all of claims fulfils r, too.
-func (r ClaimRequirement) CoveredBy(claims []ClaimRequirement) bool {
-	for _, c := range claims {
-		if c.Type == r.Type && (r.Value == "" || c.Value == r.Value) {
-			return true
-		}
-	}
-	return false
 }

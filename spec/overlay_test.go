@@ -59,12 +59,4 @@ var _ = Describe("An overlay in HELLO", func() {
 			MatchError(ContainSubstring("names PUT /invoices/{id}, which billing 1.0.0 does not offer")))
 	})
 
-	DescribeTable("narrows a claim", func(claims []spec.ClaimRequirement, covered bool) {
-		Expect(spec.ClaimRequirement{Type: "scope"}.CoveredBy(claims)).To(Equal(covered))
-	},
-		Entry("by the same", []spec.ClaimRequirement{{Type: "role", Value: "a"}, {Type: "scope"}}, true),
-		Entry("by one of its values", []spec.ClaimRequirement{{Type: "scope", Value: "a"}}, true),
-		Entry("not by another type", []spec.ClaimRequirement{{Type: "role"}}, false),
-		Entry("not by none", nil, false),
-	)
 })

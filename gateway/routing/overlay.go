@@ -22,11 +22,7 @@ func newOverlay(said []spec.OverlayEndpoint) *overlay {
 	if len(said) == 0 {
 		return nil
 	}
-	key, err := spec.Canonical(said)
-	if err != nil { // cannot be: it came as JSON
-		return nil
-	}
-	o := &overlay{key: string(key), endpoints: make(map[string]*spec.OverlayEndpoint, len(said))}
+	o := &overlay{key: fmt.Sprintf("%#v", said), endpoints: make(map[string]*spec.OverlayEndpoint, len(said))}
 	for i := range said {
 		if identity, err := spec.ParseIdentity(said[i].Endpoint); err == nil {
 			o.endpoints[identity] = &said[i]
@@ -52,8 +48,8 @@ func equal(a, b *overlay) bool {
 }
 
 // overlay puts in force what the overlays of a release's instances say: a request is authorised before it has an instance, so
-// of instances that say different things the tightest counts. Something looser counts when all of them say it. A release
-// without instances is as it was. The caller holds mu.
+// of instances that say different things the tightest counts. Something looser counts when all of them say it. Where none
+// takes calls, what has counted last goes on: jobs are taken, and who may call is not up to who has left. The caller holds mu.
 func (r *Registry) overlay(rel *release) {
 	next := under{base: rel.base, policy: rel.policy}
 	for _, in := range rel.standing {
@@ -61,8 +57,8 @@ func (r *Registry) overlay(rel *release) {
 			next.overlays = append(next.overlays, in.overlay)
 		}
 	}
-	if len(next.overlays) == 0 && len(rel.standing) == 0 && same(rel.under.base, rel.base) {
-		return
+	if len(next.overlays) == 0 {
+		next.overlays = rel.under.overlays
 	}
 	slices.SortFunc(next.overlays, func(a, b *overlay) int {
 		if a == nil || b == nil {
@@ -123,8 +119,10 @@ func overlaid(base *offer, overlays []*overlay, loosen []string) offer {
 		}
 		claims := o.Claims
 		if len(said.Claims) > 0 {
-			loose := slices.IndexFunc(o.Claims, func(c spec.ClaimRequirement) bool { return !c.CoveredBy(said.Claims) })
-			if loose >= 0 && !slices.Contains(loosen, spec.OverlayClaims) {
+			loose := slices.ContainsFunc(o.Claims, func(c spec.ClaimRequirement) bool {
+				return !slices.ContainsFunc(said.Claims, func(narrower spec.ClaimRequirement) bool { return narrower.Covers(c) })
+			})
+			if loose && !slices.Contains(loosen, spec.OverlayClaims) {
 				o.refuse(spec.OverlayClaims, spell(said.Claims), spell(o.Claims), said.Origins)
 			} else {
 				claims = said.Claims
@@ -183,58 +181,4 @@ func spell(claims []spec.ClaimRequirement) string {
 		words[i] = c.String()
 	}
 	return strings.Join(words, " ")
-}
-
-// LimitsView are the limits of an endpoint that are in force, as operators see them.
-type LimitsView struct {
-	spec.Limits
-
-	// Origins are where those are said that are not the manifest's, by timeout, idle and body.
-	Origins map[string]string `json:"origins,omitempty"`
-	// Refused are values of overlays, and where they are said, that do not count since they are looser than the manifest's.
-	Refused []string `json:"refused,omitempty"`
-}
-
-// limits are those of an endpoint that are in force: what the configuration says, else overlays, else the manifest.
-func (a *access) limits(service string, o *offer) spec.Limits {
-	l := o.Limits.WithDefaults()
-	if a == nil {
-		return l
-	}
-	said := a.bounds[place{service, o.identity}]
-	l.MaxBodyBytes = cmp.Or(said.MaxBodyBytes, l.MaxBodyBytes)
-	l.TimeoutMS = cmp.Or(said.TimeoutMS, l.TimeoutMS)
-	l.IdleMS = cmp.Or(said.IdleMS, l.IdleMS)
-	return l
-}
-
-// limitsView is what operators see of the limits.
-func (a *access) limitsView(service string, o *offer) LimitsView {
-	v := LimitsView{Limits: a.limits(service, o), Refused: o.refused}
-	set := func(key, origin string, says bool) {
-		if says {
-			if v.Origins == nil {
-				v.Origins = map[string]string{}
-			}
-			v.Origins[key] = origin
-		}
-	}
-	for _, key := range []string{spec.OverlayTimeout, spec.OverlayIdle, spec.OverlayBody} {
-		set(key, o.origins[key], o.origins[key] != "")
-	}
-	if a == nil {
-		return v
-	}
-	said := a.bounds[place{service, o.identity}]
-	set(spec.OverlayTimeout, said.origin, said.TimeoutMS != 0)
-	set(spec.OverlayIdle, said.origin, said.IdleMS != 0)
-	set(spec.OverlayBody, said.origin, said.MaxBodyBytes != 0)
-	return v
-}
-
-// bound is what the configuration says of an endpoint's limits; zero fields say nothing.
-type bound struct {
-	spec.Limits
-
-	origin string
 }

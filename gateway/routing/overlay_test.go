@@ -117,6 +117,19 @@ var _ = Describe("An overlay", func() {
 		Expect(route(w).Timeout).To(Equal(5 * time.Second))
 	})
 
+	It("stays in force while all instances drain, for jobs are taken meanwhile, and under the policy that counts then", func() {
+		w := newWorldOf(routing.Config{Default: routing.Policy{Loosen: []string{spec.OverlayTimeout}}})
+		in := w.join(who{service: "a", version: "1.0.0", overlay: above(spec.OverlayEndpoint{TimeoutMS: 9000, Claims: []spec.ClaimRequirement{read}})}, limited())
+		w.Leave(in)
+		w.later(time.Millisecond)
+		Expect(w.shown(in).Health).To(Equal(routing.Draining))
+		Expect(route(w).Access.Claims).To(Equal([]spec.ClaimRequirement{read}))
+		Expect(route(w).Timeout).To(Equal(9 * time.Second))
+		Expect(w.Configure(routing.Config{}, w.now)).To(Succeed())
+		Expect(route(w).Timeout).To(Equal(5 * time.Second))
+		Expect(route(w).Access.Claims).To(Equal([]spec.ClaimRequirement{read}))
+	})
+
 	It("of endpoints that the manifest lacks is an error of the opening", func() {
 		in := newWorld("").join(who{service: "a", version: "1.0.0"}, limited())
 		h := *in.Session.Hello()
@@ -148,7 +161,8 @@ var _ = Describe("An overlay", func() {
 				if said.TimeoutMS > 0 && (said.TimeoutMS <= timeout || slices.Contains(loosen, "timeout")) {
 					timeout = said.TimeoutMS
 				}
-				if len(said.Claims) > 0 && (scope.CoveredBy(said.Claims) || slices.Contains(loosen, "claims")) {
+				tight := slices.ContainsFunc(said.Claims, func(c spec.ClaimRequirement) bool { return c.Covers(scope) })
+				if len(said.Claims) > 0 && (tight || slices.Contains(loosen, "claims")) {
 					needs = said.Claims
 				}
 				if first || timeout < want.TimeoutMS {

@@ -106,11 +106,6 @@ func wider(here, code directive.Value) bool {
 	return here.Text != code.Text && here.Text != string(spec.StreamNone) && code.Text != string(spec.StreamBoth)
 }
 
-// Covers reports whether who holds a claim of the file holds one of the code, too.
-func Covers(here, code spec.ClaimRequirement) bool {
-	return here.Type == code.Type && (code.Value == "" || code.Value == here.Value)
-}
-
 // SpellClaim writes a claim as authors do, in directives and in the file.
 func SpellClaim(r spec.ClaimRequirement) string {
 	const special = " \t\r,\"`"

@@ -48,7 +48,7 @@ var _ = Describe("a key", func() {
 	)
 
 	DescribeTable("of claims covers one of the code or not",
-		func(here, code spec.ClaimRequirement, want bool) { Expect(override.Covers(here, code)).To(Equal(want)) },
+		func(here, code spec.ClaimRequirement, want bool) { Expect(here.Covers(code)).To(Equal(want)) },
 		Entry("the same", spec.ClaimRequirement{Type: "a", Value: "b"}, spec.ClaimRequirement{Type: "a", Value: "b"}, true),
 		Entry("narrower", spec.ClaimRequirement{Type: "a", Value: "b"}, spec.ClaimRequirement{Type: "a"}, true),
 		Entry("wider", spec.ClaimRequirement{Type: "a"}, spec.ClaimRequirement{Type: "a", Value: "b"}, false),

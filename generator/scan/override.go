@@ -171,7 +171,7 @@ func (e *Endpoint) takeClaims(layer Layer, claims []override.Claim) {
 	e.Public, e.Origins.Public, e.Places.Public = "", Origin{}, Span{}
 	for _, c := range claims {
 		o := Origin{Layer: layer, Text: c.Text(), Pos: c.Pos, Width: c.Width}
-		if i := slices.IndexFunc(code, func(r spec.ClaimRequirement) bool { return override.Covers(c.ClaimRequirement, r) }); i >= 0 {
+		if i := slices.IndexFunc(code, c.Covers); i >= 0 {
 			o.Over = &before[i]
 		} else if public.Text != "" {
 			o.Over = &public
@@ -184,7 +184,7 @@ func (e *Endpoint) takeClaims(layer Layer, claims []override.Claim) {
 // checkCovers reports claims of the code that callers would no longer need.
 func (b *builder) checkCovers(e *Endpoint, entry *override.Entry) {
 	for i, r := range e.Claims {
-		if slices.ContainsFunc(entry.Claims, func(c override.Claim) bool { return override.Covers(c.ClaimRequirement, r) }) {
+		if slices.ContainsFunc(entry.Claims, func(c override.Claim) bool { return c.Covers(r) }) {
 			continue
 		}
 		first, code := entry.Claims[0], e.Origins.Claims[i]
