@@ -159,27 +159,21 @@ func (d *desk) run(page string, c *command) {
 		if line == "" {
 			continue
 		}
-		shell := func() *exec.Cmd {
-			cmd := exec.Command("bash", "-c", "set -o pipefail; "+line)
-			cmd.Dir, cmd.Env = filepath.Join(d.root, c.in), d.env
-			return cmd
-		}
 		if server.MatchString(line) {
 			d.serves = true
 			d.start(line, filepath.Join(d.root, c.in))
 			continue
 		}
-		deadline := time.Now().Add(patience)
-		for {
-			out, err := shell().CombinedOutput()
-			if err == nil {
-				break
-			}
-			if !d.serves || time.Now().After(deadline) {
-				Fail(fmt.Sprintf("%s:%d: %s\n%s\n%v", page, c.line, line, out, err))
-			}
-			time.Sleep(20 * time.Millisecond) //nolint:forbidigo // what a reader does whose server is not up yet
+		again := time.Duration(0)
+		if d.serves { // a reader whose server is not up yet tries again
+			again = patience
 		}
+		Eventually(func(g Gomega) {
+			cmd := exec.Command("bash", "-c", "set -o pipefail; "+line)
+			cmd.Dir, cmd.Env = filepath.Join(d.root, c.in), d.env
+			out, err := cmd.CombinedOutput()
+			g.Expect(err).NotTo(HaveOccurred(), "%s:%d: %s\n%s", page, c.line, line, out)
+		}).WithTimeout(again).WithPolling(20 * time.Millisecond).Should(Succeed())
 	}
 }
 

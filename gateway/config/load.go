@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -90,16 +91,13 @@ func (f *Fault) String() string {
 }
 
 // Explain says where the settings stand that an error of the gateway's is about: everything that is wrong, in the order of the
-// file. Kind is what errors of that kind begin with, and is left out. An error that is about no setting is told as it is.
+// file. Kind is what errors about the configuration begin with, and is said once. Other errors are told as they are.
 func (l *Loaded) Explain(err, kind error) error {
-	if err == nil {
-		return nil
+	if !errors.Is(err, kind) {
+		return err
 	}
 	var faults Faults
 	for _, leaf := range fault.Leaves(err) {
-		if leaf.Setting == "" {
-			return err
-		}
 		message := strings.TrimPrefix(leaf.Err.Error(), kind.Error()+": ")
 		if !slices.ContainsFunc(faults, func(f Fault) bool { return f.Path == leaf.Setting && f.Message == message }) {
 			faults = append(faults, Fault{Origin: l.Origin(leaf.Setting), Path: leaf.Setting, Message: message})

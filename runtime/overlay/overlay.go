@@ -197,8 +197,13 @@ func (p *parser) size(what string, n *strictyaml.Node) int64 {
 }
 
 func (p *parser) claims(n *strictyaml.Node) []spec.ClaimRequirement {
-	if n.Kind != strictyaml.List || len(n.Items) == 0 {
-		p.faultf(n.Place, "claims is %s, expected a list of at least one claim, such as - scope billing:read", n.Kind)
+	const want = "expected a list of at least one claim, such as - scope billing:read"
+	switch {
+	case n.Kind != strictyaml.List:
+		p.faultf(n.Place, "claims is %s, %s", n.Kind, want)
+		return nil
+	case len(n.Items) == 0:
+		p.faultf(n.Place, "claims is empty, %s", want)
 		return nil
 	}
 	var list []spec.ClaimRequirement

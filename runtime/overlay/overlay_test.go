@@ -71,7 +71,7 @@ func TestFaults(t *testing.T) {
 		{"endpoints:\n  POST /invoices: {timeout: 1.5ms}\n", "in whole milliseconds"},
 		{"endpoints:\n  POST /invoices: {body: 10}\n", `o.yaml:2:26: body: size "10", expected a whole number`},
 		{"endpoints:\n  POST /invoices: {body: 2000GiB}\n", "o.yaml:2:26: body: maxBodyBytes"},
-		{"endpoints:\n  POST /invoices: {claims: []}\n", "expected a list of at least one claim"},
+		{"endpoints:\n  POST /invoices: {claims: []}\n", "claims is empty, expected a list of at least one claim"},
 		{"endpoints:\n  POST /invoices: {claims: scope}\n", "claims is text, expected a list"},
 		{"endpoints:\n  POST /invoices:\n    claims:\n    - scope  two\n", "o.yaml:4:7: claim"},
 		{"endpoints:\n  POST /invoices: {timeout: []}\n", "timeout is a list, expected text"},

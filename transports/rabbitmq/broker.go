@@ -198,10 +198,10 @@ func (b *broker) look() {
 				links = append(links, l)
 			}
 			b.mu.Unlock()
-			for i, l := range links {
-				if i == 0 {
-					l.ask()
-				}
+			if len(links) > 0 {
+				links[0].ask()
+			}
+			for _, l := range links {
 				if err := l.confirms.late(); err != nil {
 					l.fail(fmt.Errorf("rabbitmq: %s: %w", b.target.addr, err))
 				}

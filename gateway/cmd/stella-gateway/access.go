@@ -24,8 +24,11 @@ func (ctlAccessCmd) Run(s streams, c *cli) error {
 				claims[j] = claim.String()
 			}
 			note := ""
-			if !r.Offered {
+			switch {
+			case !r.Offered:
 				note = "no service offers it"
+			case len(claims) == 0 && r.Public == "":
+				note = "limits alone"
 			}
 			row(r.Service, r.Endpoint, strings.Join(claims, " "), r.Public, r.Origin, note)
 		}
