@@ -141,7 +141,13 @@ var facets = map[string]facet{
 	"lease": {
 		isJob, func(e *scan.Endpoint) string { return milliseconds(e.Queue.LeaseMS) }, fixed(milliseconds(spec.DefaultQueueing.LeaseMS)),
 	},
-	"slo":       optional(func(e *scan.Endpoint) string { return e.SLO }),
+	"slo": optional(func(e *scan.Endpoint) string { return e.SLO }),
+	"within": optional(func(e *scan.Endpoint) string {
+		if e.WithinMS == 0 {
+			return ""
+		}
+		return milliseconds(e.WithinMS)
+	}),
 	"stability": {always, either(func(e *scan.Endpoint) string { return e.Stability }, "stable"), fixed("stable")},
 	"sunset":    optional(func(e *scan.Endpoint) string { return e.Sunset }),
 	"tags":      optional(func(e *scan.Endpoint) string { return strings.Join(e.Tags, ",") }),

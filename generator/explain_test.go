@@ -55,18 +55,19 @@ var _ = Describe("the effective values of an endpoint", func() {
 
 	It("come from an entry of stella.yaml before the code, from the code before defaults, and from these before what is built in", func(ctx SpecContext) {
 		Expect(of(ctx, "POST /invoices")).To(Equal(`status=200 (default)
-unknown=reject (stella.yaml billing/stella.yaml:15:14) over ignore (code billing/billing.go:18:64) over reject (default)
-timeout=5s (stella.yaml billing/stella.yaml:13:14) over 10s (code billing/billing.go:18:42) over 30s (default)
+unknown=reject (stella.yaml billing/stella.yaml:16:14) over ignore (code billing/billing.go:18:64) over reject (default)
+timeout=5s (stella.yaml billing/stella.yaml:14:14) over 10s (code billing/billing.go:18:42) over 30s (default)
 idle=1m (default)
-body=1MiB (stella.yaml billing/stella.yaml:14:11) over 2MiB (code billing/billing.go:18:51) over 1MiB (default)
+body=1MiB (stella.yaml billing/stella.yaml:15:11) over 2MiB (code billing/billing.go:18:51) over 1MiB (default)
 stream=none (default)
 idempotent=false (default)
 delivery=call (default)
 slo=99.5 (stella.yaml defaults billing/stella.yaml:9:8)
-stability=stable (stella.yaml billing/stella.yaml:16:16) over beta (code billing/billing.go:18:81) over stable (default)
-tags=invoices,new, and hot (stella.yaml billing/stella.yaml:17:11) over invoices (code billing/billing.go:18:91)
-claim=scope billing:write (stella.yaml billing/stella.yaml:19:9) over scope billing:write (code billing/billing.go:19:1)
-claim=region "eu west" (stella.yaml billing/stella.yaml:20:9)
+within=4s (stella.yaml defaults billing/stella.yaml:10:11)
+stability=stable (stella.yaml billing/stella.yaml:17:16) over beta (code billing/billing.go:18:81) over stable (default)
+tags=invoices,new, and hot (stella.yaml billing/stella.yaml:18:11) over invoices (code billing/billing.go:18:91)
+claim=scope billing:write (stella.yaml billing/stella.yaml:20:9) over scope billing:write (code billing/billing.go:19:1)
+claim=region "eu west" (stella.yaml billing/stella.yaml:21:9)
 `))
 		Expect(of(ctx, "GET /invoices/{any}/events")).To(Equal(`status=200 (default)
 timeout=20s (stella.yaml defaults billing/stella.yaml:4:12) over 30s (default)
@@ -77,7 +78,7 @@ idempotent=true (default)
 delivery=call (default)
 slo=99.5 (stella.yaml defaults billing/stella.yaml:9:8)
 stability=stable (default)
-claim=scope billing (stella.yaml defaults billing/stella.yaml:10:12)
+claim=scope billing (stella.yaml defaults billing/stella.yaml:11:12)
 `))
 	})
 
@@ -85,10 +86,10 @@ claim=scope billing (stella.yaml defaults billing/stella.yaml:10:12)
 		Expect(of(ctx, "POST /reports/{month}")).To(And(
 			ContainSubstring("idempotent=true (code billing/reports/reports.go:10:56) over false (default)\n"),
 			ContainSubstring("unknown=ignore (stella.yaml defaults billing/stella.yaml:7:12) over reject (default)\n"),
-			ContainSubstring("attempts=7 (stella.yaml billing/stella.yaml:26:15) over 5 (default)\nlease=2m (stella.yaml billing/stella.yaml:27:12) over 1m (default)\n"),
+			ContainSubstring("attempts=7 (stella.yaml billing/stella.yaml:28:15) over 5 (default)\nlease=2m (stella.yaml billing/stella.yaml:29:12) over 1m (default)\n"),
 		))
 		Expect(of(ctx, "GET /version")).To(And(
-			ContainSubstring("claim=scope billing:read (stella.yaml billing/stella.yaml:29:14) over nothing in it (code billing/billing.go:52:1)\n"),
+			ContainSubstring("claim=scope billing:read (stella.yaml billing/stella.yaml:31:14) over nothing in it (code billing/billing.go:52:1)\n"),
 			Not(ContainSubstring("public=")), Not(ContainSubstring("unknown=")),
 		))
 		Expect(of(ctx, "GET /events")).To(ContainSubstring("idle=30s (stella.yaml defaults billing/stella.yaml:5:9) over 1m (default)\nbody=1MiB (default)\n"))

@@ -29,7 +29,7 @@ func (m *Manifest) contract() (string, error) {
 	c := Manifest{Service: m.Service, Endpoints: make([]Endpoint, 0, len(m.Endpoints)), Schemas: map[string]*Schema{}}
 	for _, e := range m.Endpoints {
 		e.Doc, e.Handler, e.Public, e.Tags = "", "", "", nil
-		e.Deprecated, e.Sunset, e.Stability, e.SLO = "", "", "", ""
+		e.Deprecated, e.Sunset, e.Stability, e.SLO, e.WithinMS = "", "", "", "", 0
 		if e.Kind != KindStream {
 			e.Kind = ""
 		}

@@ -32,6 +32,7 @@ type Endpoint struct {
 	Headers    []Param            `json:"headers,omitempty"`   // of a successful answer, beside the body
 	Errors     []ErrorAnswer      `json:"errors,omitempty"`    // that the handler declares, sorted by code
 	SLO        string             `json:"slo,omitempty"`       // share of calls to be answered well, in percent: a canonical decimal
+	WithinMS   int64              `json:"withinMs,omitempty"`  // how long a call that counts as answered well may take, in milliseconds; 0: any time
 	Stability  string             `json:"stability,omitempty"` // one of the Stability constants; empty: stable
 	Sunset     string             `json:"sunset,omitempty"`    // the day after which a deprecated endpoint may go, YYYY-MM-DD
 	Tags       []string           `json:"tags,omitempty"`
@@ -190,7 +191,7 @@ func (e *Endpoint) checkUpgrade() error {
 	return nil
 }
 
-// checkWords checks the values of which there are a few.
+// checkWords checks the values of which there are a few, and what is promised.
 func (e *Endpoint) checkWords() error {
 	switch {
 	case !slices.Contains([]string{"", MediaForm, MediaMultipart}, e.Consumes):
@@ -203,6 +204,8 @@ func (e *Endpoint) checkWords() error {
 		return errors.New("only a stream has events")
 	case !slices.Contains([]string{"", StabilityBeta, StabilityExperimental}, e.Stability):
 		return fmt.Errorf("unknown stability %.40q", e.Stability)
+	case e.WithinMS < 0 || e.WithinMS > maxTimeoutMS:
+		return fmt.Errorf("withinMs %d, expected 1 to %d, or none", e.WithinMS, maxTimeoutMS)
 	case e.SLO != "" && !canonicalDecimal(e.SLO):
 		return fmt.Errorf("slo %.40q is not a canonical decimal, such as 99.9", e.SLO)
 	}

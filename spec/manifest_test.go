@@ -29,7 +29,7 @@ func billing() *spec.Manifest {
 					{Name: "If-Match", In: spec.InHeader, Schema: &spec.Schema{Type: "string"}},
 				},
 				Request: &spec.Schema{Ref: "NewInvoice"}, Response: &spec.Schema{Ref: "Invoice", Nullable: true, Doc: "the invoice"},
-				Statuses: []int{202, 203}, Unknown: spec.UnknownIgnore, SLO: "99.9", Stability: spec.StabilityBeta, Sunset: "2027-01-31",
+				Statuses: []int{202, 203}, Unknown: spec.UnknownIgnore, SLO: "99.9", WithinMS: 300, Stability: spec.StabilityBeta, Sunset: "2027-01-31",
 				Headers: []spec.Param{{Name: "Location", In: spec.InHeader, Doc: "where it is", Schema: &spec.Schema{Type: "string"}}},
 				Errors:  []spec.ErrorAnswer{{Code: "conflict", Status: 409, Doc: "it is there", Details: &spec.Schema{Ref: "Invoice"}}},
 				Tags:    []string{"invoices"}, Doc: "CreateInvoice stores a new invoice.", Deprecated: "use another",
@@ -218,6 +218,8 @@ var _ = Describe("A manifest", func() {
 		Entry("with events and no stream", func(m *spec.Manifest) { m.Endpoints[0].Events = true }, "only a stream has events"),
 		Entry("with an unknown stability", func(m *spec.Manifest) { m.Endpoints[0].Stability = "alpha" }, `unknown stability "alpha"`),
 		Entry("with an SLO that is no number", func(m *spec.Manifest) { m.Endpoints[0].SLO = "99,9" }, `slo "99,9"`),
+		Entry("with an SLO within less than no time", func(m *spec.Manifest) { m.Endpoints[0].WithinMS = -1 }, "withinMs -1"),
+		Entry("with an SLO within more than a day", func(m *spec.Manifest) { m.Endpoints[0].WithinMS = 86_400_001 }, "withinMs 86400001"),
 		Entry("with a sunset that is no day", func(m *spec.Manifest) { m.Endpoints[0].Sunset = "2027-02-30" }, `sunset "2027-02-30"`),
 		Entry("with a header of the answer that is none", func(m *spec.Manifest) {
 			m.Endpoints[0].Headers = []spec.Param{{Name: "ETag", In: spec.InQuery, Schema: &spec.Schema{}}}
@@ -393,7 +395,8 @@ var _ = Describe("A contract digest", func() {
 		Entry("in the version", func(m *spec.Manifest) { m.Version = "2.0.0" }),
 		Entry("in the service's documentation", func(m *spec.Manifest) { m.Doc, m.Owner = "", "ann" }),
 		Entry("in how long an endpoint lasts", func(m *spec.Manifest) {
-			m.Endpoints[0].SLO, m.Endpoints[0].Stability, m.Endpoints[0].Sunset = "", "", ""
+			m.Endpoints[0].SLO, m.Endpoints[0].WithinMS = "", 0
+			m.Endpoints[0].Stability, m.Endpoints[0].Sunset = "", ""
 		}),
 		Entry("in what is said of answers", func(m *spec.Manifest) {
 			m.Endpoints[0].Headers[0].Doc, m.Endpoints[0].Errors[0].Doc = "", ""

@@ -99,11 +99,21 @@ var _ = Describe("rules for Prometheus", func() {
 		It("of "+name+" are taken by promtool, and pass their unit tests", func() {
 			said, ok := checkRules(file("alerts.yaml", export("prometheus", manifest(name))))
 			Expect(ok).To(BeTrue(), said)
-			Expect(said).To(ContainSubstring("12 rules found"))
+			Expect(said).To(ContainSubstring("13 rules found"))
 			said, ok = testRules(name, unchanged)
 			Expect(ok).To(BeTrue(), said)
 		})
 	}
+
+	It("of a service whose objectives name no time are one less", func() {
+		m := manifest("billing")
+		for i := range m.Endpoints {
+			m.Endpoints[i].WithinMS = 0
+		}
+		said, ok := checkRules(file("alerts.yaml", export("prometheus", m)))
+		Expect(ok).To(BeTrue(), said)
+		Expect(said).To(ContainSubstring("12 rules found"))
+	})
 
 	It("of a service without objectives are taken, and there are none", func() {
 		m := manifest("billing")
@@ -123,6 +133,8 @@ var _ = Describe("rules for Prometheus", func() {
 		Entry("a single error in low traffic fires", replaced(">= 5", ">= 0")),
 		Entry("a stream of errors does not fire", replaced("> on (service, method, endpoint) 14.4 *", "> on (service, method, endpoint) 999 *")),
 		Entry("errors are none any more", replaced("|timeout", "")),
+		Entry("answers that are too late are good", replaced(`le="+Inf"`, `le="none"`)),
+		Entry("answers in time are too late", replaced("vector(1)", "vector(0)")),
 		Entry("a client's errors count", replaced("server_error|", "client_error|server_error|")),
 	)
 })

@@ -39,7 +39,7 @@ func (s *Service) Close() error { return s.files.close() }
 
 // CreateInvoice stores a new invoice.
 //
-//stella:endpoint POST /invoices status=201 timeout=5s slo=99.9
+//stella:endpoint POST /invoices status=201 timeout=5s slo=99.9 within=300ms
 //stella:claim scope billing:write
 func (s *Service) CreateInvoice(ctx context.Context, in *NewInvoice) (*CreatedInvoice, error) {
 	inv := Invoice{

@@ -161,7 +161,10 @@ func (rel *release) take(offered *release, t *telemetry.Telemetry) {
 	rel.offers, rel.manifest, rel.digest, rel.offer = slices.Clone(offered.offers), offered.manifest, offered.digest, offered.offer
 	keys := make([]telemetry.Key, len(rel.offers))
 	for i := range rel.offers {
-		keys[i] = telemetry.Key{Method: rel.offers[i].Method, Path: rel.offers[i].Path}
+		keys[i] = telemetry.Key{
+			Method: rel.offers[i].Method, Path: rel.offers[i].Path,
+			Within: time.Duration(rel.offers[i].WithinMS) * time.Millisecond,
+		}
 	}
 	for i, meter := range t.Offer(rel.service, rel.version.String(), keys) {
 		rel.offers[i].meter = meter

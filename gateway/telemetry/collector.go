@@ -78,11 +78,11 @@ func (c collector) endpointTo(ch chan<- prometheus.Metric, e *Endpoint) {
 			continue
 		}
 		labels := append(e.labels[:len(e.labels):len(e.labels)], c.cfg.Outcomes[i].Name)
-		buckets, count := make(map[float64]uint64, len(bounds)), uint64(0)
+		buckets, count := make(map[float64]uint64, len(e.bounds)), uint64(0)
 		for j := range l.buckets {
 			count += l.buckets[j].Load()
-			if j < len(bounds) {
-				buckets[bounds[j].Seconds()] = count
+			if j < len(e.bounds) {
+				buckets[e.bounds[j].Seconds()] = count
 			}
 		}
 		asked = true

@@ -1,12 +1,13 @@
 package telemetry
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 )
 
 // bounds are the upper bounds of the latency histogram's buckets. They begin at what a gateway beside its services
-// takes, and end at the default timeout.
+// takes, and end at the default timeout. Those of an endpoint with an objective have its Within, too.
 var bounds = [...]time.Duration{
 	250 * time.Microsecond, 500 * time.Microsecond,
 	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond,
@@ -22,7 +23,8 @@ var bounds = [...]time.Duration{
 // The counters are our own and not the library's: a request changes six atomics instead of eleven, and what nobody
 // has asked for takes next to no memory.
 type Endpoint struct {
-	labels [4]string // service, version, method, path
+	labels [4]string       // service, version, method, path
+	bounds []time.Duration // of the buckets, ascending
 
 	inFlight atomic.Int64
 	received atomic.Uint64 // bytes of request bodies
@@ -35,11 +37,16 @@ type Endpoint struct {
 // latencies is how long the requests with one outcome took.
 type latencies struct {
 	nanoseconds atomic.Uint64
-	buckets     [len(bounds) + 1]atomic.Uint64 // not cumulative; the last has what is over all bounds
+	buckets     []atomic.Uint64 // one more than there are bounds; not cumulative; the last has what is over all bounds
 }
 
 func (t *Telemetry) endpoint(r release, e endpoint) *Endpoint {
+	edges := bounds[:]
+	if at, there := slices.BinarySearch(edges, e.within); !there && e.within > 0 {
+		edges = slices.Insert(slices.Clone(edges), at, e.within)
+	}
 	return &Endpoint{
+		bounds: edges,
 		labels: [4]string{r.service, r.version, e.method, e.path},
 		by:     make([]atomic.Pointer[latencies], len(t.cfg.Outcomes)),
 	}
@@ -72,11 +79,11 @@ func (e *Endpoint) End(outcome Outcome, took time.Duration, received, sent int64
 	e.inFlight.Add(-1)
 	l := e.by[outcome].Load()
 	if l == nil {
-		e.by[outcome].CompareAndSwap(nil, new(latencies))
+		e.by[outcome].CompareAndSwap(nil, &latencies{buckets: make([]atomic.Uint64, len(e.bounds)+1)})
 		l = e.by[outcome].Load()
 	}
 	i := 0
-	for i < len(bounds) && took > bounds[i] {
+	for i < len(e.bounds) && took > e.bounds[i] {
 		i++
 	}
 	l.nanoseconds.Add(uint64(max(took, 0)))

@@ -57,7 +57,8 @@ var (
 	}
 	metricDuration = &Metric{
 		"stella_gateway_request_duration_seconds", Histogram, byOutcome,
-		"From a request's header to the end of its answer; of a stream, to the stream's end.",
+		"From a request's header to the end of its answer; of a stream, to the stream's end. An endpoint with `within=` has a bucket " +
+			"that ends there, beside those that all have: take it out (`le!~\"0.3\"`) before buckets of several endpoints are added up.",
 	}
 	metricInFlight = &Metric{
 		"stella_gateway_requests_in_flight", Gauge, byEndpoint,

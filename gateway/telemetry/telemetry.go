@@ -88,7 +88,10 @@ type Telemetry struct {
 // release names a version of a service, and endpoint one of its endpoints.
 type (
 	release  struct{ service, version string }
-	endpoint struct{ method, path string }
+	endpoint struct {
+		method, path string
+		within       time.Duration
+	}
 )
 
 // New returns a Telemetry that has counted nothing.
@@ -142,10 +145,14 @@ func (t *Telemetry) Unmatched() *Endpoint {
 type Key struct {
 	Method string
 	Path   string // the pattern, as the manifest has it
+	// Within is how long a request may take and still count for the endpoint's objective; 0: any time. A bucket of the
+	// latency histogram ends there.
+	Within time.Duration
 }
 
 // Offer returns the counters of everything that a version of a service offers, in the order of keys. Endpoints that
-// the version offered before keep their counters, and those that it does not offer any more lose them.
+// the version offered before keep their counters, and those that it does not offer any more lose them: also those whose
+// Within is another, since counts do not tell on which side of it a request was.
 func (t *Telemetry) Offer(service, version string, keys []Key) []*Endpoint {
 	found := make([]*Endpoint, len(keys))
 	if t == nil {
@@ -156,7 +163,7 @@ func (t *Telemetry) Offer(service, version string, keys []Key) []*Endpoint {
 	name := release{service, version}
 	old, now := t.releases[name], make(map[endpoint]*Endpoint, len(keys))
 	for i, k := range keys {
-		key := endpoint{k.Method, k.Path}
+		key := endpoint{k.Method, k.Path, k.Within}
 		e := old[key]
 		if e == nil {
 			e = t.endpoint(name, key)

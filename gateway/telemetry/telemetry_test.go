@@ -49,6 +49,36 @@ var _ = Describe("an endpoint's counters", func() {
 		Expect(latencies).To(And(HaveKeyWithValue(prefix+"le=30", 0.0), HaveKeyWithValue(prefix+"count", 1.0)))
 	})
 
+	It("have a bucket that ends where the objective does, and begin anew where it moves", func() {
+		t := start()
+		offer := func(within time.Duration) *telemetry.Endpoint {
+			return t.Offer("billing", "1.4.0", []telemetry.Key{{Method: "GET", Path: "/invoices/{id}", Within: within}, keys[1]})[0]
+		}
+		e := offer(300 * time.Millisecond)
+		for _, ms := range []int{250, 300, 301, 501} {
+			e.Begin()
+			e.End(ok, time.Duration(ms)*time.Millisecond, 0, 0)
+		}
+		prefix := invoice + "outcome=ok " + billing
+		Expect(values(t, duration)).To(And(
+			HaveKeyWithValue(prefix+"le=0.25", 1.0), HaveKeyWithValue(prefix+"le=0.3", 2.0),
+			HaveKeyWithValue(prefix+"le=0.5", 3.0), HaveKeyWithValue(prefix+"le=1", 4.0), HaveKeyWithValue(prefix+"count", 4.0)))
+		Expect(offer(300 * time.Millisecond)).To(BeIdenticalTo(e))
+
+		e = offer(time.Second) // a bound that all have
+		e.Begin()
+		e.End(ok, 2*time.Second, 0, 0)
+		e.End(ok, time.Second, 0, 0)
+		Expect(values(t, duration)).To(And(
+			Not(HaveKey(prefix+"le=0.3")), HaveKeyWithValue(prefix+"le=1", 1.0), HaveKeyWithValue(prefix+"count", 2.0)))
+
+		e = offer(time.Minute) // beyond the last one
+		e.Begin()
+		e.End(ok, time.Minute, 0, 0)
+		e.End(ok, time.Hour, 0, 0)
+		Expect(values(t, duration)).To(And(HaveKeyWithValue(prefix+"le=60", 1.0), HaveKeyWithValue(prefix+"count", 2.0)))
+	})
+
 	It("make no series before the first request", func() {
 		t := start()
 		t.Offer("billing", "1.4.0", keys)

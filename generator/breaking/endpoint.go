@@ -134,6 +134,14 @@ func (c *comparison) limits(p Pair) {
 	case now.Cmp(before) < 0:
 		c.at(p.Now, SLOLowered, "slo", p.Before.SLO, p.Now.SLO, fmt.Sprintf("slo fell from %s to %s", p.Before.SLO, p.Now.SLO), "")
 	}
+	before, now := milliseconds(p.Before.WithinMS), milliseconds(p.Now.WithinMS)
+	switch {
+	case before == 0 || p.Before.SLO == "" || p.Now.SLO == "":
+	case now == 0:
+		c.at(p.Now, SLOSlowed, "within", before.String(), "", "within was "+before.String()+" and is gone", "")
+	case now > before:
+		c.at(p.Now, SLOSlowed, "within", before.String(), now.String(), fmt.Sprintf("within grew from %s to %s", before, now), "")
+	}
 }
 
 func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }

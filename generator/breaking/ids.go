@@ -90,4 +90,5 @@ const (
 	WaiverInvalid               diagnostic.ID = "STL2084"
 	WaiverExpired               diagnostic.ID = "STL2085"
 	WaiverUnused                diagnostic.ID = "STL2086"
+	SLOSlowed                   diagnostic.ID = "STL2087"
 )

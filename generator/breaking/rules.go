@@ -488,4 +488,9 @@ var rules = []diagnostic.Rule{
 		Title: "waiver waives nothing",
 		Text:  "What it waived is not found any more. Delete it, so that it does not hide something later.",
 	},
+	{
+		ID: SLOSlowed, Name: "SLO_SLOWED", Category: Ops, Severity: diagnostic.Warning,
+		Title: "more time is allowed",
+		Text:  "Calls that were too late for the service level objective count as answered well.",
+	},
 }

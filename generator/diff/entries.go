@@ -71,6 +71,9 @@ func endpoint(e *spec.Endpoint) []entry {
 		es.add("error "+a.Code+" doc", doc(a.Doc))
 	}
 	es.add("slo", e.SLO)
+	if e.WithinMS != 0 {
+		es.add("within", (time.Duration(e.WithinMS) * time.Millisecond).String())
+	}
 	es.add("stability", e.Stability)
 	es.add("deprecated", doc(e.Deprecated))
 	es.add("sunset", e.Sunset)

@@ -140,7 +140,11 @@ var endpointKeys = []Key{
 		Name: "lease", Type: Duration, Min: spec.MinLeaseMS, Max: spec.MaxLeaseMS,
 		Doc: "after how long without news an attempt at a job counts as lost; at least the timeout; 60s",
 	},
-	{Name: "slo", Type: Percent, Doc: "share of calls to be answered well and in time, in percent, such as 99.9"},
+	{Name: "slo", Type: Percent, Doc: "share of calls to be answered well, in percent, such as 99.9"},
+	{
+		Name: "within", Type: Duration,
+		Doc: "how long a call may take and still count as answered well for slo: a bucket of the gateway's latency histogram ends there; any time",
+	},
 	{
 		Name: "stability", Type: Enum, Values: []string{"experimental", "beta", "stable"},
 		Doc: "how much callers may rely on the endpoint staying as it is; stable",

@@ -48,7 +48,7 @@ func descriptor(e *scan.Endpoint, names map[string]string) spec.Endpoint {
 	d := spec.Endpoint{
 		Method: e.Method, Path: e.Path, Handler: e.Handler(), Kind: e.Kind, Status: e.Status, Stream: e.Stream,
 		Idempotent: e.Idempotent, Public: e.Public, Claims: e.Claims, Limits: e.Limits, Queue: e.Queue, Tags: e.Tags, Doc: e.Doc,
-		Deprecated: e.Deprecated, Statuses: e.Statuses, Unknown: e.Unknown, SLO: e.SLO, Stability: e.Stability, Sunset: e.Sunset,
+		Deprecated: e.Deprecated, Statuses: e.Statuses, Unknown: e.Unknown, SLO: e.SLO, WithinMS: e.WithinMS, Stability: e.Stability, Sunset: e.Sunset,
 	}
 	for _, a := range e.Errors {
 		answer := spec.ErrorAnswer{Code: a.Code, Status: a.Status, Doc: a.Doc}

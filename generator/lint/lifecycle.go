@@ -3,6 +3,9 @@ package lint
 import (
 	"math/big"
 	"time"
+
+	"github.com/stella-ops/router/generator/directive"
+	"github.com/stella-ops/router/spec"
 )
 
 var lifecycleRules = []rule{
@@ -19,6 +22,10 @@ var lifecycleRules = []rule{
 	entry("STL1605", "SLO_PAGE_UNREACHABLE", Lifecycle, grave, Minimal, "objective whose alert cannot fire",
 		"The alert that wakes somebody fires when errors burn the budget 14.4 times as fast as it lasts. Below 93.06 % that is more "+
 			"than all calls: it never fires.").ofEndpoint(noPage),
+	entry("STL1606", "SLO_WITHIN_UNFIT", Lifecycle, warn, Minimal, "time that says nothing",
+		"within= is how long a call may take that counts as answered well for slo=. It needs an slo, and less than the timeout, "+
+			"after which a call is not answered well anyhow. A stream's call ends with the stream, which is no measure of how fast it is.").
+		ofEndpoint(unfitWithin),
 }
 
 func noSunset(r *reporter, e *endpoint) {
@@ -61,5 +68,23 @@ func noPage(r *reporter, e *endpoint) {
 	budget := new(big.Rat).Sub(whole, slo)
 	if budget.Mul(budget, pageBurn).Cmp(whole) >= 0 {
 		r.at(e.key("slo"), "no share of errors burns the budget of %s %% fast enough to wake somebody", e.spec.SLO).Hint = "promise at least 93.1"
+	}
+}
+
+func unfitWithin(r *reporter, e *endpoint) {
+	if e.spec.WithinMS == 0 {
+		return
+	}
+	within := directive.Spell(time.Duration(e.spec.WithinMS) * time.Millisecond)
+	switch {
+	case e.spec.SLO == "":
+		r.at(e.key("within"), "%s is to be answered within %s, and has no slo: no share of the calls is promised", e.name(), within).
+			Hint = "add slo=99.9, or leave within out"
+	case e.spec.Stream != spec.StreamNone && e.spec.Stream != spec.StreamRequest:
+		r.at(e.key("within"), "%s streams its answer: its calls end with their streams, and not within %s", e.name(), within).
+			Hint = "leave within out"
+	case e.spec.WithinMS >= e.spec.Limits.TimeoutMS:
+		r.at(e.key("within"), "%s is to be answered within %s, and its timeout is %s", e.name(), within, directive.Spell(e.spec.Limits.Timeout())).
+			Hint = "promise less than the timeout"
 	}
 }

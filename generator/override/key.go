@@ -81,6 +81,7 @@ var keys = []Key{
 	{Key: registered("attempts"), Defaults: true, Jobs: true, Looser: "more", isLooser: more},
 	{Key: registered("lease"), Defaults: true, Jobs: true, Looser: loosening, isLooser: longer},
 	{Key: registered("slo"), Defaults: true},
+	{Key: registered("within"), Defaults: true},
 	{Key: registered("stability"), Defaults: true},
 	{Key: registered("sunset")},
 	{Key: registered("tags"), Defaults: true},

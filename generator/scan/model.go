@@ -89,6 +89,7 @@ type Endpoint struct {
 	Limits     spec.Limits
 	Queue      *spec.Queueing // nil: callers wait for the answer
 	SLO        string
+	WithinMS   int64
 	Stability  string // empty: stable
 	Sunset     string
 	Errors     []*ErrorAnswer // in the order in which they are looked for

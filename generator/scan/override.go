@@ -134,6 +134,9 @@ func (e *Endpoint) dropDefaults(said map[string]directive.Value) {
 	if drop(keyBody, e.HasBody()) {
 		e.Limits.MaxBodyBytes = spec.DefaultLimits.MaxBodyBytes
 	}
+	if drop(keyWithin, e.Stream == spec.StreamNone || e.Stream == spec.StreamRequest) {
+		e.WithinMS = 0
+	}
 	if drop(keyIdle, e.Stream != spec.StreamNone) {
 		e.Limits.IdleMS = spec.DefaultLimits.IdleMS
 	}

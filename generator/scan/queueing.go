@@ -17,6 +17,7 @@ const (
 	keyTimeout  = "timeout"
 	keyBody     = "body"
 	keyIdle     = "idle"
+	keyWithin   = "within"
 	keyStream   = "stream"
 	keyDelivery = "delivery"
 	keyAttempts = "attempts"

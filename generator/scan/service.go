@@ -248,6 +248,8 @@ func (e *Endpoint) apply(key string, v directive.Value) {
 		e.Unknown = unless(v.Text, "reject")
 	case "slo":
 		e.SLO = v.Text
+	case keyWithin:
+		e.WithinMS = v.Duration.Milliseconds()
 	case "stability":
 		e.Stability = unless(v.Text, "stable")
 	case "sunset":

@@ -89,6 +89,7 @@ type operation struct {
 	Queue        *spec.Queueing          `json:"x-stella-queue,omitempty"`
 	Stability    string                  `json:"x-stella-stability,omitempty"`
 	SLO          json.Number             `json:"x-stella-slo,omitempty"`
+	WithinMS     int64                   `json:"x-stella-within-ms,omitempty"`
 	Deprecation  string                  `json:"x-stella-deprecated,omitempty"`
 	Sunset       string                  `json:"x-sunset,omitempty"`
 }

@@ -33,7 +33,7 @@ func everything() *spec.Manifest {
 				{Code: "not_found", Status: 404},
 				{Code: "who", Status: 401, Doc: "nobody knows the customer"},
 			},
-			SLO: "99.95", Stability: spec.StabilityBeta, Tags: []string{"orders", "write"},
+			SLO: "99.95", WithinMS: 250, Stability: spec.StabilityBeta, Tags: []string{"orders", "write"},
 			Doc: "CreateOrder takes an order. It is there at once.\n\nA second paragraph with <html> & \"quotes\".",
 		},
 		spec.Endpoint{

@@ -13,7 +13,7 @@ func (w *writer) operation(e *spec.Endpoint, id string, path template) *operatio
 	op := &operation{
 		OperationID: id, Summary: summary(e.Doc), Description: e.Doc, Tags: e.Tags, Deprecated: e.Deprecated != "" || e.Sunset != "",
 		Security: []map[string][]string{}, Claims: e.Claims, Public: e.Public, TimeoutMS: e.Limits.TimeoutMS, Idempotent: e.Idempotent,
-		Unknown: e.Unknown, Queue: e.Queue, Stability: e.Stability, SLO: json.Number(e.SLO), Deprecation: e.Deprecated, Sunset: e.Sunset,
+		Unknown: e.Unknown, Queue: e.Queue, Stability: e.Stability, SLO: json.Number(e.SLO), WithinMS: e.WithinMS, Deprecation: e.Deprecated, Sunset: e.Sunset,
 	}
 	if len(op.Tags) == 0 {
 		op.Tags = []string{w.manifest.Service}

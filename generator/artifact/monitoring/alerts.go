@@ -14,6 +14,7 @@ import (
 // Names of what the rules make.
 const (
 	recordObjective = "stella:slo_objective:ratio"
+	recordWithin    = "stella:slo_within:edge"
 	recordErrors    = "stella:slo_errors:ratio_rate" // and the window
 	alertName       = "StellaErrorBudgetBurn"
 	rulesFile       = "alerts.yaml"
@@ -39,11 +40,24 @@ func (*page) Windows() []string { return windows }
 func (*page) Errors() string    { return wrapped(Errors()) }
 func (*page) Uncounted() string { return wrapped(Uncounted()) }
 func (*page) Objective() string { return recordObjective }
+func (*page) Within() string    { return recordWithin }
 
 func (*page) ErrorRatio(window string) string { return recordErrors + window }
 
-// Failed counts requests that failed, Counted those that count at all.
-func (p *page) Failed() string { return metricRequests + selector(p.Manifest, Errors()) }
+// Bad is how many requests failed or came too late within a window; of is rate or increase. What came too late are all
+// good answers but for those in the bucket that ends where the objective does. An instance of a gateway that knows another
+// time, since a version of the service promises another, has no such bucket, and none of its answers is too late.
+func (p *page) Bad(of, window string) string {
+	in := func(series string) string { return of + "(" + series + "[" + window + "])" }
+	failed := in(metricRequests + selector(p.Manifest, Errors()))
+	if len(p.EdgeSeries()) == 0 {
+		return failed
+	}
+	return failed + " or " + in(metricDuration+"_bucket"+selector(p.Manifest, Good(), `le="+Inf"`)) + " - ignoring (le) (" +
+		in(metricDuration+"_bucket"+selector(p.Manifest, Good())) + " * on (service, method, endpoint, le) group_left () " + recordWithin + p.Of() + ")"
+}
+
+// Counted are the requests that count at all.
 func (p *page) Counted() string {
 	return metricRequests + selector(p.Manifest, append(Good(), Errors()...))
 }
@@ -52,10 +66,26 @@ func (p *page) Counted() string {
 func (p *page) ObjectiveSeries() []string {
 	var series []string
 	for _, o := range p.Objectives {
-		series = append(series, fmt.Sprintf(`label_replace(label_replace(vector(%s), "method", %s, "", ""), "endpoint", %s, "", "")`,
-			o.Ratio(), quote(o.Method), quote(strings.ReplaceAll(o.Path, "$", "$$")))) // $ would name a group
+		series = append(series, o.series(o.Ratio()))
 	}
 	return series
+}
+
+// EdgeSeries as one expression: the bucket in which the answers of each endpoint have to be, of those that promise a time.
+func (p *page) EdgeSeries() []string {
+	var series []string
+	for _, o := range p.Objectives {
+		for _, edge := range o.Edges() {
+			series = append(series, fmt.Sprintf(`label_replace(%s, "le", %s, "", "")`, o.series("1"), quote(edge)))
+		}
+	}
+	return series
+}
+
+// series is a number with the labels of the endpoint.
+func (o objective) series(value string) string {
+	return fmt.Sprintf(`label_replace(label_replace(vector(%s), "method", %s, "", ""), "endpoint", %s, "", "")`,
+		value, quote(o.Method), quote(strings.ReplaceAll(o.Path, "$", "$$"))) // $ would name a group
 }
 
 // Of are the labels that select a recorded series of this service.
@@ -70,9 +100,13 @@ func (*page) Summary(b burn, service, method, endpoint string) string {
 	return fmt.Sprintf("%s %s of %s spends its error budget %s", method, endpoint, service, speed)
 }
 
-func (*page) Description(b burn, value string) string {
-	return fmt.Sprintf("%s of the requests of the last %s failed. After %s at the limit, %s of the budget of 30 days is gone. "+
-		"A request fails with the outcome %s.", value, b.Long, b.Long, b.Spent, strings.Join(Errors(), ", "))
+func (p *page) Description(b burn, value string) string {
+	late, means := "", ""
+	if len(p.EdgeSeries()) > 0 {
+		late, means = " or came too late", ", or if it takes longer than the endpoint's within"
+	}
+	return fmt.Sprintf("%s of the requests of the last %s failed%s. After %s at the limit, %s of the budget of 30 days is gone. "+
+		"A request fails with the outcome %s%s.", value, b.Long, late, b.Long, b.Spent, strings.Join(Errors(), ", "), means)
 }
 
 // Alerts writes rules for Prometheus: what share of each endpoint's requests fails over several windows, the endpoints'

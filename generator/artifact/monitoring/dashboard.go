@@ -90,7 +90,11 @@ func panels(m *spec.Manifest, of string) []panel {
 		return rate(by, metricRequests, failed) + " / " + rate(by, metricRequests, counted)
 	}
 	quantile := func(q, by string) string {
-		return fmt.Sprintf("histogram_quantile(%s, %s)", q, rate(strings.TrimPrefix(by+", le", ", "), metricDuration+"_bucket", of))
+		labels := of
+		if own := ownEdges(m); by == "" && len(own) > 0 { // buckets that only some endpoints have do not add up
+			labels += ", le!~" + quote(anyOf(own))
+		}
+		return fmt.Sprintf("histogram_quantile(%s, %s)", q, rate(strings.TrimPrefix(by+", le", ", "), metricDuration+"_bucket", labels))
 	}
 	ofService := "service=" + quote(m.Service) + `, version=~"$version"`
 	what := "Failed: " + strings.Join(Errors(), ", ") + ". Not counted: " + strings.Join(Uncounted(), ", ") + "."

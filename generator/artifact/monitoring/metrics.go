@@ -47,9 +47,9 @@ func Uncounted() []string {
 // quote is a string of PromQL.
 func quote(s string) string { return strconv.Quote(s) }
 
-// selector are the labels of a service's requests with some outcomes.
-func selector(m *spec.Manifest, outcomes []string) string {
-	return "{service=" + quote(m.Service) + ", outcome=~" + quote(strings.Join(outcomes, "|")) + "}"
+// selector are the labels of a service's requests with some outcomes, and what more they have to match.
+func selector(m *spec.Manifest, outcomes []string, more ...string) string {
+	return "{" + strings.Join(append([]string{"service=" + quote(m.Service), "outcome=~" + quote(strings.Join(outcomes, "|"))}, more...), ", ") + "}"
 }
 
 // anyOf is a regular expression of PromQL that matches some texts and nothing else.

@@ -3,6 +3,10 @@ package monitoring
 import (
 	"fmt"
 	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/stella-ops/router/spec"
 )
@@ -62,4 +66,27 @@ func (o objective) reaches(b burn, errors *big.Rat) bool {
 	limit, _ := new(big.Rat).SetString(b.Factor)
 	limit.Mul(limit, new(big.Rat).Sub(big.NewRat(1, 1), o.Share))
 	return errors.Cmp(limit) > 0
+}
+
+// Edges are how the bucket of the latency histogram that ends at Within is labelled, in seconds: as older Prometheus has
+// it, and as newer ones do, which write whole numbers with a decimal point. None: any time is good.
+func (o objective) Edges() []string {
+	if o.WithinMS == 0 {
+		return nil
+	}
+	edge := strconv.FormatFloat((time.Duration(o.WithinMS) * time.Millisecond).Seconds(), 'f', -1, 64)
+	if strings.Contains(edge, ".") {
+		return []string{edge}
+	}
+	return []string{edge, edge + ".0"}
+}
+
+// ownEdges are those that endpoints have beside the gateway's own, whether there is an objective or not.
+func ownEdges(m *spec.Manifest) []string {
+	var edges []string
+	for i := range m.Endpoints {
+		edges = append(edges, objective{Endpoint: &m.Endpoints[i]}.Edges()...)
+	}
+	slices.Sort(edges)
+	return slices.Compact(edges)
 }

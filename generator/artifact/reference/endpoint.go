@@ -129,7 +129,11 @@ func facts(c *client.Call) []fact {
 	add(true, "Repeating a call", repeat)
 	add(c.Request != nil && c.Unknown == spec.UnknownIgnore, "Unknown members", "passed over")
 	add(c.Request != nil && c.Unknown == "", "Unknown members", "refused")
-	add(c.SLO != "", "Objective", c.SLO+" % of the calls are answered well")
+	within := ""
+	if c.WithinMS > 0 {
+		within = " within " + directive.Spell(time.Duration(c.WithinMS)*time.Millisecond)
+	}
+	add(c.SLO != "", "Objective", c.SLO+" % of the calls are answered well"+within)
 	add(len(c.Tags) > 0, "Tags", strings.Join(c.Tags, ", "))
 	return list
 }
