@@ -90,9 +90,13 @@ func causes() []cause {
 	return []cause{
 		{101, "", "The endpoint is a WebSocket, and the service accepts it.", false, asks("GET /socket", "Connection: Upgrade\r\nUpgrade: websocket\r\n")},
 		{200, "", "The service answers; so it does with any status from 200 to 599, which passes as it is.", false, asks("GET /do")},
+		{200, "", "There is a static file, or a document of the gateway's own.", false, asks("GET /files/a.txt")},
 		{200, "", "The state of a job is asked for, and known.", false, nil},
 		{202, "", "The endpoint's calls are jobs, and the broker has this one.", false, nil},
 		{204, "", "OPTIONS of a path that a service offers without declaring OPTIONS, or of `*`.", false, asks("OPTIONS /do")},
+		{206, "", "A part of a static file is asked for; services answer so themselves.", false, asks("GET /files/a.txt", "Range: bytes=1-2\r\n")},
+		{304, "", "The client has the static file, or the gateway's own document, as it is now.", false, asks("GET /files/a.txt", "If-None-Match: *\r\n")},
+		{308, "", "A folder of static files is asked for without the slash at its end.", false, asks("GET /files/sub")},
 		{400, "", "The request breaks HTTP/1.1: its line, a header field, Host, Content-Length. The connection ends.", false, sends("GET /do HTTP/1.1\r\n\r\n")},
 		{400, "bad_path", "An encoded slash, dot segment or control character, a backslash, an empty segment.", false, asks("GET /a/%2e%2e/do")},
 		{400, "bad_request", "Connection names a field that must not be hidden.", false, asks("GET /do", "Connection: X-User-Id\r\n")},
@@ -115,8 +119,10 @@ func causes() []cause {
 		{405, "method_not_allowed", "The path is offered for other methods.", false, asks("DELETE /do")},
 		{405, "method_not_allowed", "CONNECT and TRACE.", false, asks("TRACE /do")},
 		{408, "body_stalled", "The body stopped arriving for 10 s; a body of up to 16 KiB was not whole by then.", false, asks("POST /do", "Content-Length: 10\r\n")},
+		{412, "", "If-Match or If-Unmodified-Since names another state of a static file.", false, asks("GET /files/a.txt", "If-Match: \"other\"\r\n")},
 		{413, "payload_too_large", "Content-Length is over the endpoint's limit.", false, asks("POST /do", "Content-Length: 1001\r\n")},
 		{413, "payload_too_large", "A body of unknown length has passed the endpoint's limit.", false, sends("POST /do HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n", 2000, strings.Repeat("x", 2000)))},
+		{416, "bad_range", "Range asks for a part of a static file that is beyond its end.", false, asks("GET /files/a.txt", "Range: bytes=100-\r\n")},
 		{417, "", "Expect asks for something else than 100-continue. The connection ends.", false, asks("GET /do", "Expect: miracles\r\n")},
 		{426, "upgrade_required", "The endpoint is a WebSocket, and the request does not open one by GET of HTTP/1.1.", false, asks("GET /socket")},
 		{429, "rate_limited", "The caller has asked more often than a rate limit passes.", true, func(s *statuses) answer {
@@ -296,9 +302,13 @@ func startStatuses() *statuses {
 		entered: make(chan struct{}),
 	}
 	datagrams := "udp://" + address()
+	Expect(os.MkdirAll(filepath.Join(dir, "files", "sub"), 0o700)).To(Succeed())
+	for _, name := range []string{"a.txt", "sub/index.html"} {
+		Expect(os.WriteFile(filepath.Join(dir, "files", name), []byte("text"), 0o600)).To(Succeed())
+	}
 	issuers := filepath.Join(dir, "gateway.yaml")
 	Expect(os.WriteFile(issuers, []byte("issuers: [{issuer: '"+missing+"', audiences: [api], jwks: 'http://"+address()+"'}]\n"+
-		"tenant: {override: true}\nlimits:\n  store: valkey://"+address()+"\n  rules:\n"+
+		"static: [{path: /files, dir: '"+filepath.Join(dir, "files")+"'}]\ntenant: {override: true}\nlimits:\n  store: valkey://"+address()+"\n  rules:\n"+
 		"    - {name: seldom, endpoint: GET /seldom, rate: 1, per: 1h}\n"+
 		"    - {name: counted, endpoint: GET /counted, rate: 1, per: 1h, scope: environment, failure: closed}\n"), 0o600)).To(Succeed())
 	p := start("gateway", nil, binary("stella-gateway"), "run", "--config", issuers, "--http", s.http, "--listen", s.listen+","+datagrams, "--admin", s.admin,

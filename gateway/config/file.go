@@ -20,6 +20,7 @@ type File struct {
 	Compression  Compression       `key:"compression"`
 	OpenAPI      OpenAPI           `key:"openapi"`
 	CORS         []CORS            `key:"cors"`
+	Static       []Static          `key:"static"`
 	Admin        Admin             `key:"admin"`
 	Shutdown     Shutdown          `key:"shutdown"`
 	Log          Log               `key:"log"`
@@ -233,6 +234,14 @@ type CORS struct {
 	Expose      []string      `key:"expose"`
 	Credentials bool          `key:"credentials"`
 	MaxAge      time.Duration `key:"maxAge"`
+}
+
+// Static is a folder of files that is served.
+type Static struct {
+	Path     string        `key:"path"`
+	Dir      string        `key:"dir"`
+	Fallback string        `key:"fallback"`
+	MaxAge   time.Duration `key:"maxAge"`
 }
 
 // Admin is where operators come in.

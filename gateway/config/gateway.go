@@ -13,6 +13,7 @@ import (
 	"github.com/stella-ops/router/gateway/edge"
 	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/gateway/routing"
+	"github.com/stella-ops/router/gateway/static"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -50,6 +51,9 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 	cfg.Policy.Compression = coding.Rule{Types: f.Compression.Types, MinSize: int64(f.Compression.MinSize)}
 	for i := range f.CORS {
 		cfg.Policy.CORS = append(cfg.Policy.CORS, edge.CORS(f.CORS[i]))
+	}
+	for i := range f.Static {
+		cfg.Policy.Static = append(cfg.Policy.Static, static.Dir(f.Static[i]))
 	}
 	if f.Certificates.Enabled {
 		cfg.Policy.Certificates = f.Certificates.gateway()

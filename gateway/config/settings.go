@@ -207,6 +207,18 @@ var settings = []setting{
 	{path: "cors[].expose", doc: "Header fields of answers that pages may read, beside those that are safe."},
 	{path: "cors[].credentials", doc: "Pages may have cookies and certificates sent along. Not with the origin *."},
 	{path: "cors[].maxAge", preset: "10m", min: "0s", max: "24h", doc: "How long browsers remember what pages may."},
+	{path: "static[]",
+		doc: "Folders whose files are served to everybody, for a front end beside the API: where neither a service nor the gateway itself " +
+			"has the path. Of the entries whose path a request is at or below, the one with the longest counts."},
+	{path: "static[].path", preset: "/", format: "path", doc: "The path, with everything below it."},
+	{path: "static[].dir", required: true,
+		doc: "The folder. It is opened for each request: a link to another one counts at once. Nothing outside of it is served, and no " +
+			"name that begins with a dot, but for .well-known; a folder within is its index.html."},
+	{path: "static[].fallback",
+		doc: "The file, such as index.html, for pages that have none: of a front end that has paths of its own. Only for clients that " +
+			"ask for text/html; scripts and programs get 404."},
+	{path: "static[].maxAge", preset: "0s", min: "0s", max: "8784h",
+		doc: "How long browsers may keep files without asking again, HTML never: for names that change with what is in them."},
 	{path: "admin", doc: "Where operators come in."},
 	{path: "admin.address", preset: "127.0.0.1:5190", env: "STELLA_ADMIN", format: "socket", restart: true,
 		doc: "host:port, beyond loopback only with tokenFile; or unix:///path, a socket for this gateway's user."},

@@ -21,7 +21,7 @@ const (
 // are not sent to everybody. size is the answer's, or negative if it is not known.
 func (x *Exchange) compress(size int64) {
 	rule, status := x.policy.compression, x.response.Status
-	if rule == nil || !x.route.Unary || status == http.StatusPartialContent || status == http.StatusNoContent || status == http.StatusNotModified {
+	if rule == nil || x.route != nil && !x.route.Unary || status == http.StatusPartialContent || status == http.StatusNoContent || status == http.StatusNotModified {
 		return
 	}
 	h := x.answerHeader()

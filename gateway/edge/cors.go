@@ -184,7 +184,7 @@ func (e *Edge) preflight(x *Exchange) bool {
 	m := e.cfg.Registry.Snapshot().Match(asked[0], x.path, x.params)
 	x.params = m.Params
 	fields, ok := x.askedFields()
-	if x.origin != "" && m.Endpoint != nil && ok {
+	if x.origin != "" && m.Endpoint != nil && !x.slash && ok {
 		h["Access-Control-Allow-Methods"] = asked
 		if fields != nil {
 			h["Access-Control-Allow-Headers"] = fields

@@ -11,6 +11,9 @@ import (
 // document answers a request for one of the gateway's own documents, which stand where no service offers anything. It
 // reports whether the path is one's.
 func (e *Edge) document(x *Exchange) (found bool, p *problem) {
+	if x.slash {
+		return false, nil
+	}
 	d, err := e.cfg.Catalog.Find(x.path)
 	if err != nil { // cannot be: manifests have been checked
 		e.log.ErrorContext(x.ctx, "the gateway's documents cannot be written", "error", err)

@@ -115,7 +115,7 @@ func (e *Edge) serve(x *Exchange) *problem {
 	if e.preflight(x) {
 		return nil
 	}
-	if e.cfg.Queue != nil && strings.HasPrefix(x.path, jobsPath) {
+	if e.cfg.Queue != nil && !x.slash && strings.HasPrefix(x.path, jobsPath) {
 		return e.job(x)
 	}
 	if p := e.resolve(x); p != nil || x.answered() {

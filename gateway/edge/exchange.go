@@ -23,6 +23,7 @@ type Exchange struct {
 	method  string
 	length  int64        // of the request body in bytes; -1 if unknown
 	path    string       // canonical
+	slash   bool         // a slash came behind it: the path is no endpoint's
 	request spec.Request // REQUEST metadata, which the stages fill in
 	parent  [8]byte      // the client's span, where the gateway makes spans; all zero: there is none
 	room    int          // bytes that the header fields take at most

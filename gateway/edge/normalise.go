@@ -55,22 +55,21 @@ func normalise(x *Exchange) *problem {
 			target = "/" + target
 		}
 	}
-	path, query, fault := canonical(target)
-	switch fault {
-	case "":
-	case faultTrailing:
-		return &problem{Kind: kindNotFound, detail: fault}
-	default:
+	path, query, slash, fault := canonical(target)
+	if fault != "" {
 		return &problem{Kind: kindPath, detail: fault}
 	}
-	x.path, x.request.Query = path, query
+	if slash && len(x.policy.folders) == 0 {
+		return &problem{Kind: kindNotFound, detail: faultTrailing}
+	}
+	x.path, x.slash, x.request.Query = path, slash, query
 	return nil
 }
 
 // canonical splits a target that begins with a slash, and gives its path the one form in which it is authorised,
-// routed and forwarded: unreserved characters stand for themselves, all other escapes have upper-case digits. fault
-// says why there is none.
-func canonical(target string) (path, query, fault string) {
+// routed and forwarded: unreserved characters stand for themselves, all other escapes have upper-case digits. A slash at the end
+// is taken off and told. fault says why there is none.
+func canonical(target string) (path, query string, slash bool, fault string) {
 	plain, start, i := true, 1, 1
 scan:
 	for ; i < len(target); i++ {
@@ -78,36 +77,35 @@ scan:
 		case bytePlain:
 		case byteSlash:
 			if dots(target[start:i]) {
-				return "", "", faultSegment
+				return "", "", false, faultSegment
 			}
 			start = i + 1
 		case byteQuery:
 			break scan
 		case byteBad:
-			return "", "", faultByte
+			return "", "", false, faultByte
 		default:
 			plain = false
 		}
 	}
 	path = target[:i]
-	if i > 1 && start == i {
-		return "", "", faultTrailing
-	}
-	if i > 1 && dots(target[start:i]) {
-		return "", "", faultSegment
+	if slash = i > 1 && start == i; slash {
+		path = path[:i-1]
+	} else if i > 1 && dots(target[start:i]) {
+		return "", "", false, faultSegment
 	}
 	if i < len(target) {
 		query = target[i+1:]
 		for j := range len(query) {
 			if c := query[j]; c <= ' ' || c >= 0x7f || c == '#' {
-				return "", "", faultByte
+				return "", "", false, faultByte
 			}
 		}
 	}
 	if !plain {
 		path, fault = rewrite(path)
 	}
-	return path, query, fault
+	return path, query, slash, fault
 }
 
 const (

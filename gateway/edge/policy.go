@@ -10,6 +10,7 @@ import (
 
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/coding"
+	"github.com/stella-ops/router/gateway/static"
 	"github.com/stella-ops/router/internal/fault"
 )
 
@@ -25,6 +26,9 @@ type Policy struct {
 	TenantHeader string
 	// Compression says which answers are compressed. The zero value is none.
 	Compression coding.Rule
+	// Static are folders of files that are served where neither a service nor the gateway itself has the path. Of the entries whose
+	// Path a request is at or below, the one with the longest counts.
+	Static []static.Dir
 	// Envelope is a signed copy of the identity for bridged handlers. Nil: there is none.
 	Envelope *Envelope
 }
@@ -35,6 +39,7 @@ type prepared struct {
 	certificates *certificates // nil: none proves who calls
 	tenantHeader string        // canonical; empty: nobody chooses
 	seals        *seals        // nil: there are no envelopes
+	folders      []*static.Dir // of files; the longest path first
 	compression  *coding.Rule  // nil: nothing is compressed
 }
 
@@ -56,6 +61,19 @@ func (p *Policy) prepare() (*prepared, error) {
 	for i := 1; i < len(out.cors); i++ {
 		if out.cors[i].path == out.cors[i-1].path {
 			errs = append(errs, fault.At("cors", errors.New("edge: CORS: two entries for the path "+out.cors[i].path)))
+		}
+	}
+	for i := range p.Static {
+		d := p.Static[i]
+		if err := d.Check(); err != nil {
+			errs = append(errs, fault.At("static["+strconv.Itoa(i)+"]", err))
+		}
+		out.folders = append(out.folders, &d)
+	}
+	slices.SortStableFunc(out.folders, func(a, b *static.Dir) int { return len(b.Path) - len(a.Path) })
+	for i := 1; i < len(out.folders); i++ {
+		if out.folders[i].Path == out.folders[i-1].Path {
+			errs = append(errs, fault.At("static", errors.New("static: two folders for the path "+out.folders[i].Path)))
 		}
 	}
 	if p.Certificates != nil {
@@ -101,4 +119,14 @@ func (e *Edge) Prepare(p Policy) (put func(), err error) {
 // below reports whether a canonical path is at a prefix or below it.
 func below(path, prefix string) bool {
 	return prefix == "/" || path == prefix || strings.HasPrefix(path, prefix) && path[len(prefix)] == '/'
+}
+
+// folder is the one whose files are served at a canonical path; nil: there is none.
+func (p *prepared) folder(path string) *static.Dir {
+	for _, d := range p.folders {
+		if below(path, d.Path) {
+			return d
+		}
+	}
+	return nil
 }

@@ -32,6 +32,7 @@ var (
 	kindTooLarge        = &Kind{"payload_too_large", 413, "http_request_error", "The request body is over the endpoint's limit."}
 	kindRate            = &Kind{"rate_limited", 429, "http_request_denied", "The caller has asked more often than a rate limit passes. Try again after Retry-After."}
 	kindLimits          = &Kind{"limits_unavailable", 503, "proxy_internal_error", "A rate limit cannot be counted now, and is declared to pass nothing then. Try again after Retry-After."}
+	kindRange           = &Kind{"bad_range", 416, "http_request_error", "The part of a file that Range asks for is beyond its end; Content-Range has its size."}
 	kindUpgrade         = &Kind{"upgrade_required", 426, "http_request_error", "The endpoint is a WebSocket, and the request does not open one; detail says what is missing."}
 	kindNoInstance      = &Kind{"no_instance", 503, "destination_unavailable", "The endpoint is known, and no instance that offers it is connected. Try again after Retry-After."}
 	kindOverloaded      = &Kind{"overloaded", 503, "connection_limit_reached", "Every instance, or the gateway itself, has all that it takes at once. Try again after Retry-After."}
@@ -49,7 +50,7 @@ var (
 )
 
 var kinds = []*Kind{
-	kindPath, kindRequest, kindHeaders, kindNotFound, kindMethod, kindVersion, kindAuthority, kindUnauthenticated, kindKeys, kindForbidden, kindTooLarge,
+	kindPath, kindRequest, kindHeaders, kindNotFound, kindMethod, kindVersion, kindAuthority, kindUnauthenticated, kindKeys, kindForbidden, kindTooLarge, kindRange,
 	kindRate, kindLimits, kindUpgrade, kindNoInstance, kindOverloaded, kindRefused, kindTransport, kindQueue, kindJob, kindStalled, kindBody, kindTimeout,
 	kindLost, kindFailed,
 	kindAnswer, kindAnswerSize,

@@ -10,23 +10,13 @@ const headerVersion = "Stella-Version"
 
 // resolve finds the endpoint and the version of its service.
 func (e *Edge) resolve(x *Exchange) *problem {
+	if x.slash {
+		return e.nowhere(x, "")
+	}
 	m := e.cfg.Registry.Snapshot().Match(x.method, x.path, x.params)
 	x.params = m.Params
-	if m.Endpoint == nil && m.Allow() == "" {
-		if found, p := e.document(x); found {
-			return p
-		}
-	}
 	if m.Endpoint == nil {
-		switch allow := m.Allow(); {
-		case allow == "":
-			return &problem{Kind: kindNotFound, detail: "no service offers this path"}
-		case x.method == http.MethodOptions:
-			x.options(allow)
-			return nil
-		default:
-			return &problem{Kind: kindMethod, detail: "the path is served for " + allow, allow: allow}
-		}
+		return e.nowhere(x, m.Allow())
 	}
 	version := ""
 	if v := x.header()[headerVersion]; len(v) > 0 {
@@ -59,6 +49,27 @@ func (e *Edge) resolve(x *Exchange) *problem {
 	return nil
 }
 
+// nowhere answers what no endpoint takes. allow are the methods for which one takes the path, as in Allow; empty: none takes it at
+// all.
+func (e *Edge) nowhere(x *Exchange, allow string) *problem {
+	switch {
+	case allow == "":
+		for _, own := range [...]func(*Exchange) (found bool, p *problem){e.document, e.file} {
+			if found, p := own(x); found {
+				return p
+			}
+		}
+		if x.slash {
+			return &problem{Kind: kindNotFound, detail: faultTrailing}
+		}
+		return &problem{Kind: kindNotFound, detail: "no service offers this path"}
+	case x.method == http.MethodOptions:
+		x.options(allow)
+		return nil
+	}
+	return &problem{Kind: kindMethod, detail: "the path is served for " + allow, allow: allow}
+}
+
 // options answers an OPTIONS request that no service has declared.
 func (x *Exchange) options(allow string) {
 	h := x.answerHeader()
@@ -75,7 +86,10 @@ func (e *Edge) Explain(method, target, version, key string) routing.Explanation 
 	if target == "" || target[0] != '/' {
 		return routing.Explanation{Method: method, Path: target, Fault: "expected a path that begins with /"}
 	}
-	path, _, fault := canonical(target)
+	path, _, slash, fault := canonical(target)
+	if slash {
+		fault = faultTrailing
+	}
 	if fault != "" {
 		return routing.Explanation{Method: method, Path: target, Fault: fault}
 	}

@@ -23,7 +23,7 @@ import (
 type Dir struct {
 	Path     string        // canonical, with everything below it: /app, or /
 	Dir      string        // the folder
-	Fallback string        // the file for paths that have none, for a front end that has paths of its own; empty: 404
+	Fallback string        // the file for pages that have none, for a front end that has paths of its own; empty: 404
 	MaxAge   time.Duration // how long what is not HTML may be kept without asking; 0: everybody asks again, and gets 304
 }
 
@@ -56,11 +56,11 @@ func (d *Dir) Check() error {
 	return f.Close() //nolint:wrapcheck // cannot fail: nothing has been written
 }
 
-// Open finds the file for a canonical path at or below d.Path. It may be the fallback, where the last part of the path has no
-// dot, or html says that the client asks for a page: a script that is missing is none. If the path is that of a folder, and
-// lacks the slash at its end, there is a relative reference to it with one, and no file. Errors are [ErrNotFound], or the
+// Open finds the file for a canonical path at or below d.Path, behind which there may be a slash. It may be the fallback where page says that the client asks for
+// a page: a script that is missing is none, and neither is what a program asks for. If the path is that of a folder, and
+// the slash is missing, there is a relative reference to it with one, and no file. Errors are [ErrNotFound], or the
 // system's.
-func (d *Dir) Open(canonical string, html bool) (f *File, folder string, err error) {
+func (d *Dir) Open(canonical string, slash, page bool) (f *File, folder string, err error) {
 	rest := strings.TrimPrefix(canonical, strings.TrimSuffix(d.Path, "/"))
 	name, ok := local(rest)
 	if !ok {
@@ -71,26 +71,29 @@ func (d *Dir) Open(canonical string, html bool) (f *File, folder string, err err
 		return nil, "", fmt.Errorf("static: %w", err)
 	}
 	defer func() { _ = root.Close() }() // files that it has opened stay open
-	asFolder := rest != "" && rest[len(rest)-1] == '/'
-	switch info, statErr := root.Stat(name); {
-	case statErr == nil && info.IsDir() && !asFolder:
-		if f, err = open(root, path.Join(name, index)); err == nil {
-			return nil, reference(canonical), f.Close()
+	f, folder, err = find(root, name, canonical, slash)
+	if errors.Is(err, ErrNotFound) && page && d.Fallback != "" {
+		if f, err = open(root, d.Fallback); err == nil {
+			f.Fallback = true
 		}
-	case statErr == nil && info.IsDir():
-		f, err = open(root, path.Join(name, index))
-	case statErr == nil && asFolder:
-		err = ErrNotFound
-	default:
-		f, err = open(root, name)
 	}
-	if err == nil || !errors.Is(err, ErrNotFound) || d.Fallback == "" || !html && strings.Contains(path.Base(rest), ".") {
+	return f, folder, err
+}
+
+// find opens the file of a name, which for a folder is its index, or says where the path has to lead.
+func find(root *os.Root, name, canonical string, slash bool) (f *File, folder string, err error) {
+	info, err := root.Stat(filepath.FromSlash(name))
+	switch {
+	case err != nil || !info.IsDir() && slash:
+		return nil, "", missing(err)
+	case !info.IsDir():
+		f, err = open(root, name)
 		return f, "", err
 	}
-	if f, err = open(root, d.Fallback); err == nil {
-		f.Fallback = true
+	if f, err = open(root, path.Join(name, index)); err != nil || slash || canonical == "/" {
+		return f, "", err
 	}
-	return f, "", err
+	return nil, reference(canonical), f.Close() //nolint:wrapcheck // cannot fail: nothing has been written
 }
 
 // index is the file of a folder.
@@ -99,7 +102,7 @@ const index = "index.html"
 // local is the name of a file below a folder; ok is false if the path cannot be one's. Each part is decoded by itself: an
 // encoded slash is none.
 func local(rest string) (name string, ok bool) {
-	parts := strings.Split(strings.Trim(rest, "/"), "/")
+	parts := strings.Split(strings.TrimPrefix(rest, "/"), "/")
 	for i, p := range parts {
 		decoded, err := url.PathUnescape(p)
 		if err != nil || strings.ContainsAny(decoded, "/\\\x00") || decoded == "" && len(parts) > 1 ||

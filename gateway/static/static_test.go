@@ -39,8 +39,12 @@ func site(t interface{ TempDir() string }) string {
 }
 
 // found is what is in the file for a path, or where the path leads, or what is wrong.
-func found(d *static.Dir, path string, html bool) string {
-	f, folder, err := d.Open(path, html)
+func found(d *static.Dir, path string, page bool) string {
+	slash := len(path) > 1 && strings.HasSuffix(path, "/")
+	if slash {
+		path = strings.TrimSuffix(path, "/")
+	}
+	f, folder, err := d.Open(path, slash, page)
 	if err != nil {
 		return err.Error()
 	}
@@ -117,23 +121,23 @@ var _ = Describe("a folder", func() {
 		Expect(found(d, "/main.js", true)).To(Equal("newer"))
 	})
 
-	DescribeTable("with a fallback", func(path string, html bool, want string) {
+	DescribeTable("with a fallback", func(path string, page bool, want string) {
 		d := &static.Dir{Path: "/app", Dir: site(GinkgoT()), Fallback: "index.html"}
-		Expect(found(d, path, html)).To(Equal(want))
+		Expect(found(d, path, page)).To(Equal(want))
 	},
-		Entry("has it for a path of the front end's own", "/app/users/7", false, "index.html"),
-		Entry("has it for one with a dot that a page is asked for", "/app/users/john.doe", true, "index.html"),
-		Entry("has none for a script that is missing", "/app/main.old.js", false, none),
-		Entry("has it for a folder without an index", "/app/empty/", false, "index.html"),
+		Entry("has it for a page of the front end's own", "/app/users/7", true, "index.html"),
+		Entry("has it for one with a dot", "/app/users/john.doe", true, "index.html"),
+		Entry("has none for what is no page", "/app/main.old.js", false, none),
+		Entry("has it for a folder without an index", "/app/empty/", true, "index.html"),
 		Entry("has a file where there is one", "/app/docs/one.html", true, "docs/one.html"),
-		Entry("does not hide what it does not serve", "/app/.env", false, none),
+		Entry("does not tell what it does not serve from what is missing", "/app/.env", false, none),
 	)
 })
 
 var _ = Describe("a file", func() {
 	open := func(d *static.Dir, path string) *static.File {
 		GinkgoHelper()
-		f, folder, err := d.Open(path, false)
+		f, folder, err := d.Open(path, false, true)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(folder).To(BeEmpty())
 		DeferCleanup(f.Close)
@@ -182,16 +186,19 @@ var _ = Describe("the check of a folder", func() {
 
 // FuzzOpen holds that no path leads to a file whose name begins with a dot or that is outside the folder.
 func FuzzOpen(f *testing.F) {
-	for _, path := range []string{"/", "/main.js", "/docs", "/docs/", "/.env", "/%2e%2e/secret.txt", "/..%2fsecret.txt", "/a%20b.txt", "/.well-known/", "//", "/a//b", "/%"} {
-		f.Add(path)
+	for _, path := range []string{
+		"/", "/main.js", "/docs", "/docs/", "/.env", "/%2e%2e/secret.txt", "/..%2fsecret.txt", "/a%20b.txt", "/.well-known/", "//", "/a//b", "/%",
+	} {
+		f.Add(path, true)
+		f.Add(path, false)
 	}
 	dir := site(f)
 	if err := os.Symlink("..", filepath.Join(dir, "up")); err != nil {
 		f.Fatal(err)
 	}
 	d := &static.Dir{Path: "/", Dir: dir}
-	f.Fuzz(func(t *testing.T, path string) {
-		file, folder, err := d.Open("/"+strings.TrimPrefix(path, "/"), true)
+	f.Fuzz(func(t *testing.T, path string, slash bool) {
+		file, folder, err := d.Open("/"+strings.TrimPrefix(path, "/"), slash, true)
 		if err != nil || folder != "" {
 			if !strings.HasPrefix(folder, "./") && err == nil {
 				t.Errorf("%q leads to %q", path, folder)

@@ -40,7 +40,7 @@ func Good() []string { return []string{"ok", "client_error"} }
 func Uncounted() []string {
 	return []string{
 		"client_gone", "bad_path", "bad_request", "headers_too_large", "not_found", "method_not_allowed", "version_not_found",
-		"unauthenticated", "forbidden", "payload_too_large", "rate_limited", "upgrade_required", "job_not_found", "body_stalled", "bad_body",
+		"unauthenticated", "forbidden", "payload_too_large", "bad_range", "rate_limited", "upgrade_required", "job_not_found", "body_stalled", "bad_body",
 	}
 }
 
