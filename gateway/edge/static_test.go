@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,7 +50,7 @@ var _ = Describe("static files", func() {
 		Expect(got.StatusCode).To(Equal(200))
 		Expect(got.body).To(Equal(script))
 		Expect(got.Header.Get("Content-Type")).To(HavePrefix("text/javascript"))
-		Expect(got.Header.Get("Content-Length")).To(Equal(fmt.Sprint(len(script))))
+		Expect(got.Header.Get("Content-Length")).To(Equal(strconv.Itoa(len(script))))
 		Expect(got.Header.Get("Cache-Control")).To(Equal("public, max-age=3600"))
 		Expect(got.Header.Get("X-Content-Type-Options")).To(Equal("nosniff"))
 		Expect(got.Header.Get("X-Request-Id")).NotTo(BeEmpty())

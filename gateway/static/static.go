@@ -53,7 +53,7 @@ func (d *Dir) Check() error {
 	if err != nil {
 		return fmt.Errorf("static: the fallback %s of %s, in %s: %w", d.Fallback, d.Path, d.Dir, err)
 	}
-	return f.Close() //nolint:wrapcheck // cannot fail: nothing has been written
+	return f.Close()
 }
 
 // Open finds the file for a canonical path at or below d.Path, behind which there may be a slash. It may be the fallback where page says that the client asks for
@@ -93,7 +93,7 @@ func find(root *os.Root, name, canonical string, slash bool) (f *File, folder st
 	if f, err = open(root, path.Join(name, index)); err != nil || slash || canonical == "/" {
 		return f, "", err
 	}
-	return nil, reference(canonical), f.Close() //nolint:wrapcheck // cannot fail: nothing has been written
+	return nil, reference(canonical), f.Close()
 }
 
 // index is the file of a folder.
