@@ -53,7 +53,7 @@ func (d *Dir) Check() error {
 	if err != nil {
 		return fmt.Errorf("static: the fallback %s of %s, in %s: %w", d.Fallback, d.Path, d.Dir, err)
 	}
-	return f.Close()
+	return f.Close() //nolint:wrapcheck // cannot fail: nothing has been written
 }
 
 // Open finds the file for a canonical path at or below d.Path, behind which there may be a slash. It may be the fallback where page says that the client asks for
