@@ -56,10 +56,10 @@ func (d *Dir) Check() error {
 	return f.Close() //nolint:wrapcheck // cannot fail: nothing has been written
 }
 
-// Open finds the file for a canonical path at or below d.Path, behind which there may be a slash. It may be the fallback where page says that the client asks for
-// a page: a script that is missing is none, and neither is what a program asks for. If the path is that of a folder, and
-// the slash is missing, there is a relative reference to it with one, and no file. Errors are [ErrNotFound], or the
-// system's.
+// Open finds the file for a canonical path at or below d.Path, behind which there may be a slash. It may be the fallback where page
+// says that the client asks for a page: a script that is missing is none, and neither is what a program asks for. If the path is
+// that of a folder, and the slash is missing, there is a relative reference to it with one, and no file. Errors are [ErrNotFound],
+// or the system's.
 func (d *Dir) Open(canonical string, slash, page bool) (f *File, folder string, err error) {
 	rest := strings.TrimPrefix(canonical, strings.TrimSuffix(d.Path, "/"))
 	name, ok := local(rest)
