@@ -13,9 +13,15 @@ import (
 type Authority struct {
 	Source string        // a URL by https (by http from this machine only), or the path of a file; empty: there is none
 	Every  time.Duration // how often a URL is asked; [auth.DefaultEvery]
+	// TokenFile has what is sent to a URL as Authorization: Bearer, read each time; empty: nothing is.
+	TokenFile string
 	// Declared lets what services and the configuration say count until the authority is reached for the first time. Else
 	// nobody passes before.
 	Declared bool
+}
+
+func (a *Authority) auth() auth.AuthorityConfig {
+	return auth.AuthorityConfig{Source: a.Source, Every: a.Every, TokenFile: a.TokenFile}
 }
 
 // awaits reports whether nobody passes before the authority has been reached.
@@ -31,9 +37,9 @@ func (g *Gateway) govern() error {
 		g.changed()
 	}
 	var err error
-	g.authority, err = auth.NewAuthority(auth.AuthorityConfig{
-		Source: g.cfg.Authority.Source, Every: g.cfg.Authority.Every, Logger: g.log, Changed: decree,
-	})
+	cfg := g.cfg.Authority.auth()
+	cfg.Logger, cfg.Changed = g.log, decree
+	g.authority, err = auth.NewAuthority(cfg)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}

@@ -339,7 +339,9 @@ func Check(cfg Config) error {
 		add("telemetry.traces", traces.Check())
 	}
 	if cfg.Authority.Source != "" {
-		_, err := auth.NewAuthority(auth.AuthorityConfig{Source: cfg.Authority.Source, Every: cfg.Authority.Every, Logger: silent})
+		authority := cfg.Authority.auth()
+		authority.Logger = silent
+		_, err := auth.NewAuthority(authority)
 		add("authority", err)
 	}
 	add("", cfg.Policy.Check())

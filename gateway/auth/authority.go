@@ -47,17 +47,29 @@ type Decrees struct {
 type AuthorityConfig struct {
 	Source string        // a URL by https (by http from this machine only), or the path of a file
 	Every  time.Duration // how often a URL is asked; [DefaultEvery]. Files are looked at once a second
-	Logger *slog.Logger  // nil: [slog.Default]
-	TLS    *tls.Config   // how it is asked by https. Nil: the system's roots, TLS 1.2 or later
+	// TokenFile has what is sent to a URL as Authorization: Bearer. It is read each time, so that the token may change. Empty:
+	// nothing is.
+	TokenFile string
+	Logger    *slog.Logger // nil: [slog.Default]
+	TLS       *tls.Config  // how it is asked by https. Nil: the system's roots, TLS 1.2 or later
 	// Changed is told what it says, whenever that is something else than before: by
 	// [NewAuthority] what a file says, then by [Authority.Run].
 	Changed func(*Decrees)
 }
 
-// Check says what is wrong with the configuration, without a look at the source.
+// Check says what is wrong with the configuration, the file with the token among it, without a look at the source.
 func (c *AuthorityConfig) Check() error {
 	if problem := checkSource(c.Source); problem != "" {
 		return fmt.Errorf("%w: authority: %s", ErrConfig, problem)
+	}
+	switch {
+	case c.TokenFile == "":
+	case !isURL(c.Source):
+		return fmt.Errorf("%w: authority: a token is for a URL, and the source is the file %s", ErrConfig, c.Source)
+	default:
+		if _, err := readToken(c.TokenFile); err != nil {
+			return fmt.Errorf("%w: authority: %w", ErrConfig, err)
+		}
 	}
 	if c.Every != 0 && c.Every < minEvery {
 		return fmt.Errorf("%w: authority: it is asked every %s: expected at least %s", ErrConfig, c.Every, minEvery)
@@ -95,7 +107,8 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 		a.log = slog.Default()
 	}
 	if isURL(cfg.Source) {
-		a.loader = newRemote[Decrees](decreed, cfg.Source, cfg.TLS)
+		r := newRemote[Decrees](decreed, cfg.Source, cfg.TLS)
+		r.tokenFile, a.loader = cfg.TokenFile, r
 		return a, nil
 	}
 	a.loader = &file[Decrees]{document: decreed, path: cfg.Source}

@@ -2,7 +2,9 @@ package auth_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -231,6 +233,73 @@ func TestAuthorityByHTTP(t *testing.T) {
 		}
 		p.say("", []byte(decree("b")))
 		expect(20*time.Second, false, "a", "b")
+		cancel()
+		<-ended
+	})
+}
+
+// TestAuthorityWithToken: the token of the file is sent, as it is then, and one that cannot be read is an outage like any other.
+func TestAuthorityWithToken(t *testing.T) {
+	p := newPublisher()
+	defer p.Close()
+	p.do(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Header.Get("Authorization") {
+		case "Bearer one":
+			_, _ = io.WriteString(w, decree("a"))
+		case "Bearer two":
+			_, _ = io.WriteString(w, decree("b"))
+		default:
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+		}
+	})
+	path := filepath.Join(t.TempDir(), "token")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, bad := range []string{"", " \n", "two words", "a\x00", "über", strings.Repeat("x", 20_000)} {
+		write(bad)
+		_, err := auth.NewAuthority(auth.AuthorityConfig{Source: p.URL, TokenFile: path, Logger: quiet})
+		if !errors.Is(err, auth.ErrConfig) || !strings.Contains(err.Error(), path) {
+			t.Errorf("a token of %.20q: %v", bad, err)
+		}
+	}
+	if _, err := auth.NewAuthority(auth.AuthorityConfig{Source: path, TokenFile: path, Logger: quiet}); !errors.Is(err, auth.ErrConfig) {
+		t.Errorf("a token for a file: %v", err)
+	}
+	write("one\n")
+	synctest.Test(t, func(t *testing.T) {
+		a, err := auth.NewAuthority(auth.AuthorityConfig{Source: p.URL, TokenFile: path, Every: 20 * time.Second, Logger: quiet})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			a.Run(ctx)
+		}()
+		expect := func(says, problem string) {
+			t.Helper()
+			if d := a.Decrees(); d == nil || d.Rules[0].Claims[0].Value != says || !strings.Contains(a.Status().LastError, problem) {
+				t.Fatalf("%+v, expected %s and %q", a.Status(), says, problem)
+			}
+		}
+		pass(time.Second)
+		expect("a", "")
+		write("two")
+		pass(20 * time.Second)
+		expect("b", "")
+		write("three")
+		pass(time.Minute)
+		expect("b", "401")
+		write("")
+		pass(time.Minute)
+		expect("b", "expected a token")
+		write("one")
+		pass(time.Minute)
+		expect("a", "")
 		cancel()
 		<-ended
 	})

@@ -40,8 +40,9 @@ var keySets = document{"key set", "application/jwk-set+json, application/json", 
 type remote[T any] struct {
 	document
 
-	url    string
-	client *http.Client
+	url       string
+	tokenFile string // with what it is asked, read each time; empty: without
+	client    *http.Client
 }
 
 // newRemote makes its own client: one that keeps no connection for an hour, and goes nowhere else than to url.
@@ -67,6 +68,13 @@ func (r *remote[T]) load(ctx context.Context, _ bool, parse func([]byte) (*T, er
 	}
 	q.Header.Set("Accept", r.accept)
 	q.Header.Set("User-Agent", "stella-gateway")
+	if r.tokenFile != "" {
+		token, err := readToken(r.tokenFile)
+		if err != nil {
+			return nil, 0, fmt.Errorf("%s: %w", r.what, err)
+		}
+		q.Header.Set("Authorization", "Bearer "+token)
+	}
 	a, err := r.client.Do(q)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", r.what, err)
@@ -84,6 +92,27 @@ func (r *remote[T]) load(ctx context.Context, _ bool, parse func([]byte) (*T, er
 		return nil, 0, fmt.Errorf("%s: %s: %w", r.what, r.url, err)
 	}
 	return set, freshness(a.Header), nil
+}
+
+// maxTokenFile bounds a file with a token, in bytes.
+const maxTokenFile = 16 << 10
+
+// readToken reads a token (RFC 6750, section 2.1) from a file that has nothing else but white space around it.
+func readToken(path string) (string, error) {
+	r, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("the token: %w", err)
+	}
+	defer func() { _ = r.Close() }() // it was only read
+	text, err := readAtMost(r, maxTokenFile)
+	if err != nil {
+		return "", fmt.Errorf("the token in %s: %w", path, err)
+	}
+	token := strings.TrimSpace(string(text))
+	if token == "" || strings.ContainsFunc(token, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return "", fmt.Errorf("%s: expected a token of visible ASCII characters, and nothing else", path)
+	}
+	return token, nil
 }
 
 // pace fetches anew after three to four fifths of the time, so that a failure or two cost nothing.

@@ -162,6 +162,7 @@ type Endpoint struct {
 // Authority says who may call endpoints, from outside.
 type Authority struct {
 	Source    string        `key:"source"`
+	TokenFile string        `key:"tokenFile"`
 	Every     time.Duration `key:"every"`
 	Unreached string        `key:"unreached"`
 }

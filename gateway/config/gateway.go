@@ -41,7 +41,9 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 	for i := range f.Endpoints {
 		cfg.Access = append(cfg.Access, f.Endpoints[i].gateway(l.Origin("endpoints["+strconv.Itoa(i)+"]")))
 	}
-	cfg.Authority = gateway.Authority{Source: f.Authority.Source, Every: f.Authority.Every, Declared: f.Authority.Unreached == unreachedDeclared}
+	cfg.Authority = gateway.Authority{
+		Source: f.Authority.Source, TokenFile: f.Authority.TokenFile, Every: f.Authority.Every, Declared: f.Authority.Unreached == unreachedDeclared,
+	}
 	cfg.Limits = f.Limits.gateway(f.Node.Environment)
 	cfg.Requests = edge.Requests{HeaderSize: int(f.Limits.Requests.HeaderSize), HeaderTime: f.Limits.Requests.HeaderTime, Idle: f.Limits.Requests.Idle}
 	for i := range f.Issuers {

@@ -140,6 +140,8 @@ var settings = []setting{
 		doc: "How large the request's body may be. A service that holds the body whole keeps to its own limit as well."},
 	{path: "authority", restart: true, doc: "Who says from outside who may call endpoints, above everything else."},
 	{path: "authority.source", doc: "Where it says so: an https URL, http on loopback alone, or a file, which is read again when it has changed."},
+	{path: "authority.tokenFile", format: "file",
+		doc: "File with a token that a URL is asked with, as Authorization: Bearer. It is read each time, so that the token may change."},
 	{path: "authority.every", preset: "30s", min: "1s", max: "24h", doc: "How often a URL is asked."},
 	{path: "authority.unreached", preset: "closed", oneOf: []string{"closed", "declared"},
 		doc: "What counts until it is reached for the first time: nobody may call anything, or what services and this file say. " +
