@@ -99,7 +99,7 @@ const maxTokenFile = 16 << 10
 
 // readToken reads a token (RFC 6750, section 2.1) from a file that has nothing else but white space around it.
 func readToken(path string) (string, error) {
-	r, err := os.Open(path)
+	r, err := os.Open(path) //nolint:gosec // the operator has named it
 	if err != nil {
 		return "", fmt.Errorf("the token: %w", err)
 	}
