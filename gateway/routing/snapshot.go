@@ -53,6 +53,9 @@ func (e *Endpoint) Select(version string) *Route {
 	return nil
 }
 
+// Best is the route of its best version: a live one, if there is any. There always is one.
+func (e *Endpoint) Best() *Route { return e.routes[0] }
+
 // Route is an endpoint in one version of its service.
 type Route struct {
 	*spec.Endpoint
@@ -72,6 +75,15 @@ type Route struct {
 
 // Identity is the endpoint's: its method, and its path without parameter names.
 func (r *Route) Identity() string { return r.identity }
+
+// Foreign is a route to something that is no service's, and that nothing of this package leads to: whoever passes requests on to it
+// holds them to who may call it, and to the limits.
+func Foreign(method string, pattern spec.Pattern, access Access, limits spec.Limits) *Route {
+	return &Route{
+		Endpoint: &spec.Endpoint{Method: method, Path: pattern.String()}, Access: access, Release: new(Release), identity: method + " " + pattern.Identity(),
+		MaxBody: limits.MaxBodyBytes, Timeout: limits.Timeout(), Idle: limits.Idle(),
+	}
+}
 
 // Again is the same endpoint in the same version as a route of an older snapshot, if it is still what was checked then: of
 // the same contract. Else it is nil.

@@ -86,16 +86,21 @@ func methodBit(method string) uint16 {
 // result.
 func (s *Snapshot) Match(method, path string, params []string) Match {
 	m := Match{Params: params[:0]}
-	number := m.walk(&s.root, method, path[1:])
-	if number < 0 && path == "/" { // "/" is all that /{rest...} can match with nothing
-		if number = m.at(s.root.rest, method); number >= 0 {
-			m.Params = append(m.Params, "")
-		}
-	}
-	if number >= 0 {
+	if number := m.find(&s.root, method, path); number >= 0 {
 		m.Endpoint = s.endpoints[number]
 	}
 	return m
+}
+
+// find is the number for a method and a canonical path in the tree, or -1.
+func (m *Match) find(root *node, method, path string) int32 {
+	number := m.walk(root, method, path[1:])
+	if number < 0 && path == "/" { // "/" is all that /{rest...} can match with nothing
+		if number = m.at(root.rest, method); number >= 0 {
+			m.Params = append(m.Params, "")
+		}
+	}
+	return number
 }
 
 // walk follows path below n to an endpoint's number, or -1. It visits each node at most once, since a node is reached in one
@@ -141,3 +146,22 @@ func (m *Match) at(endpoints []leaf, method string) int32 {
 	}
 	return -1
 }
+
+// Paths leads methods and paths to numbers of the caller's, by the same rules as endpoints are found. The zero value is empty.
+// It may be read concurrently once all are added.
+type Paths struct{ root node }
+
+// Add has a method and a pattern lead to a number, which is not negative. No two may be of one identity.
+func (p *Paths) Add(method string, pattern spec.Pattern, number int32) {
+	p.root.insert(pattern, leaf{method, methodBit(method), number})
+}
+
+// Find is the number for a method and a canonical path, or -1. In the match are the methods that the path has otherwise. memory
+// is for the parameters' values.
+func (p *Paths) Find(method, path string, memory []string) (number int32, m Match) {
+	m.Params = memory[:0]
+	return m.find(&p.root, method, path), m
+}
+
+// Add adds to the methods that the path has those that another match has found.
+func (m *Match) Add(other Match) { m.methods |= other.methods }

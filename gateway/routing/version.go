@@ -113,6 +113,18 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
+// percentileSalt keeps percentiles apart from what a key decides on versions.
+var percentileSalt = hashOf("percentile")
+
+// Percentile is a number from 0 to 99 for a key, the same at every gateway; for an empty one it is a random one. A rule that takes
+// all below a bound takes more with a higher bound, and lets nobody go.
+func Percentile(key string) int {
+	if key == "" {
+		return rand.IntN(100) //nolint:gosec,mnd // percent; spreads load, guards nothing
+	}
+	return int(mix(hashOf(key)^percentileSalt) % 100) //nolint:mnd // percent
+}
+
 // decide finds the endpoint's choices among its routes, of which the best comes first. versions are all known ones of
 // the service.
 func (e *Endpoint) decide(p *policy, known func(version string) *Release) {
