@@ -43,6 +43,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for _, e := range all {
 		c.endpointTo(ch, e)
 	}
+	c.legacyTo(ch)
 	c.sessionsTo(ch)
 	c.droppedTo(ch)
 	c.limitsTo(ch)
@@ -78,18 +79,8 @@ func (c collector) endpointTo(ch chan<- prometheus.Metric, e *Endpoint) {
 			continue
 		}
 		labels := append(e.labels[:len(e.labels):len(e.labels)], c.cfg.Outcomes[i].Name)
-		buckets, count := make(map[float64]uint64, len(e.bounds)), uint64(0)
-		for j := range l.buckets {
-			count += l.buckets[j].Load()
-			if j < len(e.bounds) {
-				buckets[e.bounds[j].Seconds()] = count
-			}
-		}
 		asked = true
-		sum := time.Duration(l.nanoseconds.Load()).Seconds()
-		ch <- constant(metricRequests, float64(count), labels...)
-		m, err := prometheus.NewConstHistogram(descs[metricDuration], count, sum, buckets, labels...)
-		ch <- checked(metricDuration, m, err)
+		c.latenciesTo(ch, metricRequests, metricDuration, l, labels...)
 	}
 	if !asked {
 		return
@@ -99,6 +90,20 @@ func (c collector) endpointTo(ch chan<- prometheus.Metric, e *Endpoint) {
 	ch <- constant(metricSent, float64(e.sent.Load()), e.labels[:]...)
 	ch <- constant(metricRetried, float64(e.retried.Load()), e.labels[:]...)
 	ch <- constant(metricDenied, float64(e.denied.Load()), e.labels[:]...)
+}
+
+// latenciesTo shows how many requests there were, and how long they took.
+func (c collector) latenciesTo(ch chan<- prometheus.Metric, counter, histogram *Metric, l *latencies, labels ...string) {
+	buckets, count := make(map[float64]uint64, len(l.bounds)), uint64(0)
+	for i := range l.buckets {
+		count += l.buckets[i].Load()
+		if i < len(l.bounds) {
+			buckets[l.bounds[i].Seconds()] = count
+		}
+	}
+	ch <- constant(counter, float64(count), labels...)
+	m, err := prometheus.NewConstHistogram(descs[histogram], count, time.Duration(l.nanoseconds.Load()).Seconds(), buckets, labels...)
+	ch <- checked(histogram, m, err)
 }
 
 func (c collector) sessionsTo(ch chan<- prometheus.Metric) {

@@ -36,6 +36,7 @@ type Endpoint struct {
 
 // latencies is how long the requests with one outcome took.
 type latencies struct {
+	bounds      []time.Duration // of the buckets, ascending; shared
 	nanoseconds atomic.Uint64
 	buckets     []atomic.Uint64 // one more than there are bounds; not cumulative; the last has what is over all bounds
 }
@@ -77,21 +78,26 @@ func (e *Endpoint) End(outcome Outcome, took time.Duration, received, sent int64
 		return
 	}
 	e.inFlight.Add(-1)
-	l := e.by[outcome].Load()
-	if l == nil {
-		e.by[outcome].CompareAndSwap(nil, &latencies{buckets: make([]atomic.Uint64, len(e.bounds)+1)})
-		l = e.by[outcome].Load()
-	}
-	i := 0
-	for i < len(e.bounds) && took > e.bounds[i] {
-		i++
-	}
-	l.nanoseconds.Add(uint64(max(took, 0)))
-	l.buckets[i].Add(1)
+	end(&e.by[outcome], e.bounds, took)
 	if received > 0 {
 		e.received.Add(uint64(received))
 	}
 	if sent > 0 {
 		e.sent.Add(uint64(sent))
 	}
+}
+
+// end counts one that took so long.
+func end(p *atomic.Pointer[latencies], bounds []time.Duration, took time.Duration) {
+	l := p.Load()
+	if l == nil {
+		p.CompareAndSwap(nil, &latencies{bounds: bounds, buckets: make([]atomic.Uint64, len(bounds)+1)})
+		l = p.Load()
+	}
+	i := 0
+	for i < len(bounds) && took > bounds[i] {
+		i++
+	}
+	l.nanoseconds.Add(uint64(max(took, 0)))
+	l.buckets[i].Add(1)
 }

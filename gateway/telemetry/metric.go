@@ -146,6 +146,7 @@ var metrics = []*Metric{
 	metricLimitCheck, metricLimitFailures, metricBreaker, metricConcurrency, metricAdmitted, metricShed, metricConnections, metricCrowded,
 	metricAuthorityUp, metricAuthorityAge, metricAuthorityRules,
 	metricExpected,
+	metricLegacy, metricLegacyDuration, metricLegacyWeight,
 }
 
 // Metrics lists the metrics of the gateway's own. Beside them stand go_* and process_*.

@@ -43,6 +43,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 		values []telemetry.Value
 	}{
 		{"`outcome` of a request", edge.Outcomes()},
+		{"`side` of a request under a legacy route, whose `route` is the configuration's path, with the methods before it if it has not all of them", telemetry.Sides()},
 		{"`state` of a session", telemetry.States()},
 		{"`kind` of a session that begins", telemetry.Openings()},
 		{"`by` of a cancelled call", telemetry.Cancellers()},

@@ -83,6 +83,7 @@ type Telemetry struct {
 
 	mu       sync.Mutex
 	releases map[release]map[endpoint]*Endpoint
+	legacy   map[string]*LegacyRoute // by name
 }
 
 // release names a version of a service, and endpoint one of its endpoints.

@@ -209,12 +209,42 @@ var _ = Describe("keys of issuers", func() {
 	})
 })
 
+var _ = Describe("legacy routes", func() {
+	It("count both sides, go on where the route stays, and are gone with it", func() {
+		t := start()
+		first := t.LegacyRoutes([]string{"/a", "/b"}, []int{90, 0})
+		first[0].End(telemetry.SideLegacy, ok, time.Millisecond)
+		first[0].End(telemetry.SideService, failed, time.Millisecond)
+		first[1].End(telemetry.SideService, ok, time.Millisecond)
+		again := t.LegacyRoutes([]string{"/a"}, []int{50})
+		again[0].End(telemetry.SideLegacy, ok, time.Second)
+		Expect(again[0].Count(telemetry.SideLegacy, ok)).To(BeEquivalentTo(2))
+		w := httptest.NewRecorder()
+		t.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		Expect(w.Body.String()).To(And(
+			ContainSubstring(`stella_gateway_legacy_requests_total{outcome="ok",route="/a",side="legacy"} 2`),
+			ContainSubstring(`stella_gateway_legacy_requests_total{outcome="failed",route="/a",side="service"} 1`),
+			ContainSubstring(`stella_gateway_legacy_request_duration_seconds_bucket{outcome="ok",route="/a",side="legacy",le="0.001"} 1`),
+			ContainSubstring(`stella_gateway_legacy_weight_percent{route="/a"} 50`),
+			Not(ContainSubstring(`route="/b"`)),
+		))
+	})
+
+	It("count nothing where nobody counts", func() {
+		var none *telemetry.Telemetry
+		r := none.LegacyRoutes([]string{"/a"}, []int{1})[0]
+		r.End(telemetry.SideLegacy, ok, time.Second)
+		Expect(r.Count(telemetry.SideLegacy, ok)).To(BeZero())
+	})
+})
+
 var _ = Describe("what is served", func() {
 	It("is every metric of the table, with its kind, labels and help, and beside them only Go's and the process's", func() {
 		t := start(telemetry.Session{Service: "a", Version: "1.0.0", State: telemetry.StateLive, Beat: time.Now()})
 		e := t.Offer("billing", "1.4.0", keys)[0]
 		e.Begin()
 		e.End(ok, 0, 1, 1)
+		t.LegacyRoutes([]string{"/books"}, []int{90})[0].End(telemetry.SideLegacy, ok, 0)
 		families, err := t.Gatherer().Gather()
 		Expect(err).NotTo(HaveOccurred())
 		var found []telemetry.Metric
