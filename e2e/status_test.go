@@ -132,6 +132,10 @@ func causes() []cause {
 		{431, "", "The request's head is larger than 64 KiB. The connection ends.", false, asks("GET /do", "X: "+strings.Repeat("x", 80<<10)+"\r\n")},
 		{431, "headers_too_large", "More than 128 header fields.", false, asks("GET /do", strings.Repeat("X: 1\r\n", 200))},
 		{501, "", "Transfer-Encoding is anything else than `chunked`. The connection ends.", false, asks("POST /do", "Transfer-Encoding: gzip, chunked\r\n")},
+		{501, "upgrade_unsupported", "The path is a legacy upstream's, and the request opens a WebSocket.", false,
+			asks("GET /legacy/lost", "Connection: Upgrade\r\nUpgrade: websocket\r\n")},
+		{502, "legacy_unreachable", "The path is a legacy upstream's, which cannot be reached.", true, asks("GET /legacy/gone")},
+		{502, "legacy_lost", "The legacy upstream ended the connection, or broke HTTP, before it had answered.", false, asks("GET /legacy/lost")},
 		{502, "service_lost", "The connection to the service broke during the call.", false, asks("GET /dying")},
 		{502, "service_failed", "The handler ended without an answer.", false, asks("GET /do?nothing")},
 		{502, "bad_answer", "The answer is not as long as it says, or breaks the protocol.", false, asks("GET /do?lie")},
@@ -164,6 +168,7 @@ func causes() []cause {
 		}},
 		{503, "queue_unavailable", "The broker cannot be asked for the state of a job.", true, asks("GET " + anyJob + "01890a5d-ac96-774b-bcce-b302099a8057")},
 		{504, "timeout", "The service has not answered within the endpoint's timeout.", false, asks("GET /do?slow")},
+		{504, "timeout", "A legacy upstream has not answered within the route's timeout.", false, asks("GET /legacy/slow")},
 		{505, "", "A version of HTTP that is not 1.0, 1.1 or 2. The connection ends.", false, sends("GET /do HTTP/3.0\r\nHost: h\r\n\r\n")},
 	}
 }
@@ -292,6 +297,31 @@ func asksAsPage(*statuses) answer {
 	return respond(bufio.NewReader(conn), http.MethodGet)
 }
 
+// loses is the address of an HTTP server that answers no request: it ends the connection, or waits until the gateway does, where the
+// path ends with slow.
+func loses() string {
+	GinkgoHelper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(l.Close)
+	go func() { // ends with the listener
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { // ends with the gateway at the latest
+				defer conn.Close()
+				r := bufio.NewReader(conn)
+				if q, err := http.ReadRequest(r); err == nil && strings.HasSuffix(q.URL.Path, "slow") {
+					_, _ = r.ReadByte()
+				}
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
 // startStatuses starts the gateway and all services.
 func startStatuses() *statuses {
 	GinkgoHelper()
@@ -308,7 +338,11 @@ func startStatuses() *statuses {
 	}
 	issuers := filepath.Join(dir, "gateway.yaml")
 	Expect(os.WriteFile(issuers, []byte("issuers: [{issuer: '"+missing+"', audiences: [api], jwks: 'http://"+address()+"'}]\n"+
-		"static: [{path: /files, dir: '"+filepath.Join(dir, "files")+"'}]\ntenant: {override: true}\nlimits:\n  store: valkey://"+address()+"\n  rules:\n"+
+		"static: [{path: /files, dir: '"+filepath.Join(dir, "files")+"'}]\ntenant: {override: true}\nlegacy:\n  upstreams:\n"+
+		"    - {name: gone, url: 'http://"+address()+"'}\n    - {name: lost, url: 'http://"+loses()+"'}\n  routes:\n"+
+		"    - {path: /legacy/gone, upstream: gone, public: a test}\n    - {path: /legacy/lost, upstream: lost, public: a test}\n"+
+		"    - {path: /legacy/slow, upstream: lost, public: a test, timeout: 100ms}\n"+
+		"limits:\n  store: valkey://"+address()+"\n  rules:\n"+
 		"    - {name: seldom, endpoint: GET /seldom, rate: 1, per: 1h}\n"+
 		"    - {name: counted, endpoint: GET /counted, rate: 1, per: 1h, scope: environment, failure: closed}\n"), 0o600)).To(Succeed())
 	p := start("gateway", nil, binary("stella-gateway"), "run", "--config", issuers, "--http", s.http, "--listen", s.listen+","+datagrams, "--admin", s.admin,

@@ -143,6 +143,7 @@ func (g *Gateway) finish() {
 	}
 	g.log.Warn("requests were still open at the end of the grace", "error", err)
 	g.closeSessions() // their calls fail with the sessions, and they get to say so
+	g.edge.Sever()    // and so do the requests that upstreams of legacy routes have
 	if err := g.shutdown(lastWords); err != nil {
 		g.log.Warn("requests did not end", "error", err)
 	}
@@ -210,6 +211,7 @@ func (g *Gateway) Close() error {
 		err = errors.Join(err, f.close())
 	}
 	g.closeSessions()
+	g.edge.Sever()
 	err = errors.Join(err, ignoreClosed(g.http.Close()), ignoreClosed(g.admin.Close()))
 	g.closeTraces() // last: what was broken off has spans, too
 	return err

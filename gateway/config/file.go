@@ -15,6 +15,7 @@ type File struct {
 	Routing      Policy            `key:"routing"`
 	Services     map[string]Policy `key:"services"`
 	Endpoints    []Endpoint        `key:"endpoints"`
+	Legacy       Legacy            `key:"legacy"`
 	Authority    Authority         `key:"authority"`
 	Limits       Limits            `key:"limits"`
 	Compression  Compression       `key:"compression"`
@@ -152,6 +153,33 @@ type Envelope struct {
 type Endpoint struct {
 	Service  string        `key:"service"`
 	Endpoint string        `key:"endpoint"`
+	Claims   []string      `key:"claims"`
+	Public   string        `key:"public"`
+	Timeout  time.Duration `key:"timeout"`
+	Idle     time.Duration `key:"idle"`
+	Body     Size          `key:"body"`
+}
+
+// Legacy is which requests go to HTTP servers that have not moved yet.
+type Legacy struct {
+	Upstreams []Upstream    `key:"upstreams"`
+	Routes    []LegacyRoute `key:"routes"`
+}
+
+// Upstream is an HTTP server.
+type Upstream struct {
+	Name string `key:"name"`
+	URL  string `key:"url"`
+	Host string `key:"host"`
+}
+
+// LegacyRoute is the part of a site that an upstream has, or shares with a service.
+type LegacyRoute struct {
+	Path     string        `key:"path"`
+	Methods  []string      `key:"methods"`
+	Upstream string        `key:"upstream"`
+	Weight   int           `key:"weight"`
+	Sticky   string        `key:"sticky"`
 	Claims   []string      `key:"claims"`
 	Public   string        `key:"public"`
 	Timeout  time.Duration `key:"timeout"`

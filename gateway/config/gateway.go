@@ -11,6 +11,7 @@ import (
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/coding"
 	"github.com/stella-ops/router/gateway/edge"
+	"github.com/stella-ops/router/gateway/legacy"
 	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/gateway/static"
@@ -57,6 +58,7 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 	for i := range f.Static {
 		cfg.Policy.Static = append(cfg.Policy.Static, static.Dir(f.Static[i]))
 	}
+	cfg.Policy.Legacy = f.Legacy.gateway()
 	if f.Certificates.Enabled {
 		cfg.Policy.Certificates = f.Certificates.gateway()
 	}
@@ -86,6 +88,26 @@ func (e *Endpoint) gateway(origin Origin) routing.AccessRule {
 	for _, text := range e.Claims {
 		claim, _ := spec.ParseClaimRequirement(text) // Load has checked it
 		out.Claims = append(out.Claims, claim)
+	}
+	return out
+}
+
+func (l *Legacy) gateway() legacy.Config {
+	var out legacy.Config
+	for _, u := range l.Upstreams {
+		out.Upstreams = append(out.Upstreams, legacy.Upstream(u))
+	}
+	for i := range l.Routes {
+		r := &l.Routes[i]
+		route := legacy.Route{
+			Path: r.Path, Methods: r.Methods, Upstream: r.Upstream, Weight: r.Weight, Sticky: r.Sticky, Public: r.Public,
+			Limits: spec.Limits{TimeoutMS: r.Timeout.Milliseconds(), IdleMS: r.Idle.Milliseconds(), MaxBodyBytes: int64(r.Body)},
+		}
+		for _, text := range r.Claims {
+			claim, _ := spec.ParseClaimRequirement(text) // Load has checked it
+			route.Claims = append(route.Claims, claim)
+		}
+		out.Routes = append(out.Routes, route)
 	}
 	return out
 }

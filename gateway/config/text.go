@@ -37,6 +37,7 @@ var formats = map[string]struct {
 	"reserved": {"a header field that never reaches services, such as Stella-Tenant or X-Tenant-Id", `^[A-Za-z0-9-]+$`, checkReserved},
 	"endpoint": {"a method and a path, such as POST /invoices", `^[A-Z]+ /`, checkEndpoint},
 	"claim":    {"a claim, such as scope orders:read", `^\S`, checkClaim},
+	"pattern":  {"a path, such as /books, /books/{id} or /books/{rest...}", `^/`, checkPattern},
 	"path":     {"a path without parameters, such as /invoices", `^/`, checkPath},
 }
 
@@ -107,6 +108,11 @@ func checkReserved(text string) error {
 
 func checkEndpoint(text string) error {
 	_, err := spec.ParseIdentity(text)
+	return err
+}
+
+func checkPattern(text string) error {
+	_, err := spec.ParsePattern(text)
 	return err
 }
 

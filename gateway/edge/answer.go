@@ -113,11 +113,22 @@ func (x *Exchange) fill(some, whole bool, inline int64) {
 	if n := x.announced(some, whole, inline); n >= 0 {
 		h[headerContentLength] = x.value(strconv.FormatInt(n, 10))
 	}
-	if x.pump != nil && x.http1() && !x.pump.ended() {
+	if x.http1() && !x.taken() {
 		// The service has begun to answer without the rest of the body. Whether anybody will ever read that is not known
 		// yet, and what is left of it must not be taken for the connection's next request.
 		h[headerConnection] = closing
 	}
+}
+
+// taken reports whether the request's body has been read to its end, or was before anything was sent.
+func (x *Exchange) taken() bool {
+	switch {
+	case x.pump != nil:
+		return x.pump.ended()
+	case x.feed != nil:
+		return x.feed.whole.Load()
+	}
+	return true
 }
 
 // value returns a header value in a slice of its own, whose memory is the exchange's.
@@ -130,7 +141,7 @@ func (x *Exchange) value(s string) []string {
 // announced is the Content-Length to set, or -1 for none.
 func (x *Exchange) announced(some, whole bool, inline int64) int64 {
 	switch length := x.response.ContentLength; {
-	case some && whole && inline <= heldByNetHTTP && (x.pump == nil || x.pump.ended()): // else it is sent before net/http ends it
+	case some && whole && inline <= heldByNetHTTP && x.taken(): // else it is sent before net/http ends it
 		return -1
 	case some && whole:
 		return inline

@@ -29,6 +29,9 @@ const (
 // credential that it could use elsewhere. A service that is trusted with more ([routing.Trust]) gets both. A public endpoint
 // gets the field as it came, unless it is a job's, and no identity.
 func (e *Edge) authorise(x *Exchange) *problem {
+	if x.away {
+		return e.authoriseAway(x)
+	}
 	access := &x.route.Access
 	required := access.Claims
 	if len(required) == 0 {

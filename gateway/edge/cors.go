@@ -184,7 +184,12 @@ func (e *Edge) preflight(x *Exchange) bool {
 	m := e.cfg.Registry.Snapshot().Match(asked[0], x.path, x.params)
 	x.params = m.Params
 	fields, ok := x.askedFields()
-	if x.origin != "" && m.Endpoint != nil && !x.slash && ok {
+	served := m.Endpoint != nil && !x.slash
+	if t := x.policy.legacy; t != nil && !served {
+		number, _ := t.paths.Find(asked[0], x.path, x.slash, x.params)
+		served = number >= 0
+	}
+	if x.origin != "" && served && ok {
 		h["Access-Control-Allow-Methods"] = asked
 		if fields != nil {
 			h["Access-Control-Allow-Headers"] = fields

@@ -4,10 +4,10 @@
 //	normalise   one canonical path, which is authorised, routed and forwarded
 //	identify    the request's id and trace context
 //	scrub       which header fields go on
-//	resolve     method and path to an endpoint, and its version
+//	resolve     method and path to an endpoint, and its version; or to an upstream that has not moved (legacy)
 //	authorise   who calls, and whether they may
 //	limit       the payload's size, how many at once, and how often
-//	dispatch    an instance, REQUEST, and the body
+//	dispatch    an instance, REQUEST, and the body; or the upstream (forward)
 //	answer      RESPONSE to the client
 //
 // The stages speak of an [Exchange] and not of net/http, which only the file front.go knows. Bodies are opaque: nothing

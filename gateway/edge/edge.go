@@ -13,6 +13,7 @@ import (
 
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/catalog"
+	"github.com/stella-ops/router/gateway/legacy"
 	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/gateway/queue"
 	"github.com/stella-ops/router/gateway/routing"
@@ -55,6 +56,9 @@ type Edge struct {
 	tails  tails
 	warns  loud
 	open   crowd // exchanges that have changed to another protocol
+
+	upstreams *legacy.Transport
+	sent      sent // what upstreams have
 }
 
 // New returns an edge.
@@ -65,7 +69,7 @@ func New(cfg Config) *Edge {
 	if cfg.Stall == 0 {
 		cfg.Stall = DefaultStall
 	}
-	e := &Edge{cfg: cfg, log: cfg.Logger, warns: loud{pace: rate.NewLimiter(warnings, warnings)}}
+	e := &Edge{cfg: cfg, log: cfg.Logger, warns: loud{pace: rate.NewLimiter(warnings, warnings)}, upstreams: legacy.NewTransport()}
 	e.policy.Store(new(prepared))
 	return e
 }
@@ -84,6 +88,8 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if x.pump != nil {
 		x.join()
+	} else if x.feed != nil {
+		x.feed.join()
 	}
 	e.leave(x)
 	e.account(x)
@@ -121,12 +127,17 @@ func (e *Edge) serve(x *Exchange) *problem {
 	if p := e.resolve(x); p != nil || x.answered() {
 		return p
 	}
-	x.route.Meter.Begin()
+	if !x.away {
+		x.route.Meter.Begin()
+	}
 	if p := e.authorise(x); p != nil {
 		return p
 	}
 	if p := e.limit(x); p != nil {
 		return p
+	}
+	if x.away {
+		return e.forward(x)
 	}
 	if p := x.seal(); p != nil {
 		return p
@@ -145,9 +156,14 @@ func (e *Edge) serve(x *Exchange) *problem {
 // account counts the request, writes the access log, and warns of the gateway's own failures.
 func (e *Edge) account(x *Exchange) {
 	took := time.Since(x.start)
-	if x.route != nil {
+	if x.shift != nil {
+		x.shift.count(x, took)
+	}
+	switch {
+	case x.away:
+	case x.route != nil:
 		x.route.Meter.End(x.outcome(), took, x.received, x.written)
-	} else {
+	default:
 		none := e.cfg.Telemetry.Unmatched()
 		none.Begin()
 		none.End(x.outcome(), took, x.received, x.written)
@@ -178,7 +194,13 @@ func (e *Edge) account(x *Exchange) {
 	if id := x.header()[headerRequestID]; len(id) > 0 {
 		attrs = append(attrs, slog.String("clientRequestId", id[0]))
 	}
-	if x.route != nil {
+	switch {
+	case x.away:
+		attrs = append(attrs, slog.String("legacy", x.shift.server.Name))
+		if x.cause != nil {
+			attrs = append(attrs, slog.Any("cause", x.cause))
+		}
+	case x.route != nil:
 		attrs = append(attrs, slog.String("service", x.route.Release.Service), slog.String("version", x.route.Release.Version))
 	}
 	if x.served != nil {

@@ -44,6 +44,10 @@ type Exchange struct {
 	pump     *pump             // of a streamed request body
 	limited  limited
 	response spec.Response
+	shift    *legacyRoute   // that the request falls under; nil: none
+	away     bool           // it goes to the upstream of that
+	feed     *feed          // of a streamed request body that goes there
+	cause    error          // why the upstream gave no answer, or not the whole
 	coded    *coding.Writer // compresses the answer; nil: it is sent as it comes
 	values   []string       // backing of the response header's values
 
@@ -92,6 +96,8 @@ func (x *Exchange) abort(status int) {
 	x.aborted, x.gone = true, status == statusClientGone || x.ctx.Err() != nil
 	if x.pump != nil { // a later verdict would only say that the exchange has been aborted
 		x.blamed = x.pump.verdict.Load()
+	} else if x.feed != nil {
+		x.blamed = x.feed.verdict.Load()
 	}
 	if x.status == 0 {
 		x.status = status

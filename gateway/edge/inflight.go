@@ -12,7 +12,8 @@ type InFlight struct {
 	ID       string    `json:"id"` // as in X-Request-Id
 	Method   string    `json:"method"`
 	Path     string    `json:"path"`
-	Endpoint string    `json:"endpoint"` // its path's pattern
+	Endpoint string    `json:"endpoint"`         // its path's pattern
+	Legacy   string    `json:"legacy,omitempty"` // the upstream that has it, instead of a service
 	Service  string    `json:"service"`
 	Version  string    `json:"version"`
 	Instance string    `json:"instance"`
@@ -33,6 +34,7 @@ func (e *Edge) InFlight() []InFlight {
 			}
 		})
 	}
+	list = e.sent.list(list)
 	slices.SortFunc(list, func(a, b InFlight) int { return a.Since.Compare(b.Since) })
 	return list
 }
@@ -55,6 +57,9 @@ func (e *Edge) Cancel(id string) bool {
 	parsed, err := spec.ParseRequestID(id)
 	if err != nil {
 		return false
+	}
+	if e.sent.cancel(parsed) {
+		return true
 	}
 	ended := 0
 	for _, in := range e.cfg.Registry.Instances() {

@@ -35,7 +35,7 @@ func (e *Edge) limit(x *Exchange) *problem {
 	if plan == nil {
 		return nil
 	}
-	unary := x.route.Unary && !x.streams()
+	unary := x.route.Unary && !x.streams() && !x.away // whose latency tells nothing of services
 	if !e.cfg.Limiter.Enter(plan, unary) {
 		return &problem{Kind: kindOverloaded, detail: "the gateway has all the requests of this class that it takes at once", retryable: true}
 	}

@@ -59,7 +59,7 @@ func normalise(x *Exchange) *problem {
 	if fault != "" {
 		return &problem{Kind: kindPath, detail: fault}
 	}
-	if slash && len(x.policy.folders) == 0 {
+	if slash && len(x.policy.folders) == 0 && x.policy.legacy == nil {
 		return &problem{Kind: kindNotFound, detail: faultTrailing}
 	}
 	x.path, x.slash, x.request.Query = path, slash, query

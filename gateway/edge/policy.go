@@ -10,6 +10,7 @@ import (
 
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/coding"
+	"github.com/stella-ops/router/gateway/legacy"
 	"github.com/stella-ops/router/gateway/static"
 	"github.com/stella-ops/router/internal/fault"
 )
@@ -31,6 +32,8 @@ type Policy struct {
 	Static []static.Dir
 	// Envelope is a signed copy of the identity for bridged handlers. Nil: there is none.
 	Envelope *Envelope
+	// Legacy is which requests go to HTTP servers that have not moved yet.
+	Legacy legacy.Config
 }
 
 // prepared is a policy as requests use it.
@@ -41,6 +44,7 @@ type prepared struct {
 	seals        *seals        // nil: there are no envelopes
 	folders      []*static.Dir // of files; the longest path first
 	compression  *coding.Rule  // nil: nothing is compressed
+	legacy       *legacyTable  // nil: there are no legacy routes
 }
 
 // Check says everything that is wrong with a policy.
@@ -93,6 +97,11 @@ func (p *Policy) prepare() (*prepared, error) {
 		errs = append(errs, fault.At("envelope.keyFile", err))
 		out.seals = made
 	}
+	if len(p.Legacy.Upstreams)+len(p.Legacy.Routes) > 0 {
+		table, err := newLegacyTable(&p.Legacy)
+		errs = append(errs, err)
+		out.legacy = table
+	}
 	return out, errors.Join(errs...)
 }
 
@@ -113,7 +122,10 @@ func (e *Edge) Prepare(p Policy) (put func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() { e.policy.Store(next) }, nil
+	return func() {
+		next.legacy.count(e.cfg.Telemetry)
+		e.policy.Store(next)
+	}, nil
 }
 
 // below reports whether a canonical path is at a prefix or below it.

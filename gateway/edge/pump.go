@@ -353,7 +353,7 @@ func (x *Exchange) spare(h http.Header) {
 		return
 	}
 	x.duplex()
-	if x.pump == nil {
+	if x.pump == nil && x.feed == nil {
 		x.readBy(time.Now().Add(lingering))
 	}
 	h[headerConnection] = closing

@@ -10,12 +10,15 @@ const headerVersion = "Stella-Version"
 
 // resolve finds the endpoint and the version of its service.
 func (e *Edge) resolve(x *Exchange) *problem {
-	if x.slash {
-		return e.nowhere(x, "")
-	}
 	m := e.cfg.Registry.Snapshot().Match(x.method, x.path, x.params)
 	x.params = m.Params
-	if m.Endpoint == nil {
+	if x.policy.legacy != nil && e.goesAway(x, &m) {
+		return nil
+	}
+	switch {
+	case x.slash: // no endpoint's path ends so
+		return e.nowhere(x, "")
+	case m.Endpoint == nil:
 		return e.nowhere(x, m.Allow())
 	}
 	version := ""
@@ -49,8 +52,8 @@ func (e *Edge) resolve(x *Exchange) *problem {
 	return nil
 }
 
-// nowhere answers what no endpoint takes. allow are the methods for which one takes the path, as in Allow; empty: none takes it at
-// all.
+// nowhere answers what neither an endpoint nor a legacy route takes. allow are the methods for which one takes the path, as in
+// Allow; empty: none takes it at all.
 func (e *Edge) nowhere(x *Exchange, allow string) *problem {
 	switch {
 	case allow == "":

@@ -22,6 +22,7 @@ type Record struct {
 	Service  string        `json:"service,omitempty"`
 	Version  string        `json:"version,omitempty"`
 	Instance string        `json:"instance,omitempty"`
+	Legacy   string        `json:"legacy,omitempty"` // the upstream that it went to, instead of a service
 	Detail   string        `json:"detail,omitempty"` // of the gateway's own answers
 }
 
@@ -92,7 +93,9 @@ func (x *Exchange) record(took time.Duration) Record {
 		At: x.start.UTC(), ID: x.request.ID.String(), Method: x.method, Path: x.path, Status: x.status, Outcome: outcomeNames[x.outcome()],
 		Took: took, Received: x.received, Sent: x.written, Peer: x.request.Peer,
 	}
-	if x.route != nil {
+	if x.away {
+		r.Legacy = x.shift.server.Name
+	} else if x.route != nil {
 		r.Service, r.Version = x.route.Release.Service, x.route.Release.Version
 	}
 	if x.tries > 0 {

@@ -53,6 +53,7 @@ func (n *node) insert(p spec.Pattern, e leaf) {
 type Match struct {
 	Endpoint *Endpoint // nil when nothing serves the method and path
 	Params   []string  // the values of the path's parameters, still percent-encoded, in order
+	slash    bool      // one follows the path: only {name...} takes it
 	methods  uint16    // of the endpoints whose path matches, as bits in the order of spec.Methods
 }
 
@@ -106,8 +107,16 @@ func (m *Match) find(root *node, method, path string) int32 {
 // walk follows path below n to an endpoint's number, or -1. It visits each node at most once, since a node is reached in one
 // way only.
 func (m *Match) walk(n *node, method, path string) int32 {
-	if path == "" {
+	switch {
+	case path != "":
+	case !m.slash:
 		return m.at(n.here, method)
+	default:
+		e := m.at(n.rest, method)
+		if e >= 0 {
+			m.Params = append(m.Params, "")
+		}
+		return e
 	}
 	segment, tail, _ := strings.Cut(path, "/")
 	if next := n.literals[segment]; next != nil {
@@ -156,10 +165,10 @@ func (p *Paths) Add(method string, pattern spec.Pattern, number int32) {
 	p.root.insert(pattern, leaf{method, methodBit(method), number})
 }
 
-// Find is the number for a method and a canonical path, or -1. In the match are the methods that the path has otherwise. memory
-// is for the parameters' values.
-func (p *Paths) Find(method, path string, memory []string) (number int32, m Match) {
-	m.Params = memory[:0]
+// Find is the number for a method and a canonical path, or -1. A slash that follows the path is taken by patterns that end with
+// {name...} alone. In the match are the methods that the path has otherwise. memory is for the parameters' values.
+func (p *Paths) Find(method, path string, slash bool, memory []string) (number int32, m Match) {
+	m.Params, m.slash = memory[:0], slash
 	return m.find(&p.root, method, path), m
 }
 

@@ -1,0 +1,153 @@
+package edge
+
+import (
+	"slices"
+	"time"
+
+	"github.com/stella-ops/router/gateway/auth"
+	"github.com/stella-ops/router/gateway/legacy"
+	"github.com/stella-ops/router/gateway/routing"
+	"github.com/stella-ops/router/gateway/telemetry"
+	"github.com/stella-ops/router/spec"
+)
+
+// legacyTable is where requests go that have an HTTP server to go to. It does not change.
+type legacyTable struct {
+	paths  routing.Paths
+	places []legacyPlace // by the numbers of paths
+	routes []*legacyRoute
+}
+
+// legacyRoute is a route as requests use it.
+type legacyRoute struct {
+	*legacy.Route
+
+	name   string
+	server *legacy.Server
+	key    routing.Key
+	meter  *telemetry.LegacyRoute // set when the table is put in force
+}
+
+// legacyPlace is one method of a route.
+type legacyPlace struct {
+	route *legacyRoute
+	alone *routing.Route // what counts of a request that no endpoint has
+}
+
+func newLegacyTable(c *legacy.Config) (*legacyTable, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	servers := map[string]*legacy.Server{}
+	for i := range c.Upstreams {
+		s, err := legacy.NewServer(&c.Upstreams[i])
+		if err != nil {
+			return nil, err
+		}
+		servers[s.Name] = s
+	}
+	t := new(legacyTable)
+	for i := range c.Routes {
+		given := c.Routes[i]
+		r := &legacyRoute{Route: &given, name: given.Name(), server: servers[given.Upstream]}
+		if given.Sticky != "" {
+			r.key, _ = routing.ParseKey(given.Sticky) // it has been checked
+		}
+		pattern, err := spec.ParsePattern(given.Path)
+		if err != nil { // cannot be: as above
+			return nil, err
+		}
+		access := routing.Access{Claims: given.Claims, Public: given.Public}
+		for _, method := range given.Taken() {
+			t.paths.Add(method, pattern, int32(len(t.places))) // the check bounds it
+			t.places = append(t.places, legacyPlace{r, routing.Foreign(method, pattern, access, given.Limits.WithDefaults())})
+		}
+		t.routes = append(t.routes, r)
+	}
+	return t, nil
+}
+
+// count has the routes be counted. A nil table has none.
+func (t *legacyTable) count(by *telemetry.Telemetry) {
+	if t == nil {
+		by.LegacyRoutes(nil, nil)
+		return
+	}
+	names, weights := make([]string, len(t.routes)), make([]int, len(t.routes))
+	for i, r := range t.routes {
+		names[i], weights[i] = r.name, r.Weight
+	}
+	for i, meter := range by.LegacyRoutes(names, weights) {
+		t.routes[i].meter = meter
+	}
+}
+
+// count counts the request, which is over.
+func (r *legacyRoute) count(x *Exchange, took time.Duration) {
+	side := telemetry.SideService
+	if x.away {
+		side = telemetry.SideLegacy
+	}
+	r.meter.End(side, x.outcome(), took)
+}
+
+// goesAway decides whether a request goes to an upstream of legacy routes rather than to a service, and reports whether it does.
+// What says so is, in this order: a version that the request names, which is a service's; a weight of 0, which is the service's alone;
+// that no endpoint has the method and path, as none has with a slash behind it; that the endpoint is a WebSocket, which no upstream is asked for; and the weight. m is
+// given the methods that the path has there.
+func (e *Edge) goesAway(x *Exchange, m *routing.Match) bool {
+	number, match := x.policy.legacy.paths.Find(x.method, x.path, x.slash, x.params[len(x.params):])
+	m.Add(match)
+	if number < 0 {
+		return false
+	}
+	place := &x.policy.legacy.places[number]
+	x.shift = place.route
+	switch endpoint := m.Endpoint; {
+	case len(x.header()[headerVersion]) > 0, place.route.Weight == 0:
+		return false
+	case endpoint == nil:
+		x.route = place.alone
+	case endpoint.Best().Stream == spec.StreamUpgrade:
+		return false
+	case !x.slash && routing.Percentile(e.keyOf(x, place.route.key)) >= place.route.Weight:
+		return false
+	default:
+		if x.route = endpoint.Default(e.keyOf(x, endpoint.Key())); x.route == nil {
+			x.route = endpoint.Best()
+		}
+	}
+	x.away = true
+	return true
+}
+
+// authoriseAway is authorise for a request that goes to an upstream: its caller holds what the legacy route requires, and what the
+// endpoint does, if there is one. The gateway sees to that whatever trust the service has. Authorization goes on as it came: the upstream has no other way to know
+// who calls, and was given it before there was a gateway.
+func (e *Edge) authoriseAway(x *Exchange) *problem {
+	access := &x.route.Access
+	if len(access.Claims) == 0 && access.Unknown {
+		return &problem{Kind: kindAuthority, detail: "who may call the endpoint is not known yet", retryable: true}
+	}
+	if len(access.Claims) == 0 && access.Public == "" { // fail closed, as for services
+		return &problem{Kind: kindForbidden, detail: "the endpoint is not public and names no claims"}
+	}
+	required := access.Claims
+	if more := x.shift.Claims; len(required) == 0 {
+		required = more
+	} else if len(more) > 0 {
+		required = slices.Concat(required, more)
+	}
+	if len(required) == 0 {
+		return nil
+	}
+	identity, p := e.identity(x)
+	if p != nil {
+		return p
+	}
+	if r, missing := auth.Missing(required, identity.Claims); missing {
+		return &problem{Kind: kindForbidden, detail: "the caller lacks the claim " + r.String(), challenge: insufficient(required)}
+	}
+	x.request.Identity = identity
+	return nil
+}
