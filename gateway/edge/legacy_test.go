@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -110,6 +111,24 @@ var _ = Describe("a legacy route", func() {
 		))
 		Expect(r.do("GET", "/books", "").StatusCode).To(Equal(404), "the pattern does not match it")
 		Expect(r.do("GET", "/other", "").StatusCode).To(Equal(404))
+	})
+
+	It("takes a slash at the end of a path where its pattern takes the rest of one, and never lets it pass a claim", func() {
+		s := upstream(dump)
+		r := start(fronts(s, legacy.Route{Path: "/books/{rest...}", Weight: 50}, legacy.Route{Path: "/one", Weight: 100},
+			legacy.Route{Path: "/moved/{rest...}", Weight: 0}))
+		r.join(identity{}, says("new"), endpoint("GET", "/books/{id}", claims("scope=books")), endpoint("GET", "/books/{id}/cover"),
+			endpoint("GET", "/moved/{id}"))
+		for path, want := range map[string]string{"/books/": "/books/", "/books/a/b/?x=/": "/books/a/b/?x=/", "/books/%c3%a9/x/": "/books/%C3%A9/x/"} {
+			Expect(r.do("GET", path, "").body).To(HavePrefix("GET "+want+" HTTP/1.1 "), path)
+		}
+		for range 20 { // whatever the weight: no endpoint has the path
+			Expect(r.do("GET", "/books/1/cover/", "").body).To(HavePrefix("GET /books/1/cover/ "))
+		}
+		Expect(r.do("GET", "/books/1/", "").StatusCode).To(Equal(401), "the same path without the slash has a claim")
+		for _, path := range []string{"/one/", "/moved/1/", "/moved/", "/other/"} {
+			Expect(r.do("GET", path, "").StatusCode).To(Equal(404), path)
+		}
 	})
 })
 
@@ -524,6 +543,9 @@ var _ = Describe("a request that a legacy upstream has", func() {
 				}
 			}()
 			Eventually(func() string { return r.operator("GET", "/v1/inflight") }).WithTimeout(patience).Should(ContainSubstring(`"legacy": "shop"`))
+			if tcp, ok := conn.(*net.TCPConn); ok && !will { // the end of what it has sent would wait behind all of it
+				Expect(tcp.SetLinger(0)).To(Succeed())
+			}
 			Expect(conn.Close()).To(Succeed())
 			<-sent
 			if will {
