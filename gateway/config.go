@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -277,6 +278,24 @@ func (c *Config) checkClients() error {
 	return errors.Join(errs...)
 }
 
+// checkLegacy refuses upstreams that are the gateway itself: what goes there would come back for ever.
+func (c *Config) checkLegacy() error {
+	var errs []error
+	for i := range c.Policy.Legacy.Upstreams {
+		u, err := url.Parse(c.Policy.Legacy.Upstreams[i].URL)
+		if err != nil { // which the policy's check says
+			continue
+		}
+		for _, l := range c.listeners() {
+			if u.Host == l.Address && !strings.HasSuffix(l.Address, ":0") {
+				errs = append(errs, fault.At("legacy.upstreams["+strconv.Itoa(i)+"].url", fmt.Errorf(
+					"%w: %s is this gateway's own address for clients: expected that of another server", ErrConfig, u.Host)))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // listener is the setting of one of the addresses for clients, of which http is the first.
 func (c *Config) listener(i int) string {
 	if c.HTTP != "" {
@@ -345,6 +364,7 @@ func Check(cfg Config) error {
 		add("authority", err)
 	}
 	add("", cfg.Policy.Check())
+	add("legacy", cfg.checkLegacy())
 	add("limits", cfg.Limits.Check())
 	for i, l := range cfg.listeners() {
 		if l.TLS != nil && l.TLS.Cert != "" && l.TLS.Key != "" {

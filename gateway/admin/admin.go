@@ -134,6 +134,7 @@ func (h *handler) views() {
 		return v, nil
 	})
 	h.view("GET /v1/routing", func() (any, error) { return map[string]any{"services": h.cfg.Registry.Policies()}, nil })
+	h.view("GET /v1/legacy", func() (any, error) { return map[string]any{"routes": h.cfg.Edge.Legacy()}, nil })
 	h.view("GET /v1/inflight", func() (any, error) { return map[string]any{"requests": h.cfg.Edge.InFlight()}, nil })
 	h.handle("GET /v1/explain", Viewer, func(w http.ResponseWriter, r *http.Request, _ Operator) {
 		q := r.URL.Query()

@@ -110,7 +110,7 @@ func (e *Edge) goesAway(x *Exchange, m *routing.Match) bool {
 		x.route = place.alone
 	case endpoint.Best().Stream == spec.StreamUpgrade:
 		return false
-	case !x.slash && routing.Percentile(e.keyOf(x, place.route.key)) >= place.route.Weight:
+	case place.route.Weight < 100 && routing.Percentile(e.keyOf(x, place.route.key)) >= place.route.Weight: //nolint:mnd // percent: who calls is not asked for nothing
 		return false
 	default:
 		if x.route = endpoint.Default(e.keyOf(x, endpoint.Key())); x.route == nil {

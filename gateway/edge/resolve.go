@@ -96,5 +96,7 @@ func (e *Edge) Explain(method, target, version, key string) routing.Explanation 
 	if fault != "" {
 		return routing.Explanation{Method: method, Path: target, Fault: fault}
 	}
-	return e.cfg.Registry.Explain(method, path, version, key)
+	x := e.cfg.Registry.Explain(method, path, version, key)
+	e.explainLegacy(&x, version, key)
+	return x
 }

@@ -70,6 +70,9 @@ func NewServer(u *Upstream) (*Server, error) {
 	return &Server{Name: u.Name, scheme: parsed.Scheme, host: parsed.Host, asked: u.Host}, nil
 }
 
+// URL is the upstream's, as the configuration has it.
+func (s *Server) URL() string { return s.scheme + "://" + s.host }
+
 // Request is what is sent. All of it has been checked: who calls may, and the header fields are those that go on.
 type Request struct {
 	Server    *Server

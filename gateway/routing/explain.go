@@ -20,8 +20,21 @@ type Explanation struct {
 	Sticky   string `json:"sticky,omitempty"` // what of a request keeps it with a version, where it names none
 	Balancer string `json:"balancer,omitempty"`
 
+	Legacy   *LegacyStep `json:"legacy,omitempty"` // what is decided before the version; nil: the request falls under no legacy route
+	Upgrades bool        `json:"-"`                // the endpoint is a WebSocket
+
 	Versions  []VersionStep  `json:"versions,omitempty"`  // the endpoint's, the best first
 	Instances []InstanceStep `json:"instances,omitempty"` // of the versions that the request may go to, in the order of their tiers
+}
+
+// LegacyStep is the legacy route that the request falls under.
+type LegacyStep struct {
+	Route    string  `json:"route"`
+	Upstream string  `json:"upstream"`
+	Weight   int     `json:"weight"` // percent
+	Sticky   string  `json:"sticky,omitempty"`
+	Share    float64 `json:"share"` // of such requests, from 0 to 1, that goes to the upstream; what follows is about the others
+	Why      string  `json:"why"`
 }
 
 // VersionStep is a version that has the endpoint.
@@ -62,6 +75,7 @@ func (r *Registry) Explain(method, path, version, key string) Explanation {
 		return out
 	}
 	out.Endpoint, out.Service = e.Method+" "+e.Path, e.Service
+	out.Upgrades = e.Best().Stream == spec.StreamUpgrade
 	var route *Route // the one that it is, where there is no choice
 	switch {
 	case version != "":

@@ -50,6 +50,10 @@ type ctlCmd struct {
 		Cancel ctlCancelCmd `cmd:"" help:"End a request."`
 	} `cmd:"" help:"Requests that are on their way."`
 
+	Legacy struct {
+		Ls ctlLegacyCmd `cmd:"" default:"1" help:"List the legacy routes, their weights, and what both sides were asked."`
+	} `cmd:"" help:"What has not moved yet, and what is moving."`
+
 	Access ctlAccessCmd `cmd:"" help:"List who says who may call what, beside the services themselves."`
 
 	Tail ctlTailCmd `cmd:"" help:"Show requests as they end, until it is interrupted."`
@@ -275,7 +279,11 @@ func (ctlInFlightCmd) Run(s streams, c *cli) error {
 	}
 	return c.Ctl.table(s, text, "REQUEST\tAGE\tMETHOD\tPATH\tSERVICE\tVERSION\tINSTANCE\tPEER\tSUBJECT", func(row func(...any)) {
 		for _, r := range v.Requests {
-			row(r.ID, time.Since(r.Since).Round(time.Millisecond), r.Method, r.Path, r.Service, r.Version, r.Instance, r.Peer, r.Subject)
+			where := r.Service
+			if r.Legacy != "" {
+				where = legacyName(r.Legacy)
+			}
+			row(r.ID, time.Since(r.Since).Round(time.Millisecond), r.Method, r.Path, where, r.Version, r.Instance, r.Peer, r.Subject)
 		}
 	})
 }

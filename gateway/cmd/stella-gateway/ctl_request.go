@@ -52,6 +52,9 @@ func explain(s streams, e *routing.Explanation) error {
 	if e.Endpoint != "" {
 		line("endpoint", e.Endpoint, e.Service)
 	}
+	if l := e.Legacy; l != nil {
+		line(legacyName(l.Upstream), l.Route, fmt.Sprintf("%.4g %%", 100*l.Share), l.Why) //nolint:mnd // percent
+	}
 	if e.Sticky != "" {
 		line("sticky", "by "+e.Sticky)
 	}

@@ -80,6 +80,9 @@ func (t *ctlTailCmd) show(s streams, format string, line []byte) error {
 	case r.Missed > 0:
 		return s.printf("(%d more, for which this was too slow)\n", r.Missed)
 	}
+	if r.Legacy != "" {
+		r.Service = legacyName(r.Legacy)
+	}
 	return s.printf("%s %d %-12s %8s %s %s %s\n", r.At.Format(time.TimeOnly), r.Status, r.Outcome, r.Took.Round(10*time.Microsecond), r.Method,
 		oneLine(r.Path), oneLine(strings.TrimSpace(r.Service+" "+r.Instance+" "+r.Detail)))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -294,6 +295,47 @@ listeners: [{address: "127.0.0.1:8443", tls: {cert: nowhere, key: nowhere}}]
 		got, said := ctl("check", "health")
 		Expect(got).To(Equal(3))
 		Expect(said).To(HavePrefix("UNKNOWN: "))
+	})
+
+	It("shows what has not moved yet, and what both sides are asked", func() {
+		old := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/books/bad" {
+				w.WriteHeader(http.StatusInternalServerError)
+			}
+		}))
+		defer old.Close()
+		file := filepath.Join(GinkgoT().TempDir(), "gateway.yaml")
+		Expect(os.WriteFile(file, []byte("legacy:\n  upstreams: [{name: shop, url: '"+old.URL+"'}]\n  routes:\n"+
+			"    - {path: '/books/{rest...}', methods: [GET], upstream: shop, weight: 90, sticky: 'header:X-Caller', public: a test}\n"+
+			"    - {path: /moved, upstream: shop, weight: 0, claims: [scope x]}\n"), 0o600)).To(Succeed())
+		out, _, signals, code := start(append(anyPort, "--config", file)...)
+		Eventually(out).WithTimeout(patience).Should(gbytes.Say(`operators http`))
+		text := string(out.Contents())
+		address := regexp.MustCompile(`operators http://(\S+)`).FindStringSubmatch(text)[1]
+		front := regexp.MustCompile(`serves (http://[^,\s]+),`).FindStringSubmatch(text)[1]
+		tail, _, _, ended := start("ctl", "--admin", address, "tail", "--count", "1", "--path", "/books/", "--status", "500")
+		Eventually(func() string {
+			if resp, err := http.Get(front + "/books/bad"); err == nil {
+				_ = resp.Body.Close()
+			}
+			return string(tail.Contents())
+		}).WithTimeout(patience).Should(MatchRegexp(`500 server_error +\S+ GET /books/bad legacy:shop\n`))
+		Eventually(ended).WithTimeout(patience).Should(Receive(BeZero()))
+		for want, args := range map[string][]string{
+			`GET /books/\{rest\.\.\.\} +shop +90 % +header:X-Caller +[1-9]\d* +[1-9]\d* \(100 %\) +0 +0 +\n`: {"legacy", "ls"},
+			`/moved +shop +0 % +0 +0 +0 +0 +scope=x\n`:                                                       {"legacy"},
+			`"server_error": [1-9]`: {"legacy", "--format", "json"},
+			`legacy:shop +GET /books/\{rest\.\.\.\} +100 % +no service has the method and path\n$`: {"request", "--explain-routing", "GET /books/7"},
+			`legacy:shop +/moved +0 % +the weight is 0: it is the service's alone\nfault +no`:      {"request", "--explain-routing", "GET /moved"},
+			`legacy:shop +GET /books/\S+ +0 % +the request names a version`:                        {"request", "--explain-routing", "GET /books/7", "--version", "1.0.0"},
+			`REQUEST`: {"inflight"},
+		} {
+			said, _, _, code := start(append([]string{"ctl", "--admin", address}, args...)...)
+			Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
+			Expect(string(said.Contents())).To(MatchRegexp(want), "%v", args)
+		}
+		signals <- syscall.SIGTERM
+		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
 	})
 
 	It("says which services have not come that should have", func() {

@@ -1,0 +1,106 @@
+package edge
+
+import (
+	"net/http"
+
+	"github.com/stella-ops/router/gateway/routing"
+	"github.com/stella-ops/router/gateway/telemetry"
+	"github.com/stella-ops/router/spec"
+)
+
+// LegacyView is a legacy route, as operators see it.
+type LegacyView struct {
+	Route    string                  `json:"route"` // as in metrics: the path, with the methods before it if it has not all of them
+	Upstream string                  `json:"upstream"`
+	URL      string                  `json:"url"` // of the upstream
+	Weight   int                     `json:"weight"`
+	Sticky   string                  `json:"sticky,omitempty"`
+	Claims   []spec.ClaimRequirement `json:"claims,omitempty"`
+	Public   string                  `json:"public,omitempty"`
+	Legacy   LegacySide              `json:"legacy"`
+	Service  LegacySide              `json:"service"`
+}
+
+// LegacySide is what one side of a legacy route has been asked since the gateway's start, or since the route is there.
+type LegacySide struct {
+	Requests uint64            `json:"requests"`
+	Failed   uint64            `json:"failed"` // with a status of 500 or more, whoever gave it, or broken off
+	Outcomes map[string]uint64 `json:"outcomes,omitempty"`
+}
+
+// Legacy lists the legacy routes, in the order of the configuration.
+func (e *Edge) Legacy() []LegacyView {
+	list := []LegacyView{}
+	t := e.policy.Load().legacy
+	if t == nil {
+		return list
+	}
+	for _, r := range t.routes {
+		list = append(list, LegacyView{
+			Route: r.name, Upstream: r.Upstream, URL: r.server.URL(), Weight: r.Weight, Sticky: r.Sticky, Claims: r.Claims, Public: r.Public,
+			Legacy: r.side(telemetry.SideLegacy), Service: r.side(telemetry.SideService),
+		})
+	}
+	return list
+}
+
+func (r *legacyRoute) side(which telemetry.Side) LegacySide {
+	side := LegacySide{}
+	for i, name := range outcomeNames {
+		outcome := telemetry.Outcome(i) // there are few
+		n := r.meter.Count(which, outcome)
+		if n == 0 {
+			continue
+		}
+		if side.Outcomes == nil {
+			side.Outcomes = map[string]uint64{}
+		}
+		side.Outcomes[name] = n
+		if side.Requests += n; failed(outcome) {
+			side.Failed += n
+		}
+	}
+	return side
+}
+
+// failed reports whether an outcome is the failure of whoever was asked, or the gateway's.
+func failed(outcome telemetry.Outcome) bool {
+	if outcome >= outcomeProblem {
+		return kinds[outcome-outcomeProblem].Status >= http.StatusInternalServerError
+	}
+	return outcome == outcomeServerError || outcome == outcomeBrokenOff
+}
+
+// explainLegacy adds to an explanation what legacy routes have to do with the request.
+func (e *Edge) explainLegacy(x *routing.Explanation, version, key string) {
+	t := e.policy.Load().legacy
+	if t == nil {
+		return
+	}
+	number, _ := t.paths.Find(x.Method, x.Path, nil)
+	if number < 0 {
+		return
+	}
+	r := t.places[number].route
+	step := &routing.LegacyStep{Route: r.name, Upstream: r.Upstream, Weight: r.Weight, Sticky: r.Sticky}
+	switch {
+	case version != "":
+		step.Why = "the request names a version, which is a service's"
+	case r.Weight == 0:
+		step.Why = "the weight is 0: it is the service's alone"
+	case x.Endpoint == "":
+		step.Share, step.Why = 1, "no service has the method and path"
+	case x.Upgrades:
+		step.Why = "the endpoint is a WebSocket, which no upstream is asked for"
+	case r.Sticky != "" && key != "":
+		step.Why = "the key is at or above the weight"
+		if routing.Percentile(key) < r.Weight {
+			step.Share, step.Why = 1, "the key is below the weight"
+		}
+	default:
+		step.Share, step.Why = float64(r.Weight)/100, "by the weight" //nolint:mnd // percent
+	}
+	if x.Legacy = step; step.Share == 1 {
+		x.Fault, x.Instances = "", nil
+	}
+}
