@@ -186,8 +186,8 @@ func (e *Edge) preflight(x *Exchange) bool {
 	fields, ok := x.askedFields()
 	served := m.Endpoint != nil && !x.slash
 	if t := x.policy.legacy; t != nil && !served {
-		number, _ := t.paths.Find(asked[0], x.path, x.slash, x.params)
-		served = number >= 0
+		place, _ := t.find(asked[0], x.path, x.slash, x.params)
+		served = place != nil
 	}
 	if x.origin != "" && served && ok {
 		h["Access-Control-Allow-Methods"] = asked

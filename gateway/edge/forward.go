@@ -23,12 +23,8 @@ func (e *Edge) forward(x *Exchange) *problem {
 	if x.isNominated(headerUpgrade) && offers(x.header()[headerUpgrade], webSocket) { // others may be ignored (RFC 9110, section 7.8)
 		return &problem{Kind: kindLegacyUpgrade, detail: "the path is served by a legacy upstream, to which no WebSocket is opened"}
 	}
-	path := x.path
-	if x.slash {
-		path += "/"
-	}
 	q := legacy.Request{
-		Server: x.shift.server, Method: x.method, Path: path, Plain: decode(path), Query: x.request.Query, Authority: x.request.Authority,
+		Server: x.shift.server, Method: x.method, Path: x.path, Plain: decode(x.path), Query: x.request.Query, Authority: x.request.Authority,
 		Peer: x.request.Peer, TLS: x.request.TLS, ID: x.request.ID, Trace: x.request.Trace, Header: x.request.Header,
 	}
 	switch {

@@ -67,6 +67,17 @@ func newLegacyTable(c *legacy.Config) (*legacyTable, error) {
 	return t, nil
 }
 
+// find is where a method and a canonical path lead, behind which there may be a slash; nil: nowhere. In the match are the methods
+// that the path has otherwise. With a slash a path is one below, as net/http has it: /books/{rest...} takes /books/, with nothing for
+// rest.
+func (t *legacyTable) find(method, path string, slash bool, memory []string) (*legacyPlace, routing.Match) {
+	number, m := t.paths.Find(method, path, slash, memory)
+	if number < 0 {
+		return nil, m
+	}
+	return &t.places[number], m
+}
+
 // count has the routes be counted. A nil table has none.
 func (t *legacyTable) count(by *telemetry.Telemetry) {
 	if t == nil {
@@ -93,21 +104,22 @@ func (r *legacyRoute) count(x *Exchange, took time.Duration) {
 
 // goesAway decides whether a request goes to an upstream of legacy routes rather than to a service, and reports whether it does.
 // What says so is, in this order: a version that the request names, which is a service's; a weight of 0, which is the service's alone;
-// that no endpoint has the method and path, as none has with a slash behind it; that the endpoint is a WebSocket, which no upstream is asked for; and the weight. m is
-// given the methods that the path has there.
+// that no endpoint has the method and path, or that the path has a slash at its end; that the endpoint is a WebSocket, which no
+// upstream is asked for; and the weight. m is given the methods that the path has there.
 func (e *Edge) goesAway(x *Exchange, m *routing.Match) bool {
-	number, match := x.policy.legacy.paths.Find(x.method, x.path, x.slash, x.params[len(x.params):])
+	place, match := x.policy.legacy.find(x.method, x.path, x.slash, x.params[len(x.params):])
 	m.Add(match)
-	if number < 0 {
+	if place == nil {
 		return false
 	}
-	place := &x.policy.legacy.places[number]
 	x.shift = place.route
 	switch endpoint := m.Endpoint; {
 	case len(x.header()[headerVersion]) > 0, place.route.Weight == 0:
 		return false
 	case endpoint == nil:
 		x.route = place.alone
+	case x.slash: // the upstream may take it for the endpoint's path: who may call that is who may call this
+		x.route = endpoint.Best()
 	case endpoint.Best().Stream == spec.StreamUpgrade:
 		return false
 	case place.route.Weight < 100 && routing.Percentile(e.keyOf(x, place.route.key)) >= place.route.Weight: //nolint:mnd // percent: who calls is not asked for nothing
@@ -117,7 +129,9 @@ func (e *Edge) goesAway(x *Exchange, m *routing.Match) bool {
 			x.route = endpoint.Best()
 		}
 	}
-	x.away = true
+	if x.away = true; x.slash {
+		x.path += "/"
+	}
 	return true
 }
 

@@ -132,6 +132,35 @@ var _ = Describe("a legacy route", func() {
 	})
 })
 
+var _ = Describe("a path that ends with a slash", func() {
+	It("goes to a legacy route that takes all that is below, as it came, and never to an endpoint", func() {
+		s := upstream(dump)
+		r := start(fronts(s, legacy.Route{Path: "/books/{rest...}", Weight: 50}, legacy.Route{Path: "/books/{id}", Weight: 50},
+			legacy.Route{Path: "/moved/{rest...}", Weight: 0}, legacy.Route{Path: "/one", Weight: 100}))
+		r.join(identity{}, says("new"), endpoint("GET", "/books/{id}"), endpoint("GET", "/moved/{id}"), endpoint("GET", "/alone"),
+			endpoint("GET", "/books/secret", claims("scope=x")))
+		for _, path := range []string{"/books/", "/books/7/", "/books/7/pages/", "/books/a%2Ab/?x=/"} {
+			for range 10 {
+				got := r.do("GET", path, "")
+				Expect(got.StatusCode).To(Equal(200), path)
+				Expect(got.body).To(HavePrefix("GET " + path + " HTTP/1.1 "))
+			}
+		}
+		Expect(r.do("GET", "/books/secret/", "").StatusCode).To(Equal(401), "the upstream may take it for the endpoint's path")
+		for _, path := range []string{"/moved/", "/moved/7/", "/one/", "/alone/", "/other/"} {
+			got := r.do("GET", path, "")
+			Expect(got.StatusCode).To(Equal(404), path)
+			Expect(got.body).To(ContainSubstring("ends with a slash"))
+		}
+		Expect(r.do("GET", "/books/7/", "", "Stella-Version", "1.0.0").StatusCode).To(Equal(404))
+		Expect(r.do("GET", "/books//", "").StatusCode).To(Equal(400))
+		Expect(r.do("GET", "/books/../", "").StatusCode).To(Equal(400))
+		Expect(r.do("GET", "/_stella/jobs/x/", "").StatusCode).To(Equal(404))
+		Expect(r.operator("GET", "/v1/explain?method=GET&target=/books/7/")).To(And(ContainSubstring(`"route": "/books/{rest...}"`), ContainSubstring(`"path": "/books/7/"`)))
+		Expect(r.operator("GET", "/v1/explain?method=GET&target=/one/")).To(ContainSubstring("ends with a slash"))
+	})
+})
+
 var _ = Describe("the weight of a legacy route", func() {
 	// sides asks as many callers, and says how many of them each side has.
 	sides := func(r *rig, path string, callers int) (legacy map[int]bool) {
@@ -209,8 +238,11 @@ var _ = Describe("the weight of a legacy route", func() {
 			on[r.do("GET", "/books/7", "", "X-Caller", caller).body == "old"] = caller
 		}
 		Expect(m.Close()).To(Succeed())
-		Eventually(func() int { return r.do("GET", "/books/7", "", "X-Caller", on[false]).StatusCode }).WithTimeout(patience).Should(Equal(503))
-		Expect(r.do("GET", "/books/7", "", "X-Caller", on[false]).body).To(ContainSubstring("no_instance"))
+		Eventually(func() string {
+			got := r.do("GET", "/books/7", "", "X-Caller", on[false])
+			Expect(got.StatusCode).To(BeElementOf(502, 503), "while the session ends, too")
+			return got.body
+		}).WithTimeout(patience).Should(ContainSubstring("no_instance"))
 		Expect(r.do("GET", "/books/7", "", "X-Caller", on[true]).body).To(Equal("old"))
 	})
 
@@ -543,9 +575,9 @@ var _ = Describe("a request that a legacy upstream has", func() {
 				}
 			}()
 			Eventually(func() string { return r.operator("GET", "/v1/inflight") }).WithTimeout(patience).Should(ContainSubstring(`"legacy": "shop"`))
-			if tcp, ok := conn.(*net.TCPConn); ok && !will { // the end of what it has sent would wait behind all of it
-				Expect(tcp.SetLinger(0)).To(Succeed())
-			}
+			tcp, ok := conn.(*net.TCPConn)
+			Expect(ok).To(BeTrue())
+			Expect(tcp.SetLinger(0)).To(Succeed()) // else what is not sent yet stands before the end, and nobody can see that
 			Expect(conn.Close()).To(Succeed())
 			<-sent
 			if will {

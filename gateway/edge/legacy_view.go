@@ -2,6 +2,7 @@ package edge
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/gateway/telemetry"
@@ -71,17 +72,34 @@ func failed(outcome telemetry.Outcome) bool {
 	return outcome == outcomeServerError || outcome == outcomeBrokenOff
 }
 
+// explainSlash explains a request whose path has a slash at its end beside the canonical one.
+func (e *Edge) explainSlash(method, path, version string) routing.Explanation {
+	x := routing.Explanation{Method: method, Path: strings.TrimSuffix(path, "/") + "/", Fault: faultTrailing}
+	t := e.policy.Load().legacy
+	if t == nil {
+		return x
+	}
+	if place, _ := t.find(method, path, true, nil); place != nil && version == "" && place.route.Weight > 0 {
+		r := place.route
+		x.Legacy = &routing.LegacyStep{
+			Route: r.name, Upstream: r.Upstream, Weight: r.Weight, Sticky: r.Sticky, Share: 1, Why: "the path ends with a slash, and no endpoint's does",
+		}
+		x.Fault = ""
+	}
+	return x
+}
+
 // explainLegacy adds to an explanation what legacy routes have to do with the request.
 func (e *Edge) explainLegacy(x *routing.Explanation, version, key string) {
 	t := e.policy.Load().legacy
 	if t == nil {
 		return
 	}
-	number, _ := t.paths.Find(x.Method, x.Path, nil)
-	if number < 0 {
+	place, _ := t.find(x.Method, x.Path, false, nil)
+	if place == nil {
 		return
 	}
-	r := t.places[number].route
+	r := place.route
 	step := &routing.LegacyStep{Route: r.name, Upstream: r.Upstream, Weight: r.Weight, Sticky: r.Sticky}
 	switch {
 	case version != "":

@@ -90,11 +90,11 @@ func (e *Edge) Explain(method, target, version, key string) routing.Explanation 
 		return routing.Explanation{Method: method, Path: target, Fault: "expected a path that begins with /"}
 	}
 	path, _, slash, fault := canonical(target)
-	if slash {
-		fault = faultTrailing
-	}
-	if fault != "" {
+	switch {
+	case fault != "":
 		return routing.Explanation{Method: method, Path: target, Fault: fault}
+	case slash:
+		return e.explainSlash(method, path, version)
 	}
 	x := e.cfg.Registry.Explain(method, path, version, key)
 	e.explainLegacy(&x, version, key)
