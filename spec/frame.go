@@ -48,6 +48,7 @@ const (
 type rule struct {
 	name    string
 	flags   Flags
+	must    Flags  // of these, the ones that every frame has
 	session bool   // may travel on stream 0
 	stream  bool   // may travel on another stream
 	meta    uint32 // most bytes of metadata
@@ -86,7 +87,7 @@ var rules = [...]rule{
 	TypePing:               {name: "PING", session: true, aux: auxOpaque},
 	TypePong:               {name: "PONG", session: true, aux: auxOpaque},
 	TypeGoAway:             {name: "GOAWAY", session: true, meta: MaxReason, aux: auxCode},
-	TypeTrailers:           {name: "TRAILERS", flags: FlagEnd, stream: true, meta: MaxMetadata},
+	TypeTrailers:           {name: "TRAILERS", flags: FlagEnd, must: FlagEnd, stream: true, meta: MaxMetadata, aux: auxSequence},
 	TypeChallenge:          {name: "CHALLENGE", session: true, meta: MaxMetadata},
 	TypeProof:              {name: "PROOF", session: true, meta: MaxMetadata},
 	TypeMAC:                {name: "MAC", session: true, meta: MACSize},
@@ -197,6 +198,8 @@ func (h *Header) fault(maxPayload uint32) string {
 	switch {
 	case h.Flags&^r.flags != 0:
 		return fmt.Sprintf("flags 0x%02x, allowed are 0x%02x", uint8(h.Flags), uint8(r.flags))
+	case h.Flags&r.must != r.must:
+		return fmt.Sprintf("flags 0x%02x, expected 0x%02x", uint8(h.Flags), uint8(r.must))
 	case h.Stream == 0 && !r.session:
 		return "not allowed on the session"
 	case h.Stream != 0 && !r.stream:

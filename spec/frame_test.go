@@ -39,6 +39,8 @@ var _ = Describe("A frame header", func() {
 		Entry("with the first type after those that may be ignored", spec.Header{Type: 0x80}, "unknown type"),
 		Entry("with a flag that nobody knows", spec.Header{Type: spec.TypeRequest, Stream: 2, Flags: 0x10}, "flags 0x10, allowed are 0x0f"),
 		Entry("with a flag of another type", spec.Header{Type: spec.TypeResponse, Stream: 2, Flags: spec.FlagRetry}, "flags 0x08, allowed are 0x03"),
+		Entry("without the flag that its type always has", spec.Header{Type: spec.TypeTrailers, Stream: 2}, "flags 0x00, expected 0x01"),
+		Entry("of trailers with a body", spec.Header{Type: spec.TypeTrailers, Flags: spec.FlagEnd, Stream: 2, Length: 1}, "body of 1 bytes, the limit is 0"),
 		Entry("of a call on the session", spec.Header{Type: spec.TypeRequest}, "not allowed on the session"),
 		Entry("of the session on a stream", spec.Header{Type: spec.TypeHello, Stream: 2}, "allowed on the session only"),
 		Entry("with metadata where the type has none",
@@ -64,6 +66,9 @@ var _ = Describe("A frame header", func() {
 		Entry("with INLINE_BODY and an empty body", spec.Header{Type: spec.TypeHello, Flags: spec.FlagInlineBody}),
 		Entry("with a whole chunk", spec.Header{Type: spec.TypeResponseStreamData, Stream: 2, Length: spec.MaxChunk, Aux: math.MaxUint32}),
 		Entry("with an empty chunk", spec.Header{Type: spec.TypeResponseStreamData, Flags: spec.FlagEnd, Stream: 2}),
+		Entry("of trailers as large as there are", spec.Header{
+			Type: spec.TypeTrailers, Flags: spec.FlagEnd, Stream: 2, Length: spec.MaxMetadata, MetaLen: spec.MaxMetadata, Aux: math.MaxUint32,
+		}),
 		Entry("of CANCEL on a stream", spec.Header{Type: spec.TypeCancel, Stream: 2, Length: 1024, MetaLen: 1024}),
 		Entry("of CANCEL on the session", spec.Header{Type: spec.TypeCancel, Aux: 99}),
 		Entry("of a type that may be ignored, whatever its flags, stream and aux",

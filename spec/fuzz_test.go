@@ -182,6 +182,24 @@ func FuzzResponseDecode(f *testing.F) {
 	})
 }
 
+func FuzzTrailersDecode(f *testing.F) {
+	f.Add(goldenTrailers.AppendTo(nil))
+	f.Add((&spec.Trailers{}).AppendTo(nil))
+	f.Add([]byte{0x80, 0x01})
+	f.Add(concat([]byte{0x7f}, bytes.Repeat([]byte{0x1d, 0x00}, 127)))
+	f.Add([]byte{0x01, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var r, again spec.Trailers
+		if !roundTrip(t, b, &r, &again) {
+			return
+		}
+		checkFields(t, r.Fields)
+		if !reflect.DeepEqual(r, again) {
+			t.Fatalf("%+v came back as %+v", r, again)
+		}
+	})
+}
+
 // FuzzRequestEncode goes the other way: what a gateway puts in comes out at the service.
 func FuzzRequestEncode(f *testing.F) {
 	f.Add("GET", "/a/b", "q=1", "host", "1.2.3.4:5", "value", "Content-Type", "text/plain", "scope", "read", int64(3), uint32(7), byte(1))

@@ -40,8 +40,9 @@ var (
 		Status: 201, ContentLength: 15,
 		Header: []spec.Field{{Name: "Content-Type", Value: "application/json"}, {Name: "Location", Value: "/invoices/4711"}},
 	}
-	goldenUpgrade = spec.Request{ContentLength: -1, Upgrade: "websocket", Header: []spec.Field{{Name: "Sec-Websocket-Version", Value: "13"}}}
-	goldenHello   = spec.Hello{
+	goldenTrailers = spec.Trailers{Fields: []spec.Field{{Name: "Etag", Value: `"abc"`}, {Name: "X-Sum", Value: "deadbeef"}}}
+	goldenUpgrade  = spec.Request{ContentLength: -1, Upgrade: "websocket", Header: []spec.Field{{Name: "Sec-Websocket-Version", Value: "13"}}}
+	goldenHello    = spec.Hello{
 		Instance: spec.Instance{Service: "billing", Version: "1.4.0", Region: "eu", ID: "i-1"}, Nonce: "0123456789abcdef",
 		ManifestDigest: spec.Digest([]byte("{}")), Lease: 1024, StreamWindow: 65536,
 		SessionWindow: 67108864, Supersedes: "00112233445566778899aabbccddeeff",
@@ -64,6 +65,13 @@ const (
 	goldenProof        = "9252c04f1df69c9b524b51b8e3db83283fd3181ba65316662256be5b054b4a36"
 	goldenMAC          = "315f2bd61788a9c022c3adf241750647" // of the gateway, over the golden WELCOME
 )
+
+// goldenWelcomeTrailers is a WELCOME to a HELLO that has named a feature of which the service has to know that it is used.
+func goldenWelcomeTrailers() spec.Welcome {
+	w := goldenWelcome
+	w.Region, w.Gateways, w.Proof, w.Features = "", nil, "", []string{spec.FeatureTrailers}
+	return w
+}
 
 func canonical(v any) string {
 	GinkgoHelper()
@@ -109,7 +117,9 @@ func goldens() map[string]golden {
 		"ping":                 {h{Type: spec.TypePing, Aux: 0xdeadbeef}, "", ""},
 		"pong":                 {h{Type: spec.TypePong, Aux: 0xdeadbeef}, "", ""},
 		"goaway":               {h{Type: spec.TypeGoAway, Aux: uint32(spec.CodeShutdown)}, "deployment", ""},
-		"trailers":             {h{Type: spec.TypeTrailers, Flags: spec.FlagEnd, Stream: 2}, "\x00", ""},
+		"trailers":             {h{Type: spec.TypeTrailers, Flags: spec.FlagEnd, Stream: 2, Aux: 3}, string(goldenTrailers.AppendTo(nil)), ""},
+		"trailers_none":        {h{Type: spec.TypeTrailers, Flags: spec.FlagEnd, Stream: 4}, "\x00", ""},
+		"welcome_trailers":     {h{Type: spec.TypeWelcome}, canonical(goldenWelcomeTrailers()), ""},
 	}
 }
 
@@ -204,6 +214,9 @@ var _ = Describe("The golden bytes", func() {
 		var response spec.Response
 		Expect(response.Decode(metadata("response"))).To(Succeed())
 		Expect(response).To(Equal(goldenResponse))
+		var trailers spec.Trailers
+		Expect(trailers.Decode(metadata("trailers"))).To(Succeed())
+		Expect(trailers).To(Equal(goldenTrailers))
 		var hello spec.Hello
 		Expect(spec.DecodeJSON(metadata("hello"), &hello)).To(Succeed())
 		Expect(hello).To(Equal(goldenHello))
@@ -212,6 +225,10 @@ var _ = Describe("The golden bytes", func() {
 		Expect(spec.DecodeJSON(metadata("welcome"), &welcome)).To(Succeed())
 		Expect(welcome).To(Equal(goldenWelcome))
 		Expect(welcome.Check()).To(Succeed())
+		var named spec.Welcome
+		Expect(spec.DecodeJSON(metadata("welcome_trailers"), &named)).To(Succeed())
+		Expect(named).To(Equal(goldenWelcomeTrailers()))
+		Expect(named.Check()).To(Succeed())
 		var heartbeat spec.Heartbeat
 		Expect(spec.DecodeJSON(metadata("heartbeat"), &heartbeat)).To(Succeed())
 		Expect(heartbeat).To(Equal(goldenHeartbeat))

@@ -51,3 +51,25 @@ func IsReservedHeader(name string) bool {
 	}
 	return false
 }
+
+// forbiddenTrailers are the fields that must not follow a body: they have to be known before it is read, since they frame it,
+// route it, ask for conditions, authenticate, control the answer or say how to process it (RFC 9110, section 6.5.1; the kinds
+// are those that RFC 7230, section 4.1.2, lists). Names are canonical. A star at the end stands for anything.
+var forbiddenTrailers = []string{
+	"Age", "Authorization", "Cache-Control", "Connection", "Content-Encoding", "Content-Length", "Content-Range", "Content-Type",
+	"Cookie", "Date", "Expect", "Expires", "Host", "If-*", "Keep-Alive", "Location", "Max-Forwards", "Pragma", "Proxy-*", "Range",
+	"Realm", "Retry-After", "Set-Cookie", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Vary", "Warning", "Www-Authenticate",
+}
+
+// ForbiddenTrailers lists the fields that [IsForbiddenTrailer] knows, in order. A star at the end of a name stands for
+// anything, nothing included.
+func ForbiddenTrailers() []string { return slices.Clone(forbiddenTrailers) }
+
+// IsForbiddenTrailer reports whether a field must not follow a body, of a request or of an answer. The name is canonical, as
+// net/http has it. See [ForbiddenTrailers].
+func IsForbiddenTrailer(name string) bool {
+	return slices.ContainsFunc(forbiddenTrailers, func(f string) bool {
+		prefix, all := strings.CutSuffix(f, "*")
+		return f == name || all && strings.HasPrefix(name, prefix)
+	})
+}

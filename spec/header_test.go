@@ -25,6 +25,34 @@ var _ = Describe("header fields", func() {
 		Entry(nil, "X", false), Entry(nil, "X-", false), Entry(nil, "Client-Ip-Hint", false), Entry(nil, "Remote", false),
 	)
 
+	DescribeTable("may follow a body, or not",
+		func(name string, forbidden bool) { Expect(spec.IsForbiddenTrailer(name)).To(Equal(forbidden)) },
+		Entry(nil, "X-Sum", false), Entry(nil, "Etag", false), Entry(nil, "Content-Digest", false), Entry(nil, "Server-Timing", false),
+		Entry(nil, "Grpc-Status", false), Entry(nil, "", false), Entry(nil, "If", false), Entry(nil, "Hosts", false),
+		Entry(nil, "Content-Length", true), Entry(nil, "Transfer-Encoding", true), Entry(nil, "Host", true), Entry(nil, "Authorization", true),
+		Entry(nil, "Cookie", true), Entry(nil, "Set-Cookie", true), Entry(nil, "If-Match", true), Entry(nil, "If-None-Match", true),
+		Entry(nil, "Content-Type", true), Entry(nil, "Trailer", true), Entry(nil, "Proxy-Authenticate", true), Entry(nil, "Location", true),
+	)
+
+	It("that must not follow a body hold all that net/http lets no trailer be", func() {
+		list := spec.ForbiddenTrailers()
+		Expect(slices.IsSorted(list)).To(BeTrue())
+		Expect(slices.Compact(slices.Clone(list))).To(Equal(list))
+		for _, name := range list {
+			bare := strings.TrimSuffix(name, "*")
+			Expect(http.CanonicalHeaderKey(bare)).To(Equal(bare))
+			Expect(spec.IsForbiddenTrailer(bare)).To(BeTrue(), name)
+			Expect(spec.IsForbiddenTrailer(bare+"x")).To(Equal(bare != name), name)
+		}
+		for _, name := range []string{ // golang.org/x/net/http/httpguts, ValidTrailerHeader
+			"Authorization", "Cache-Control", "Connection", "Content-Encoding", "Content-Length", "Content-Range", "Content-Type", "Expect",
+			"Host", "If-Modified-Since", "Keep-Alive", "Max-Forwards", "Pragma", "Proxy-Authenticate", "Proxy-Authorization",
+			"Proxy-Connection", "Range", "Realm", "Te", "Trailer", "Transfer-Encoding", "Www-Authenticate",
+		} {
+			Expect(spec.IsForbiddenTrailer(name)).To(BeTrue(), name)
+		}
+	})
+
 	It("are listed as they are reserved: canonical, in order, each once", func() {
 		list := spec.ReservedHeaders()
 		Expect(slices.IsSorted(list)).To(BeTrue())

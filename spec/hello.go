@@ -25,6 +25,10 @@ type Feature struct {
 	Critical bool   `json:"critical,omitempty"` // a peer that does not know it must refuse the session
 }
 
+// FeatureTrailers is the feature of a HELLO whose sender takes TRAILERS, and of a WELCOME to it whose sender does. It is not
+// critical: without it bodies end as ever, and what would follow them is dropped.
+const FeatureTrailers = "trailers"
+
 // Hello is the metadata of HELLO, canonical JSON. The manifest's bytes may follow it in the frame, as they are.
 type Hello struct {
 	Instance       Instance  `json:"instance"`
@@ -62,6 +66,7 @@ type Welcome struct {
 	SessionWindow int64    `json:"sessionWindow"`      // and all streams together
 	Gateways      []string `json:"gateways,omitempty"` // other gateways to dial
 	Proof         string   `json:"proof,omitempty"`    // that the gateway knows the token, too; see [GatewayProof]
+	Features      []string `json:"features,omitempty"` // those of HELLO's that the gateway uses
 }
 
 // Resync is the payload of RESYNC, canonical JSON.
@@ -133,6 +138,11 @@ func (h *Hello) Check(known ...string) error {
 	return h.checkOverlay()
 }
 
+// Names reports whether h names a feature, critical or not.
+func (h *Hello) Names(feature string) bool {
+	return slices.ContainsFunc(h.Features, func(f Feature) bool { return f.Name == feature })
+}
+
 // ErrFeature is what [Hello.Check] wraps for a critical feature that is not known: refuse with UNSUPPORTED.
 var ErrFeature = errors.New("spec: HELLO asks for the unknown critical feature")
 
@@ -153,6 +163,13 @@ func (w *Welcome) Check() error {
 		return fmt.Errorf("spec: WELCOME secret, expected %d lower-case hex digits", secretDigits)
 	case len(w.Gateways) > MaxFeatures:
 		return fmt.Errorf("spec: WELCOME names %d gateways, the limit is %d", len(w.Gateways), MaxFeatures)
+	case len(w.Features) > MaxFeatures:
+		return fmt.Errorf("spec: WELCOME names %d features, the limit is %d", len(w.Features), MaxFeatures)
+	}
+	for _, name := range w.Features {
+		if err := checkName("WELCOME feature", name); err != nil {
+			return err
+		}
 	}
 	if len(w.Node) > maxName || !validValue(w.Node) { // often a host name, which may be anything
 		return fmt.Errorf("spec: WELCOME node %.40q, expected up to %d bytes without control characters", w.Node, maxName)

@@ -78,6 +78,8 @@ var _ = Describe("WELCOME", func() {
 		Entry("with a node that breaks a line", func(w *spec.Welcome) { w.Node = "a\nb" }, "WELCOME node"),
 		Entry("with a node that is too long", func(w *spec.Welcome) { w.Node = strings.Repeat("a", 129) }, "WELCOME node"),
 		Entry("with a region that is no name", func(w *spec.Welcome) { w.Region = "a b" }, "WELCOME region"),
+		Entry("with too many features", func(w *spec.Welcome) { w.Features = make([]string, 65) }, "65 features, the limit is 64"),
+		Entry("with a feature that has no name", func(w *spec.Welcome) { w.Features = []string{""} }, "WELCOME feature"),
 		Entry("with too many gateways", func(w *spec.Welcome) { w.Gateways = make([]string, 65) }, "65 gateways, the limit is 64"),
 	)
 

@@ -17,7 +17,7 @@ const (
 	MaxFrameHard = 1 << 20
 	// MaxMetadata bounds a frame's metadata; the header's field has 16 bits.
 	MaxMetadata = 65535
-	// MaxFields bounds the number of header fields, path parameters and claims, each, in one REQUEST or RESPONSE.
+	// MaxFields bounds the number of header fields, path parameters and claims, each, in one REQUEST, RESPONSE or TRAILERS.
 	MaxFields = 128
 	// MaxInlineBody is the largest body that travels inside REQUEST or RESPONSE, without credit.
 	MaxInlineBody = 16 << 10
@@ -33,7 +33,7 @@ const (
 	MaxSessionWindow = 1 << 48
 	// MaxStreamWindow bounds the credit, in bytes, that one half of a stream may have at any time.
 	MaxStreamWindow = 1<<31 - 1
-	// MaxFeatures bounds the features of a HELLO, and the gateways of a WELCOME.
+	// MaxFeatures bounds the features of a HELLO, and the gateways and features of a WELCOME.
 	MaxFeatures = 64
 	// MaxStreamID is the last stream id; the top bit of the field stays zero.
 	MaxStreamID = 1<<31 - 1

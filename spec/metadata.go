@@ -261,3 +261,24 @@ func (r *Response) Decode(b []byte) error {
 	r.Header = c.fields(r.Header[:0])
 	return c.end()
 }
+
+// Trailers is the metadata of a TRAILERS frame: the fields that follow a body.
+type Trailers struct{ Fields []Field }
+
+// AppendTo appends the metadata to dst. It checks nothing: a receiver refuses more than [MaxFields] fields, and the frame
+// has room for [MaxMetadata] bytes.
+func (t *Trailers) AppendTo(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(t.Fields)))
+	for _, f := range t.Fields {
+		dst = AppendField(dst, f.Name, f.Value)
+	}
+	return dst
+}
+
+// Decode reads TRAILERS metadata into t, whose slice it reuses. The strings share one copy of b. After an error, which wraps
+// [ErrMetadata], what t holds means nothing.
+func (t *Trailers) Decode(b []byte) error {
+	c := cursor{s: string(b)}
+	t.Fields = c.fields(t.Fields[:0])
+	return c.end()
+}

@@ -86,7 +86,11 @@ func typesTable() string {
 		case r.session:
 			on = "the session"
 		}
-		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s |\n", i, r.name, on, r.flags.list(), bytes(r.meta), bytes(r.body), aux[r.aux])
+		flags := r.flags.list()
+		if r.must != 0 {
+			flags += ", always"
+		}
+		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s |\n", i, r.name, on, flags, bytes(r.meta), bytes(r.body), aux[r.aux])
 	}
 	return b.String()
 }
@@ -166,14 +170,14 @@ var limits = []struct {
 	{"MaxSessionWindow", int64(MaxSessionWindow), "the credit that a session may have at any time"},
 	{"MaxStreamWindow", MaxStreamWindow, "the credit that a half may have at any time"},
 	{"MaxManifest", MaxManifest, "a manifest"},
-	{"MaxFields", MaxFields, "header fields, path parameters and claims, each, of one REQUEST or RESPONSE (count)"},
+	{"MaxFields", MaxFields, "header fields, path parameters and claims, each, of one REQUEST, RESPONSE or TRAILERS (count)"},
 	{"MaxAttempts", MaxAttempts, "attempts at a job (count)"},
 	{"MaxLeaseMS", MaxLeaseMS, "the longest lease of an attempt at a job (ms)"},
 	{"MinLeaseMS", MinLeaseMS, "the shortest lease of an attempt at a job (ms)"},
 	{"MaxJobBody", MaxJobBody, "the body of a job"},
 	{"MaxSignedFrames", MaxSignedFrames, "frames that one MAC covers (count)"},
 	{"MaxSignedBytes", MaxSignedBytes, "frames that one MAC covers, headers included"},
-	{"MaxFeatures", MaxFeatures, "features in HELLO, and gateways in WELCOME (count)"},
+	{"MaxFeatures", MaxFeatures, "features in HELLO, and features and gateways in WELCOME, each (count)"},
 	{"MaxLease", MaxLease, "a lease (count)"},
 	{"MaxStreamID", MaxStreamID, "the last stream id (number)"},
 	{"RenewStreamID", RenewStreamID, "the stream id from which on a service renews its session (number)"},
@@ -283,7 +287,7 @@ func TestRulesNameTheirTests(t *testing.T) {
 	}
 	tests := testNames(t)
 	sections := map[string]bool{}
-	for _, section := range []string{"2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7", "2.8", "3", "4", "5", "6", "7", "8", "9", "11"} {
+	for _, section := range []string{"2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7", "2.8", "3", "4", "5", "5.1", "5.2", "6", "7", "8", "9", "11"} {
 		sections[section] = false
 	}
 	for line := range strings.Lines(table) {

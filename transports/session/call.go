@@ -286,6 +286,8 @@ func (c *Call) handle(f *transports.Frame, h spec.Header) error {
 		return c.onResponse(f, h)
 	case spec.TypeResponseStreamData:
 		return c.onData(f, h)
+	case spec.TypeTrailers:
+		return c.onTrailers(f, h)
 	case spec.TypeCredit:
 		f.Release()
 		return c.granted(h.Aux)

@@ -36,10 +36,11 @@ type core struct {
 	err  error         // why; set before done is closed
 	lost func(error)   // fails every call
 
-	counts *Counts // nil: nobody counts
-	wg     sync.WaitGroup
-	abort  sync.Once
-	cause  atomic.Pointer[error] // why this end leaves, while it tells the peer
+	counts   *Counts // nil: nobody counts
+	trailers bool    // both ends take TRAILERS
+	wg       sync.WaitGroup
+	abort    sync.Once
+	cause    atomic.Pointer[error] // why this end leaves, while it tells the peer
 
 	traits transports.Traits // the link's; here, so that what every frame touches stays together
 }

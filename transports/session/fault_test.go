@@ -47,7 +47,15 @@ func rawGateway(serve func(*session.Incoming), change ...func(*session.ServiceCo
 // rawGatewayOn does so on a given link.
 func rawGatewayOn(link, slink transports.Link, serve func(*session.Incoming), change ...func(*session.ServiceConfig)) *session.Service {
 	GinkgoHelper()
-	welcome, err := spec.Canonical(plainWelcome())
+	return rawGatewayWelcoming(plainWelcome(), link, slink, serve, change...)
+}
+
+// rawGatewayWelcoming does so with a WELCOME of its own.
+func rawGatewayWelcoming(
+	w spec.Welcome, link, slink transports.Link, serve func(*session.Incoming), change ...func(*session.ServiceConfig),
+) *session.Service {
+	GinkgoHelper()
+	welcome, err := spec.Canonical(w)
 	Expect(err).NotTo(HaveOccurred())
 	write(link, transports.NewControl(spec.TypeWelcome, 0, 0, welcome))
 	cfg := session.ServiceConfig{Hello: plainHello(), Manifest: []byte("m"), Serve: serve}

@@ -73,6 +73,9 @@ func FuzzGatewaySession(f *testing.F) {
 	seeds(f, frame(spec.TypeResponse, 0, 2, 0, responseMeta(200), nil), frame(spec.TypeResponseStreamData, 0, 2, 0, nil, body),
 		frame(spec.TypeResponse, 0, 4, 0, responseMeta(200), nil), frame(spec.TypeResponseStreamData, spec.FlagEnd|spec.FlagBlocked, 4, 0, nil, body),
 		transports.NewControl(spec.TypeCancel, 2, 8, []byte("why")), transports.NewControl(spec.TypeCredit, 4, 77, nil))
+	seeds(f, frame(spec.TypeResponse, 0, 2, 0, responseMeta(200), nil), frame(spec.TypeResponseStreamData, 0, 2, 0, nil, body),
+		frame(spec.TypeTrailers, spec.FlagEnd, 2, 1, digestMeta, nil), frame(spec.TypeResponse, 0, 4, 0, responseMeta(200), nil),
+		frame(spec.TypeTrailers, spec.FlagEnd, 4, 0, []byte{0x80, 0x01}, nil), frame(spec.TypeTrailers, spec.FlagEnd, 4, 0, nil, nil))
 	seeds(f, frame(spec.TypeEndpoints, spec.FlagEnd, 0, 0, nil, []byte("{}")), transports.NewControl(spec.TypeGoAway, 0, 7, nil))
 	seeds(f, transports.NewControl(spec.TypeHeartbeat, 0, 0, []byte(`{"status":"ready","inFlight":0,"errorPermille":0,"lease":9}`)))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -103,11 +106,16 @@ func FuzzServiceSession(f *testing.F) {
 	seeds(f, frame(spec.TypeRequest, 0, 2, 0, requestMeta(), nil), frame(spec.TypeRequestStreamData, 0, 2, 0, nil, body),
 		frame(spec.TypeRequest, 0, 4, 0, requestMeta(), nil), frame(spec.TypeRequestStreamData, spec.FlagEnd, 4, 0, nil, body),
 		transports.NewControl(spec.TypeCancel, 2, 1, nil), transports.NewControl(spec.TypeCredit, 0, 77, nil))
+	seeds(f, frame(spec.TypeRequest, 0, 2, 0, requestMeta(), nil), frame(spec.TypeRequestStreamData, 0, 2, 0, nil, body),
+		frame(spec.TypeTrailers, spec.FlagEnd, 2, 1, digestMeta, nil), frame(spec.TypeRequest, 0, 4, 0, requestMeta(), nil),
+		frame(spec.TypeTrailers, spec.FlagEnd, 4, 0, []byte{0x80, 0x01}, nil))
 	seeds(f, transports.NewControl(spec.TypeResync, 0, 0, []byte("{}")), transports.NewControl(spec.TypeGoAway, 0, 7, nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		synctest.Test(t, func(t *testing.T) {
 			near, far := inmemory.Pipe()
-			welcome, err := spec.Canonical(plainWelcome())
+			w := plainWelcome()
+			w.Features = []string{spec.FeatureTrailers}
+			welcome, err := spec.Canonical(w)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -116,6 +124,7 @@ func FuzzServiceSession(f *testing.F) {
 			}
 			h := plainHello()
 			h.Lease = modelLease
+			trailers(&h)
 			s, err := session.Open(context.Background(), near, session.ServiceConfig{
 				Hello: h, Manifest: []byte("m"), Limits: session.Limits{Memory: fuzzMemory},
 				Serve: func(c *session.Incoming) { <-c.Context().Done() },

@@ -14,7 +14,8 @@ import (
 
 // GatewayConfig is what a [Gateway] needs.
 type GatewayConfig struct {
-	// Welcome is the answer to HELLO. Zero fields get the defaults of package spec; Nonce, Secret and Proof are set anew.
+	// Welcome is the answer to HELLO. Zero fields get the defaults of package spec; Nonce, Secret, Proof and Features are set
+	// anew.
 	Welcome spec.Welcome
 	// Tokens returns the tokens each of which proves the right to a service's name. Nil: nobody is asked.
 	Tokens func(service string) []string
@@ -242,7 +243,7 @@ func milliseconds(d time.Duration) uint32 {
 
 func (g *Gateway) handle(f *transports.Frame, h spec.Header) error {
 	switch h.Type {
-	case spec.TypeResponse, spec.TypeResponseStreamData, spec.TypeCancel, spec.TypeCredit:
+	case spec.TypeResponse, spec.TypeResponseStreamData, spec.TypeTrailers, spec.TypeCancel, spec.TypeCredit:
 		return g.onCall(f, h)
 	case spec.TypeHeartbeat:
 		defer f.Release()

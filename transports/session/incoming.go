@@ -349,6 +349,8 @@ func (c *Incoming) handle(f *transports.Frame, h spec.Header) error {
 			c.overrun()
 		}
 		return err
+	case spec.TypeTrailers:
+		return c.onTrailers(f, h)
 	case spec.TypeCredit:
 		f.Release()
 		return c.granted(h.Aux)

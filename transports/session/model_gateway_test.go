@@ -25,6 +25,7 @@ type modelCall struct {
 	stopped    bool   // the service wants no more of the body
 	answered   bool   // RESPONSE came
 	failed     bool   // the call ended before both halves did
+	trailed    bool   // the answer has ended with TRAILERS that can be read
 	headTaken  bool
 	closed     bool
 }
@@ -43,6 +44,7 @@ func newGatewaySystem(near, far transports.Link) (system, error) {
 	manifest := []byte("m")
 	h := plainHello()
 	h.Lease, h.StreamWindow, h.SessionWindow, h.ManifestDigest = 1000, modelWindow, 1<<30, spec.Digest(manifest)
+	trailers(&h)
 	meta, err := spec.Canonical(h)
 	if err != nil {
 		return nil, err
@@ -125,7 +127,7 @@ func (s *gatewaySystem) play(st step) (o outcome, err error) {
 		s.draining = true
 		s.gone(&o)
 		return o, nil
-	case "response", "data", "cancel", "credit":
+	case "response", "data", "trailers", "cancel", "credit":
 		err = s.fromService(st, c, &o)
 	default:
 		if c != nil && !c.closed {
@@ -171,7 +173,7 @@ func (s *gatewaySystem) illegal(st step) (o outcome, err error) {
 		frame(spec.TypeHello, 0, 0, 0, []byte("{}"), nil),
 		frame(spec.TypeRequestStreamData, 0, 2, 0, nil, []byte("x")),
 		frame(0x20, 0, 0, 0, nil, nil),
-		frame(spec.TypeTrailers, 0, 2, 0, []byte{0}, nil),
+		frame(spec.TypeTrailers, 0, 2, 0, digestMeta, nil),
 		frame(spec.TypePong, 0x80, 0, 0, nil, nil),
 	}[st.call])
 	o.broken()
@@ -203,6 +205,8 @@ func (s *gatewaySystem) fromService(st step, c *modelCall, o *outcome) error {
 			sequence += 7
 		}
 		s.p.say(frame(spec.TypeResponseStreamData, flags, id, sequence, nil, make([]byte, st.n)))
+	case "trailers":
+		s.p.say(trailersStep(st, c != nil, id, func() uint32 { return c.recv.sequence }))
 	case "cancel":
 		s.p.say(transports.NewControl(spec.TypeCancel, id, uint32(spec.CodeInternal), nil))
 	case "credit":
@@ -224,6 +228,8 @@ func (s *gatewaySystem) fromService(st step, c *modelCall, o *outcome) error {
 		c.onResponse(st, o)
 	case "data":
 		c.onData(st, o)
+	case "trailers":
+		c.onTrailers(st, o)
 	case "cancel":
 		if !c.sendEnded {
 			o.cancel(c.id, spec.CodeNoError)
@@ -283,11 +289,39 @@ func (c *modelCall) onData(st step, o *outcome) {
 	c.recv.ended = st.end
 }
 
+// onTrailers: the answer ends with them, and is not whole where they cannot be read.
+func (c *modelCall) onTrailers(st step, o *outcome) {
+	switch {
+	case c.failed:
+		c.recv.ended = true
+		return
+	case !c.answered:
+		o.broken()
+		return
+	case c.recv.ended:
+		return
+	case st.bad:
+		o.broken()
+		return
+	}
+	c.recv.sequence++
+	c.recv.ended = true
+	if c.trailed = !malformedStep(st); c.trailed {
+		return
+	}
+	if !c.sendEnded {
+		o.cancel(c.id, spec.CodeProtocol)
+	}
+	c.failed, c.sendEnded = true, true
+}
+
 // fromCaller is what whoever made the call does.
 func (s *gatewaySystem) fromCaller(st step, c *modelCall, o *outcome) error {
 	switch st.what {
 	case "send":
 		return c.send(st, o)
+	case "trail":
+		return c.trail(o)
 	case "cancelled":
 		c.cancelled(spec.CodeDeadline, o)
 		c.real.Cancel(spec.CodeDeadline)
@@ -311,6 +345,9 @@ func (s *gatewaySystem) fromCaller(st step, c *modelCall, o *outcome) error {
 		if err != nil {
 			if c.recv.held > 0 {
 				return fmt.Errorf("call %d has %d bytes to read, and says %w", c.id, c.recv.held, err)
+			}
+			if got := len(c.real.Trailers()) > 0; got != c.trailed {
+				return fmt.Errorf("call %d has trailers: %v, expected %v", c.id, got, c.trailed)
 			}
 			return nil
 		}
@@ -380,10 +417,25 @@ func (c *modelCall) send(st step, o *outcome) error {
 	return nil
 }
 
+// trail ends the request with trailers.
+func (c *modelCall) trail(o *outcome) error {
+	may := !c.sendEnded && !c.failed && !c.stopped
+	if err := c.real.EndWith(digest); (err == nil) != may {
+		return fmt.Errorf("trailers of call %d: %w, expected them to be possible: %v", c.id, err, may)
+	}
+	if !may {
+		return nil
+	}
+	o.send(spec.TypeTrailers, spec.FlagEnd, c.id, c.sequence)
+	c.sequence++
+	c.sendEnded = true
+	return nil
+}
+
 // TestModelOfTheGateway plays the service.
 func TestModelOfTheGateway(t *testing.T) {
 	checkModel(t, []string{
-		"start", "start", "response", "response", "data", "data", "data", "cancel", "credit", "ping", "skipped", "illegal", "goaway",
-		"send", "send", "cancelled", "head", "head", "read", "read", "close",
+		"start", "start", "response", "response", "data", "data", "data", "trailers", "cancel", "credit", "ping", "skipped", "illegal", "goaway",
+		"send", "send", "trail", "cancelled", "head", "head", "read", "read", "close",
 	}, newGatewaySystem)
 }

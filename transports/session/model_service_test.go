@@ -27,6 +27,7 @@ type modelIncoming struct {
 	sendEnded  bool // END or CANCEL sent
 	cancelled  bool // by the gateway: the handler still runs
 	failed     bool // the call ended on this side before both halves did
+	trailed    bool // the request has ended with TRAILERS that can be read
 	malformed  bool // its handler was never called
 	returned   bool
 }
@@ -46,7 +47,7 @@ type serviceSystem struct {
 func newServiceSystem(near, far transports.Link) (system, error) {
 	sys := &serviceSystem{served: make(chan *session.Incoming, 64), next: 2}
 	w := plainWelcome()
-	w.StreamWindow = modelWindow
+	w.StreamWindow, w.Features = modelWindow, []string{spec.FeatureTrailers}
 	welcome, err := spec.Canonical(w)
 	if err != nil {
 		return nil, err
@@ -56,6 +57,7 @@ func newServiceSystem(near, far transports.Link) (system, error) {
 	}
 	h := plainHello()
 	h.Lease, h.StreamWindow = modelLease, modelWindow
+	trailers(&h)
 	work := make(chan chan func(*session.Incoming), 64)
 	sys.s, err = session.Open(context.Background(), near, session.ServiceConfig{
 		Hello: h, Manifest: []byte("m"),
@@ -129,7 +131,7 @@ func (s *serviceSystem) play(st step) (o outcome, err error) {
 		return o, nil
 	case "illegal":
 		return s.illegal(st)
-	case "data", "cancel", "credit":
+	case "data", "trailers", "cancel", "credit":
 		return o, s.fromGateway(st, c, &o)
 	}
 	if c == nil || c.returned || c.malformed {
@@ -238,6 +240,8 @@ func (s *serviceSystem) fromGateway(st step, c *modelIncoming, o *outcome) error
 			sequence += 7
 		}
 		s.p.say(frame(spec.TypeRequestStreamData, flags, id, sequence, nil, make([]byte, st.n)))
+	case "trailers":
+		s.p.say(trailersStep(st, c != nil, id, func() uint32 { return c.recv.sequence }))
 	case "cancel":
 		s.p.say(transports.NewControl(spec.TypeCancel, id, uint32(spec.CodeClientGone), nil))
 	case "credit":
@@ -249,6 +253,8 @@ func (s *serviceSystem) fromGateway(st step, c *modelIncoming, o *outcome) error
 	switch st.what {
 	case "data":
 		c.onData(st, o)
+	case "trailers":
+		c.onTrailers(st, o)
 	case "cancel":
 		c.recv.ended = true
 		if !c.failed && !c.cancelled && !c.sendEnded {
@@ -283,6 +289,26 @@ func (c *modelIncoming) onData(st step, o *outcome) {
 	}
 	o.cancel(c.id, code)
 	c.failed, c.sendEnded, c.recv.ended, c.recv.held = true, true, true, 0
+}
+
+// onTrailers: the request ends with them, and is not whole where they cannot be read.
+func (c *modelIncoming) onTrailers(st step, o *outcome) {
+	switch {
+	case c.failed, c.cancelled, c.recv.ended:
+		return
+	case st.bad:
+		o.broken()
+		return
+	}
+	c.recv.sequence++
+	c.recv.ended = true
+	if c.trailed = !malformedStep(st); c.trailed {
+		return
+	}
+	if !c.sendEnded {
+		o.cancel(c.id, spec.CodeProtocol)
+	}
+	c.failed, c.sendEnded, c.recv.held = true, true, 0
 }
 
 // perform has the handler do something, and waits until it is done.
@@ -340,6 +366,8 @@ func (s *serviceSystem) fromHandler(st step, c *modelIncoming, o *outcome) (err 
 			c.sequence++
 			c.sendEnded = true
 		}
+	case "respond with", "end with":
+		err = c.endWith(st, dead, o)
 	case "fail":
 		c.perform(func(in *session.Incoming) { in.Cancel(spec.CodeInternal, "it fails") })
 		if !dead && !c.sendEnded {
@@ -359,6 +387,36 @@ func (s *serviceSystem) fromHandler(st step, c *modelIncoming, o *outcome) (err 
 	return err
 }
 
+// endWith is what a handler does that gives an answer with trailers, whole or after its head.
+func (c *modelIncoming) endWith(st step, dead bool, o *outcome) (err error) {
+	if st.what == "end with" {
+		may := !dead && c.head && !c.sendEnded
+		c.perform(func(in *session.Incoming) { err = agree("ending with trailers", c.id, in.EndWith(digest), may) })
+		if may {
+			c.trail(o)
+		}
+		return err
+	}
+	may := !dead && !c.head
+	c.perform(func(in *session.Incoming) {
+		e := in.RespondWith(&spec.Response{Status: 200, ContentLength: -1}, make([]byte, st.n), digest)
+		err = agree("answering with trailers", c.id, e, may)
+	})
+	if may {
+		c.head = true
+		o.send(spec.TypeResponse, 0, c.id, 0)
+		c.trail(o)
+	}
+	return err
+}
+
+// trail ends the answer with trailers.
+func (c *modelIncoming) trail(o *outcome) {
+	o.send(spec.TypeTrailers, spec.FlagEnd, c.id, c.sequence)
+	c.sequence++
+	c.sendEnded = true
+}
+
 func (c *modelIncoming) read(in *session.Incoming, n int, dead bool, o *outcome) error {
 	got, err := in.Read(make([]byte, n))
 	some := !dead && c.recv.held > 0
@@ -369,6 +427,9 @@ func (c *modelIncoming) read(in *session.Incoming, n int, dead bool, o *outcome)
 		return fmt.Errorf("call %d gave %d bytes, of %d that it had", c.id, got, c.recv.held)
 	}
 	if !some {
+		if got := len(in.Trailers()) > 0; got != c.trailed {
+			return fmt.Errorf("call %d has trailers: %v, expected %v", c.id, got, c.trailed)
+		}
 		return nil
 	}
 	if grant := c.recv.consume(int64(got), c.recv.ended); grant > 0 {
@@ -399,7 +460,7 @@ func agree(what string, id uint32, err error, may bool) error {
 // TestModelOfTheService plays the gateway.
 func TestModelOfTheService(t *testing.T) {
 	checkModel(t, []string{
-		"request", "request", "request", "data", "data", "data", "cancel", "credit", "ping", "skipped", "illegal",
-		"respond", "head", "head", "write", "write", "end", "fail", "read", "read", "return",
+		"request", "request", "request", "data", "data", "data", "trailers", "cancel", "credit", "ping", "skipped", "illegal",
+		"respond", "respond with", "head", "head", "write", "write", "end", "end with", "fail", "read", "read", "return",
 	}, newServiceSystem)
 }

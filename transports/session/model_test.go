@@ -89,6 +89,24 @@ func (o *outcome) broken() {
 	o.dead = true
 }
 
+// malformedStep reports whether the TRAILERS of a step cannot be read.
+func malformedStep(st step) bool { return st.n == 200 }
+
+// trailersStep is the TRAILERS of a step, on a stream that may be none.
+func trailersStep(st step, known bool, id uint32, next func() uint32) *transports.Frame {
+	sequence, meta := uint32(0), digestMeta
+	if known {
+		sequence = next()
+	}
+	if st.bad {
+		sequence += 7
+	}
+	if malformedStep(st) {
+		meta = []byte{0xff}
+	}
+	return frame(spec.TypeTrailers, spec.FlagEnd, id, sequence, meta, nil)
+}
+
 // frameText is a frame as the model sees it: deadlines are not part of it.
 func frameText(h spec.Header) string {
 	aux := strconv.FormatUint(uint64(h.Aux), 10)

@@ -106,6 +106,9 @@ func (g *Gateway) open(within func(time.Duration)) error {
 	w := &g.cfg.Welcome
 	w.Nonce, w.Secret, w.Proof = g.hello.Nonce, random(16), proof
 	w.SessionWindow = sessionWindow(g.hello.Lease, w.StreamWindow, g.cfg.Limits.memory())
+	if g.agree(g.hello.Names(spec.FeatureTrailers)); g.trailers {
+		w.Features = []string{spec.FeatureTrailers}
+	}
 	if err := w.Check(); err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
@@ -128,7 +131,7 @@ func (g *Gateway) learn(hello []byte) error {
 	if err := spec.DecodeJSON(hello, &g.hello); err != nil {
 		return protocolError("%s", err)
 	}
-	if err := g.hello.Check(spec.FeatureOverlay); err != nil {
+	if err := g.hello.Check(spec.FeatureOverlay, spec.FeatureTrailers); err != nil {
 		code := spec.CodeProtocol
 		if errors.Is(err, spec.ErrFeature) {
 			code = spec.CodeUnsupported

@@ -195,12 +195,13 @@ func (u *unordered) flush() {
 
 // The ways in which a call and its end can cross.
 const (
-	crossEnd     = iota // the answer's END
-	crossCredit         // credit for the answer
-	crossUpload         // credit for the request
-	crossEarly          // an answer that leaves the request open
-	crossCancel         // the service's own CANCEL
-	crossNothing        // a handler that waits for it
+	crossEnd      = iota // the answer's END
+	crossCredit          // credit for the answer
+	crossUpload          // credit for the request
+	crossTrailers        // trailers, both ways
+	crossEarly           // an answer that leaves the request open
+	crossCancel          // the service's own CANCEL
+	crossNothing         // a handler that waits for it
 	crossings
 )
 
@@ -233,6 +234,9 @@ func (r *racers) serve(c *session.Incoming) {
 	case crossUpload:
 		_, _ = io.Copy(io.Discard, c)
 		respond(c, 200, "")
+	case crossTrailers:
+		_, _ = io.Copy(io.Discard, c)
+		_ = c.RespondWith(&spec.Response{Status: 200, ContentLength: -1}, b[:1], digest)
 	case crossCancel:
 		c.Cancel(spec.CodeInternal, "")
 	default:
@@ -246,7 +250,7 @@ func (r *racers) call(i int, random *rand.Rand) error {
 	body := binary.BigEndian.AppendUint32([]byte{byte(kind)}, uint32(i))
 	flags, timeout := spec.FlagInlineBody|spec.FlagEnd, patience
 	switch kind {
-	case crossUpload, crossEarly:
+	case crossUpload, crossEarly, crossTrailers:
 		flags = spec.FlagInlineBody
 	case crossNothing: // but its CANCEL ends it
 		timeout = 0
@@ -280,6 +284,9 @@ func (r *racers) call(i int, random *rand.Rand) error {
 			}
 		}
 	}
+	if kind == crossTrailers {
+		_ = c.EndWith(digest) // fails with the session alone: nobody has cancelled the call yet
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	switch random.IntN(4) {
@@ -306,7 +313,7 @@ func (r *racers) call(i int, random *rand.Rand) error {
 	case errors.Is(err, context.Canceled):
 		events = 0
 	}
-	for err == nil && kind == crossCredit {
+	for err == nil && (kind == crossCredit || kind == crossTrailers) {
 		if f, err = c.Next(context.Background(), patience); err == nil {
 			n := len(f.Body())
 			f.Release()
@@ -342,7 +349,8 @@ func race(calls int, seed uint64, order transports.Order, glink, slink transport
 	g, s, err := connect(glink, slink,
 		session.GatewayConfig{Welcome: spec.Welcome{StreamWindow: 512}, Limits: session.Limits{Cancels: 1 << 30}},
 		session.ServiceConfig{
-			Hello: spec.Hello{Lease: 4 * callers, StreamWindow: 512}, Serve: r.serve, Limits: session.Limits{Cancels: 1 << 30},
+			Hello: spec.Hello{Lease: 4 * callers, StreamWindow: 512, Features: []spec.Feature{{Name: spec.FeatureTrailers}}},
+			Serve: r.serve, Limits: session.Limits{Cancels: 1 << 30},
 		})
 	if err != nil {
 		return 0, err

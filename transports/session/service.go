@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +19,8 @@ const idleWorkers = 64
 
 // ServiceConfig is what a [Service] needs.
 type ServiceConfig struct {
-	// Hello is what to say of the service. An empty Nonce, StreamWindow and ManifestDigest are filled in.
+	// Hello is what to say of the service. An empty Nonce, StreamWindow and ManifestDigest are filled in. Where its Features
+	// have [spec.FeatureTrailers] the session takes TRAILERS, and sends it to a gateway that does.
 	Hello spec.Hello
 	// Manifest travels with HELLO, byte for byte, unless it does not fit: then the gateway asks for it if it has to.
 	Manifest []byte
@@ -93,6 +95,7 @@ func Open(ctx context.Context, link transports.Link, cfg ServiceConfig) (*Servic
 	s.init(link, time.Duration(s.welcome.HeartbeatMS)*time.Millisecond, cfg.Limits, s.loseAll)
 	s.received.init(2 * cfg.Limits.cancels())
 	s.allowance.credit.Store(s.welcome.SessionWindow)
+	s.agree(h.Names(spec.FeatureTrailers) && slices.Contains(s.welcome.Features, spec.FeatureTrailers))
 	s.receives(s.cfg.Hello.SessionWindow, cfg.Limits)
 	s.tombs.init(s.traits.Order)
 	if s.traits.Order == transports.OrderNone {
@@ -209,7 +212,7 @@ func (s *Service) handle(f *transports.Frame, h spec.Header) error {
 	switch h.Type {
 	case spec.TypeRequest:
 		return s.onRequest(f, h)
-	case spec.TypeRequestStreamData, spec.TypeCancel, spec.TypeCredit:
+	case spec.TypeRequestStreamData, spec.TypeTrailers, spec.TypeCancel, spec.TypeCredit:
 		s.mu.Lock()
 		c := s.calls[h.Stream]
 		s.mu.Unlock()

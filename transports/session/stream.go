@@ -38,14 +38,15 @@ const smallData = 4 << 10
 // receiving is the half that the peer sends. Its queue never holds more than the credit granted.
 type receiving struct {
 	queue    []*transports.Frame
-	offset   int    // bytes of the first frame's body that Read has taken
-	credit   int64  // bytes the peer may still send
-	held     int64  // bytes that have come and were neither consumed nor dropped
-	start    int64  // what credit was at first
-	window   int64  // what credit and held come to when everything consumed is granted again
-	blocked  bool   // the window has held the peer up since it was last widened
-	sequence uint32 // of the next data frame
-	ended    bool   // END or CANCEL came
+	offset   int            // bytes of the first frame's body that Read has taken
+	credit   int64          // bytes the peer may still send
+	held     int64          // bytes that have come and were neither consumed nor dropped
+	start    int64          // what credit was at first
+	window   int64          // what credit and held come to when everything consumed is granted again
+	blocked  bool           // the window has held the peer up since it was last widened
+	sequence uint32         // of the next data frame
+	ended    bool           // END or CANCEL came
+	trailers *spec.Trailers // that it came with; nil: none
 	wake     chan struct{}
 }
 
