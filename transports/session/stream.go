@@ -43,10 +43,10 @@ type receiving struct {
 	held     int64          // bytes that have come and were neither consumed nor dropped
 	start    int64          // what credit was at first
 	window   int64          // what credit and held come to when everything consumed is granted again
-	blocked  bool           // the window has held the peer up since it was last widened
+	trailers *spec.Trailers // that it ended with; nil: none
 	sequence uint32         // of the next data frame
+	blocked  bool           // the window has held the peer up since it was last widened
 	ended    bool           // END or CANCEL came
-	trailers *spec.Trailers // that it came with; nil: none
 	wake     chan struct{}
 }
 
