@@ -123,13 +123,13 @@ func (c *Conn) Write(p []byte) (int, error) {
 }
 
 // CloseWrite says that nothing more is sent. The caller may still send.
-func (c *Conn) CloseWrite() error { return c.failed(c.to.End()) }
+func (c *Conn) CloseWrite() error { return c.failed(c.to.EndWith(nil)) }
 
 // Close ends the connection both ways. What has been written is sent before. A second Close does nothing.
 func (c *Conn) Close() error {
 	var err error
 	c.once.Do(func() {
-		err = c.to.End()
+		err = c.to.EndWith(nil)
 		close(c.closed)
 		c.to.Leave()
 	})

@@ -262,9 +262,9 @@ func (c *connection) welcomed(s *served, way string) {
 
 // hello is what the service says of itself.
 func (c *connection) hello(lease int, supersedes string) spec.Hello {
-	h := spec.Hello{Instance: c.instance, Lease: lease, Supersedes: supersedes, Overlay: c.overlay}
+	h := spec.Hello{Instance: c.instance, Lease: lease, Supersedes: supersedes, Overlay: c.overlay, Features: []spec.Feature{{Name: spec.FeatureTrailers}}}
 	if len(c.overlay) > 0 {
-		h.Features = []spec.Feature{{Name: spec.FeatureOverlay, Critical: true}}
+		h.Features = append(h.Features, spec.Feature{Name: spec.FeatureOverlay, Critical: true})
 	}
 	return h
 }

@@ -118,7 +118,7 @@ func newCall(in *session.Incoming, meta *spec.Request, rt *route, log *slog.Logg
 	c.request = Request{
 		Method: method, Path: meta.Path, RawQuery: meta.Query, Host: meta.Authority, RemoteAddr: meta.Peer,
 		TLS: meta.TLS, ID: meta.ID.String(), ContentLength: meta.ContentLength, Identity: meta.Identity,
-		Header: meta.Header, Body: in, endpoint: rt.endpoint, params: meta.Params, trace: &meta.Trace,
+		Header: meta.Header, Body: in, endpoint: rt.endpoint, params: meta.Params, trace: &meta.Trace, in: in,
 	}
 	if c.request.Path == "" {
 		c.request.Path = rt.pattern.Fill(meta.Params)
@@ -135,7 +135,7 @@ func newCall(in *session.Incoming, meta *spec.Request, rt *route, log *slog.Logg
 // mayUpgrade prepares a call whose caller may change to another protocol. What follows the request are octets of that, hence
 // its body is empty.
 func (c *call) mayUpgrade(meta *spec.Request) {
-	c.request.Upgrade, c.request.ContentLength, c.request.Body = meta.Upgrade, 0, http.NoBody
+	c.request.Upgrade, c.request.ContentLength, c.request.Body, c.request.in = meta.Upgrade, 0, http.NoBody, nil
 	c.response.upgrade, c.response.fallback = &upgrade{protocol: meta.Upgrade, remote: meta.Peer}, http.StatusOK
 }
 

@@ -21,6 +21,9 @@ type Outlet interface {
 	// Flush sends what has been written.
 	Flush() error
 
+	// Trailer has fields follow the body, after the last of it.
+	Trailer(h Header)
+
 	// Upgrade accepts the upgrade that the request asks for: see [Response.Upgrade].
 	Upgrade(h Header) (*Conn, error)
 }
@@ -74,19 +77,28 @@ func (o *relay) Head(meta *spec.Response) error {
 	return o.Outlet.Head(meta.Status, meta.ContentLength, meta.Header)
 }
 
-// Respond passes a whole answer on. A length that w finds out itself is left to it, so that what is in between may add to the
+// RespondWith passes a whole answer on. A length that w finds out itself is left to it, so that what is in between may add to the
 // body.
-func (o *relay) Respond(meta *spec.Response, body []byte) error {
+func (o *relay) RespondWith(meta *spec.Response, body []byte, trailer []spec.Field) error {
 	length := meta.ContentLength
 	if length == int64(len(body)) && 0 < length && length <= spec.MaxInlineBody {
 		length = -1
 	}
-	if err := o.Outlet.Head(meta.Status, length, meta.Header); err != nil || len(body) == 0 {
+	if err := o.Outlet.Head(meta.Status, length, meta.Header); err != nil {
 		return err
 	}
-	_, err := o.Write(body)
-	return err
+	if len(body) > 0 {
+		if _, err := o.Write(body); err != nil {
+			return err
+		}
+	}
+	return o.EndWith(trailer)
 }
 
-// End leaves the end to w.
-func (o *relay) End() error { return nil }
+// EndWith leaves the end to w.
+func (o *relay) EndWith(trailer []spec.Field) error {
+	if len(trailer) > 0 {
+		o.Trailer(trailer)
+	}
+	return nil
+}

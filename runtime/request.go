@@ -33,7 +33,8 @@ type Request struct {
 
 	endpoint *spec.Endpoint
 	trace    *spec.Trace
-	params   []string // values of the path's parameters, in order
+	in       *session.Incoming // whose trailers are those of the request; nil: it has none
+	params   []string          // values of the path's parameters, in order
 
 	query    url.Values // once asked for
 	queried  string     // the RawQuery that it is of
@@ -79,6 +80,16 @@ func (r *Request) PathValues() iter.Seq2[string, string] {
 			pattern = pattern[end+1:]
 		}
 	}
+}
+
+// Trailer returns the header fields that have followed the body, once Body has been read to its end; nil before, and where
+// there are none. They are without what must not follow a body, and are no part of Header: what was decided by the header was
+// decided before they came. A header field Trailer may have announced them.
+func (r *Request) Trailer() Header {
+	if r.in == nil {
+		return nil
+	}
+	return r.in.Trailers()
 }
 
 // Query returns the query's parameters; of a malformed query, those that could be read.

@@ -25,26 +25,27 @@ const (
 //
 // A Response is for one goroutine at a time, and ends when the handler returns.
 type Response struct {
-	to     outlet
-	header Header
-	status int
-	length int64   // declared by Content-Length; -1: none
-	sent   int64   // bytes of body taken, held or not
-	held   *answer // body that has not left
-	begun  bool    // the head has left
-	ended  bool    // nothing may be written any more
+	to      outlet
+	header  Header
+	trailer *Header // nil: nobody has asked for it
+	status  int
+	length  int64   // declared by Content-Length; -1: none
+	sent    int64   // bytes of body taken, held or not
+	held    *answer // body that has not left
+	begun   bool    // the head has left
+	ended   bool    // nothing may be written any more
+
+	bodiless    bool // HEAD: the body is counted, and left out
+	intercepted bool // header has what interceptors have set, and stays where the handler fails
 
 	fields [4]spec.Field // where header begins, so that a few fields need no allocation
 	meta   spec.Response // what travels, once it does
 
-	fallback int  // the status, unless the handler says another
-	bodiless bool // HEAD: the body is counted, and left out
+	fallback int // the status, unless the handler says another
 
 	upgrade *upgrade // of an endpoint that may change to another protocol; nil: it is none
 
 	declared func(error) *Error // finds the errors that the endpoint declares; nil: it declares none
-
-	intercepted bool // header has what interceptors have set, and stays where the handler fails
 }
 
 // outlet takes an answer: the service's end of a call, a [session.Incoming]. It is an interface for the sake of packages
@@ -54,8 +55,8 @@ type outlet interface {
 	io.ReaderFrom
 	Context() context.Context
 	Head(meta *spec.Response) error
-	Respond(meta *spec.Response, body []byte) error
-	End() error
+	RespondWith(meta *spec.Response, body []byte, trailer []spec.Field) error
+	EndWith(trailer []spec.Field) error
 }
 
 var (
@@ -82,6 +83,39 @@ func (w *Response) errorOf(err error) *Error {
 
 // Header is the answer's header, to be changed before the answer begins.
 func (w *Response) Header() *Header { return &w.header }
+
+// Trailer is the header fields that follow the body, to be changed until the handler returns: a digest, say, that is known
+// only then. A header field Trailer may announce their names. They must be none that a reader needs before the body, such as
+// Content-Type or Set-Cookie (RFC 9110, section 6.5.1; [spec.IsForbiddenTrailer]). Where they cannot be had they are dropped: with
+// an answer that has no body, with a Content-Length towards HTTP/1.1, and at a gateway that takes none.
+func (w *Response) Trailer() *Header {
+	if w.trailer == nil {
+		w.trailer = new(Header)
+	}
+	return w.trailer
+}
+
+// trails reports whether fields follow the body.
+func (w *Response) trails() bool { return w.trailer != nil && len(*w.trailer) > 0 }
+
+// trailers are the fields that follow the body, checked.
+func (w *Response) trailers() ([]spec.Field, error) {
+	if !w.trails() {
+		return nil, nil
+	}
+	for _, f := range *w.trailer {
+		if err := f.Check(); err != nil {
+			return nil, fmt.Errorf("stella: trailer: %w", err)
+		}
+		if spec.IsForbiddenTrailer(f.Name) {
+			return nil, fmt.Errorf("stella: %s must not be a trailer: readers need it before the body, set it in Header", f.Name)
+		}
+	}
+	if w.bodiless || !bodyAllowed(w.status) {
+		return nil, nil
+	}
+	return *w.trailer, nil
+}
 
 // WriteHeader sets the status, 200 to 599. Without it the first Write implies the endpoint's own, which is 200
 // unless its directive says otherwise. As in net/http the first status counts.
@@ -385,7 +419,7 @@ func (w *Response) begin() error {
 		return nil
 	}
 	w.ended = true
-	if err := w.to.End(); err != nil {
+	if err := w.to.EndWith(nil); err != nil {
 		return err
 	}
 	return http.ErrBodyNotAllowed
@@ -406,13 +440,17 @@ func (w *Response) finish() error {
 	if w.length >= 0 && w.sent < w.length && !w.bodiless {
 		return fmt.Errorf("%w: %d of %d bytes", errTooShort, w.sent, w.length)
 	}
+	trailer, err := w.trailers()
+	if err != nil {
+		return err
+	}
 	if w.begun {
 		if err := w.pass(); err != nil {
 			return err
 		}
-		return w.to.End()
+		return w.to.EndWith(trailer)
 	}
-	if w.length < 0 && bodyAllowed(w.status) {
+	if w.length < 0 && bodyAllowed(w.status) && (!w.trails() || w.bodiless) { // a length leaves HTTP/1.1 no room for what follows
 		w.length = w.sent
 	}
 	meta, err := w.metadata()
@@ -423,7 +461,7 @@ func (w *Response) finish() error {
 	if w.holds() > 0 && !w.bodiless {
 		body = w.held.Bytes()
 	}
-	if err := w.to.Respond(meta, body); err != nil {
+	if err := w.to.RespondWith(meta, body, trailer); err != nil {
 		return err
 	}
 	w.begun = true
@@ -450,7 +488,7 @@ func (w *Response) replace(e *Error, requestID string) error {
 // reset drops what has been written so far, and all of the header but h. The answer must not have begun.
 func (w *Response) reset(h Header) {
 	w.held.release()
-	w.held, w.sent, w.length, w.status, w.ended, w.header = nil, 0, -1, 0, false, h
+	w.held, w.sent, w.length, w.status, w.ended, w.header, w.trailer = nil, 0, -1, 0, false, h, nil
 }
 
 // release gives back what is held.

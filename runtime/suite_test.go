@@ -221,8 +221,9 @@ func (r *request) frame() (f *transports.Frame, meta int) {
 type response struct {
 	spec.Response
 
-	body  string
-	whole bool // it came in one frame
+	body    string
+	whole   bool // it came in one frame
+	trailer stella.Header
 }
 
 func (r *response) header(name string) string { return stella.Header(r.Header).Get(name) }
@@ -271,6 +272,7 @@ func finish(c *session.Call) (*response, error) {
 		f.Release()
 	}
 	r.body += body.String()
+	r.trailer = c.Trailers()
 	return r, nil
 }
 

@@ -1,10 +1,12 @@
 package httpbridge
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"sync"
 
+	stella "github.com/stella-ops/router/runtime"
 	"github.com/stella-ops/router/transports/session"
 )
 
@@ -13,9 +15,12 @@ import (
 // handler returns.
 type body struct {
 	src io.Reader
+	of  *stella.Request // whose trailers follow it
+	req *http.Request   // which gets them
 
-	mu    sync.Mutex
-	ended bool
+	mu      sync.Mutex
+	ended   bool
+	trailed bool
 }
 
 // Read reads on until the body is closed or the handler has returned.
@@ -32,7 +37,28 @@ func (b *body) Read(p []byte) (int, error) {
 		}
 	}
 	b.mu.Unlock()
-	return b.src.Read(p) // may wait, and ends with the call
+	n, err := b.src.Read(p) // may wait, and ends with the call
+	if errors.Is(err, io.EOF) {
+		b.trail()
+	}
+	return n, err
+}
+
+// trail gives the request what has followed the body, as net/http does: beside the names that were announced.
+func (b *body) trail() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ended || b.trailed {
+		return
+	}
+	b.trailed = true
+	fields := b.of.Trailer()
+	if len(fields) > 0 && b.req.Trailer == nil {
+		b.req.Trailer = make(http.Header, len(fields))
+	}
+	for _, f := range fields {
+		b.req.Trailer.Add(f.Name, f.Value)
+	}
 }
 
 // Close makes every further Read fail.

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing/iotest"
@@ -18,19 +19,33 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	stella "github.com/stella-ops/router/runtime"
 	"github.com/stella-ops/router/runtime/stellatest"
 	"github.com/stella-ops/router/spec"
 )
 
 // answer is what of an answer must be the same whether a net/http server or the bridge runs the handler.
 type answer struct {
-	Status int
-	Header map[string][]string
-	Body   string
+	Status  int
+	Header  map[string][]string
+	Body    string
+	Trailer http.Header
 }
 
-// ofConnection are the fields that are about the connection to the client, or are the gateway's own.
-var ofConnection = []string{"Connection", "Content-Length", "Date"}
+// ofConnection are the fields that are about the connection to the client, or are the gateway's own. A net/http client takes
+// Trailer out of the header where it knows how to.
+var ofConnection = []string{"Connection", "Content-Length", "Date", "Trailer"}
+
+// sent are the trailers that have come, of those that were announced as well.
+func sent(trailer http.Header) http.Header {
+	came := http.Header{}
+	for name, values := range trailer {
+		if len(values) > 0 {
+			came[name] = values
+		}
+	}
+	return came
+}
 
 // fromServer asks a net/http server. A length of -1 is none.
 func fromServer(endpoint string, h http.Handler, r stellatest.Request) (a answer, length int64) {
@@ -51,6 +66,12 @@ func fromServer(endpoint string, h http.Handler, r stellatest.Request) (a answer
 	case r.Body != nil:
 		req.Body, req.ContentLength = io.NopCloser(strings.NewReader(string(r.Body))), int64(len(r.Body))
 	}
+	for _, f := range r.Trailer {
+		if req.Trailer == nil {
+			req.Trailer = http.Header{}
+		}
+		req.Trailer.Add(f.Name, f.Value)
+	}
 	transport := &http.Transport{DisableCompression: true}
 	defer transport.CloseIdleConnections()
 	res, err := transport.RoundTrip(req)
@@ -66,7 +87,7 @@ func fromServer(endpoint string, h http.Handler, r stellatest.Request) (a answer
 	for _, name := range ofConnection {
 		res.Header.Del(name)
 	}
-	return answer{res.StatusCode, res.Header, string(body)}, length
+	return answer{res.StatusCode, res.Header, string(body), sent(res.Trailer)}, length
 }
 
 // fromBridge asks the bridge.
@@ -81,7 +102,11 @@ func fromBridge(endpoint string, h http.Handler, r stellatest.Request) (a answer
 	for _, name := range ofConnection {
 		header.Del(name)
 	}
-	return answer{res.Status, header, string(res.Body)}, res.ContentLength
+	trailer := http.Header{}
+	for _, f := range res.Trailer {
+		trailer.Add(f.Name, f.Value)
+	}
+	return answer{res.Status, header, string(res.Body), trailer}, res.ContentLength
 }
 
 type handle = http.HandlerFunc
@@ -146,6 +171,36 @@ func errs(write func(w http.ResponseWriter) []error) handle {
 
 type request = stellatest.Request
 
+// names are those of the fields, each once.
+func names(fields stella.Header) string {
+	var all []string
+	for _, f := range fields {
+		all = append(all, f.Name)
+	}
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), ", ")
+}
+
+// trailing answers with parts of the body as set says, which is told when.
+func trailing(parts int, set func(w http.ResponseWriter, when string)) handle {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		set(w, "before")
+		for range parts {
+			_, _ = io.WriteString(w, "part")
+			set(w, "between")
+		}
+		set(w, "after")
+	}
+}
+
+// declaring declares two trailers and sets one.
+func declaring(w http.ResponseWriter, when string) {
+	if when == "before" {
+		w.Header().Set("Trailer", "x-sum, X-Other")
+	}
+	w.Header()["X-Sum"] = []string{when, "2"}
+}
+
 var _ = Describe("A handler behind the bridge", func() {
 	DescribeTable("answers as it does behind a net/http server", func(h func() http.Handler, r request, endpoint ...string) {
 		if r.Path == "" {
@@ -156,6 +211,10 @@ var _ = Describe("A handler behind the bridge", func() {
 		}
 		endpoint = append(endpoint, "GET /{rest...}")
 		again := r // a stream is read once
+		if len(r.Trailer) > 0 {
+			announced := stella.Header{{Name: "Trailer", Value: names(r.Trailer)}} // a net/http client does so by itself
+			again.Header = append(announced, r.Header...)
+		}
 		if r.Stream != nil {
 			all, err := io.ReadAll(r.Stream)
 			Expect(err).NotTo(HaveOccurred())
@@ -258,6 +317,61 @@ var _ = Describe("A handler behind the bridge", func() {
 				w.Header().Set(http.TrailerPrefix+"X-Late", "no header")
 				_, _ = io.WriteString(w, "x")
 				w.Header().Set("X-Sum", "1")
+			})
+		}, request{}),
+		Entry("that declares trailers of a large answer", func() http.Handler { return trailing(10_000, declaring) }, request{}),
+		Entry("that declares trailers and writes nothing", func() http.Handler { return trailing(0, declaring) }, request{}),
+		Entry("that declares trailers and writes nothing, to HEAD", func() http.Handler { return trailing(0, declaring) }, request{Method: "HEAD"}),
+		Entry("that declares trailers, to HEAD", func() http.Handler { return trailing(2, declaring) }, request{Method: "HEAD"}),
+		Entry("that declares trailers with 204", func() http.Handler {
+			return trailing(0, func(w http.ResponseWriter, when string) {
+				if declaring(w, when); when == "before" {
+					w.WriteHeader(http.StatusNoContent)
+				}
+			})
+		}, request{}),
+		Entry("that declares trailers with 304", func() http.Handler {
+			return trailing(0, func(w http.ResponseWriter, when string) {
+				if declaring(w, when); when == "before" {
+					w.WriteHeader(http.StatusNotModified)
+				}
+			})
+		}, request{}),
+		Entry("that declares trailers and flushes", func() http.Handler {
+			return trailing(3, func(w http.ResponseWriter, when string) {
+				declaring(w, when)
+				w.(http.Flusher).Flush() //nolint:forcetypeassert // that it is one is the rule
+			})
+		}, request{}),
+		Entry("that sets trailers without declaring them, of a large answer", func() http.Handler {
+			return trailing(10_000, func(w http.ResponseWriter, when string) {
+				if when == "after" {
+					w.Header().Set(http.TrailerPrefix+"X-Late", "1")
+					w.Header().Add(http.TrailerPrefix+"x-lower", " a\r\nb ")
+					w.Header().Add(http.TrailerPrefix+"not a name", "1")
+				}
+			})
+		}, request{}),
+		Entry("that sets trailers without declaring them, before a small answer", func() http.Handler {
+			return trailing(1, func(w http.ResponseWriter, _ string) { w.Header().Set(http.TrailerPrefix+"X-Late", "1") })
+		}, request{}),
+		Entry("that sets trailers without declaring them, of an answer that was flushed", func() http.Handler {
+			return trailing(1, func(w http.ResponseWriter, when string) {
+				w.(http.Flusher).Flush() //nolint:forcetypeassert // that it is one is the rule
+				if when == "after" {
+					w.Header().Set(http.TrailerPrefix+"X-Late", "1")
+				}
+			})
+		}, request{}),
+		Entry("that declares trailers which must be none", func() http.Handler {
+			return trailing(1, func(w http.ResponseWriter, when string) {
+				if when == "before" {
+					w.Header().Set("Trailer", "Content-Range, Authorization, X-Fine")
+					return
+				}
+				for _, name := range []string{"Content-Range", "Authorization", "X-Fine"} {
+					w.Header().Set(name, "1")
+				}
 			})
 		}, request{}),
 		Entry("that declares its length", func() http.Handler {
@@ -395,6 +509,19 @@ var _ = Describe("A handler behind the bridge", func() {
 			request{Method: "PUT", Path: "/a/1", Body: []byte(strings.Repeat("x", 300_000))}, "PUT /a/{id}"),
 		Entry("that shows a PATCH of unknown length", func() http.Handler { return handle(seen) },
 			request{Method: "PATCH", Path: "/a/1", Stream: strings.NewReader(strings.Repeat("x", 300_000))}, "PATCH /a/{id}"),
+		Entry("that shows the trailers of a stream", func() http.Handler { return handle(seen) }, request{
+			Method: "PUT", Path: "/a/1", Stream: strings.NewReader(strings.Repeat("x", 300_000)), Trailer: fields("X-Sum", "1", "X-Sum", "2", "Etag", `"3"`),
+		}, "PUT /a/{id}"),
+		Entry("that shows the trailers of nothing", func() http.Handler { return handle(seen) },
+			request{Method: "PUT", Path: "/a/1", Stream: strings.NewReader(""), Trailer: fields("X-Sum", "1")}, "PUT /a/{id}"),
+		Entry("that shows trailers before and after the body has been read", func() http.Handler {
+			return handle(func(w http.ResponseWriter, r *http.Request) {
+				before, _ := json.Marshal(r.Trailer) // cannot fail
+				_, _ = io.Copy(io.Discard, r.Body)
+				after, _ := json.Marshal(r.Trailer) // the same
+				_, _ = fmt.Fprintf(w, "%s %s %v", before, after, r.Header)
+			})
+		}, request{Method: "POST", Stream: strings.NewReader("body"), Trailer: fields("X-Sum", "1"), Header: fields("User-Agent", "t")}, "POST /a"),
 		Entry("that closes the body", func() http.Handler {
 			return handle(func(w http.ResponseWriter, r *http.Request) {
 				err := r.Body.Close()

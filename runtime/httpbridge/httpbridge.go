@@ -11,7 +11,9 @@
 //   - A panic is answered with a problem as long as the answer has not begun, and so is an answer that is shorter than
 //     its Content-Length; net/http would drop the connection.
 //   - A handler that returns after the endpoint's timeout has not answered, whatever it wrote: the gateway says 504.
-//   - Informational answers (1xx) are ignored, and trailers are dropped. A status above 599 is a failure.
+//   - Informational answers (1xx) are ignored. A status above 599 is a failure.
+//   - Trailers are those of net/http, both ways, but for names that must not be trailers (spec.IsForbiddenTrailer). Those with
+//     [http.TrailerPrefix] follow small answers, too, of which net/http loses them over HTTP/1.1.
 //   - An answer of up to 16 KiB always has a Content-Length; net/http gives one up to 2 KiB.
 //   - The request's headers are without what the gateway removes, and who calls is in [stella.RequestFromContext],
 //     which has the request id, too. [http.ServerContextKey] and [http.LocalAddrContextKey] are not set.
@@ -81,6 +83,7 @@ func newRequest(ctx context.Context, r *stella.Request, b *body) (*http.Request,
 	for _, f := range r.Header {
 		header.Add(f.Name, f.Value)
 	}
+	announced := announce(header)
 	req := new(http.Request)
 	if p, ok := ctx.Value(passageKey{}).(*passage); ok && p.passed != nil { // with the form that a middleware has read, and the like
 		req = p.passed
@@ -90,10 +93,14 @@ func newRequest(ctx context.Context, r *stella.Request, b *body) (*http.Request,
 	req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/1.1", 1, 1
 	req.Host, req.RemoteAddr, req.Header = r.Host, r.RemoteAddr, header
 	req.ContentLength, req.TransferEncoding, req.Body = r.ContentLength, nil, b
+	if announced != nil { // else they are those of the request that a middleware has passed on
+		req.Trailer = announced
+	}
+	b.of, b.req = r, req
 	switch {
 	case r.ContentLength < 0:
 		req.TransferEncoding = []string{"chunked"}
-	case r.ContentLength == 0:
+	case r.ContentLength == 0 && announced == nil:
 		req.Body = http.NoBody
 	default:
 		header.Set("Content-Length", strconv.FormatInt(r.ContentLength, 10))
@@ -109,6 +116,20 @@ func newRequest(ctx context.Context, r *stella.Request, b *body) (*http.Request,
 		req.SetPathValue(name, value)
 	}
 	return req, nil
+}
+
+// announce takes the names of trailers out of the header, as net/http does; nil: none are announced.
+func announce(header http.Header) http.Header {
+	values, some := header[trailer]
+	if !some {
+		return nil
+	}
+	delete(header, trailer)
+	announced := http.Header{}
+	for name := range trailerNames(values) {
+		announced[name] = nil
+	}
+	return announced
 }
 
 // removeParts removes the files that a multipart form has been read into.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
@@ -276,5 +277,43 @@ var _ = Describe("A bridged handler", func() {
 		_, err := s.Call(context.Background(), request{Path: "/a"})
 		Expect(err).To(haveCode(spec.CodeDeadline))
 		Eventually(causes).WithTimeout(patience).Should(Receive(MatchError(context.DeadlineExceeded)))
+	})
+})
+
+var _ = Describe("Trailers of a bridged handler", func() {
+	It("follow a small answer though they were not declared", func() {
+		s, _ := bridge("GET /a", handle(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "small")
+			w.Header().Set(http.TrailerPrefix+"X-Late", "1")
+			w.Header().Set(http.TrailerPrefix+"Set-Cookie", "a=b")
+		}))
+		res := call(s, request{Path: "/a"})
+		Expect(string(res.Body)).To(Equal("small"))
+		Expect(res.ContentLength).To(BeEquivalentTo(-1))
+		Expect(res.Trailer).To(Equal(fields("X-Late", "1")))
+	})
+
+	It("are announced with the answer", func() {
+		s, _ := bridge("GET /a", handle(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Trailer", "x-sum, X-Other") }))
+		Expect(call(s, request{Path: "/a"}).Header.Get("Trailer")).To(Equal("x-sum, X-Other"))
+	})
+
+	It("come with a body of no bytes", func() {
+		s, _ := bridge("POST /a", handle(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			_, _ = io.WriteString(w, r.Trailer.Get("X-Sum"))
+		}))
+		res := call(s, request{Method: "POST", Path: "/a", Header: fields("Trailer", "X-Sum"), Trailer: fields("X-Sum", "1")})
+		Expect(string(res.Body)).To(Equal("1"))
+	})
+
+	It("do not come to a handler that has closed the body", func() {
+		s, _ := bridge("POST /a", handle(func(w http.ResponseWriter, r *http.Request) {
+			err := r.Body.Close()
+			_, errRead := io.Copy(io.Discard, r.Body)
+			_, _ = fmt.Fprint(w, err, errRead, r.Trailer)
+		}))
+		res := call(s, request{Method: "POST", Path: "/a", Body: []byte("x"), Trailer: fields("X-Sum", "1")})
+		Expect(string(res.Body)).To(Equal(fmt.Sprint(nil, http.ErrBodyReadAfterClose, http.Header(nil))))
 	})
 })

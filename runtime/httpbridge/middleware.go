@@ -9,6 +9,7 @@ import (
 	"net/textproto"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	stella "github.com/stella-ops/router/runtime"
@@ -152,10 +153,11 @@ func isHeader(fields stella.Header, header http.Header) bool {
 			n += len(values)
 		}
 	}
-	if n != len(fields) {
-		return false
-	}
 	for i, f := range fields {
+		if f.Name == trailer { // those names are in the request's Trailer
+			continue
+		}
+		n--
 		earlier := 0
 		for _, g := range fields[:i] {
 			if g.Name == f.Name {
@@ -166,7 +168,7 @@ func isHeader(fields stella.Header, header http.Header) bool {
 			return false
 		}
 	}
-	return true
+	return n == 0
 }
 
 // fieldsOf are the fields of a header, by name, but for some names and for what is no name.
@@ -195,7 +197,9 @@ var _ stella.Outlet = (*outlet)(nil)
 // header are the fields that the middleware has set.
 func (o *outlet) header() stella.Header {
 	header := o.to.Header()
-	o.names = slices.Collect(maps.Keys(header))
+	o.names = slices.DeleteFunc(slices.Collect(maps.Keys(header)), func(name string) bool { // trailers follow, whatever the endpoint says
+		return strings.HasPrefix(name, http.TrailerPrefix)
+	})
 	return fieldsOf(header, nil)
 }
 
@@ -258,6 +262,18 @@ func (o *outlet) Flush() error {
 		return err //nolint:wrapcheck // the same
 	}
 	return nil
+}
+
+// Trailer has fields follow the body. A header field of the name, which has been sent, is not sent once more.
+func (o *outlet) Trailer(h stella.Header) {
+	header := o.to.Header()
+	for _, f := range h {
+		delete(header, f.Name)
+	}
+	for _, f := range h {
+		key := http.TrailerPrefix + f.Name
+		header[key] = append(header[key], f.Value)
+	}
 }
 
 // Upgrade accepts the upgrade, with the header fields that the middleware has set.

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -276,5 +278,70 @@ var _ = Describe("Middleware around an endpoint", func() {
 			w.WriteHeader(http.StatusNotImplemented)
 		}))
 		Expect(call(s, request{Path: "/a"}).Status).To(Equal(http.StatusNotImplemented))
+	})
+})
+
+var _ = Describe("Trailers through middleware", func() {
+	echoTrailers := func(_ context.Context, r *stella.Request, w *stella.Response) error {
+		body, err := r.ReadBody()
+		if err != nil {
+			return err
+		}
+		w.Header().Set("Trailer", "X-Sum")
+		_, err = w.Write(body)
+		for _, f := range r.Trailer() {
+			w.Trailer().Add(f.Name, f.Value)
+		}
+		return err
+	}
+	sent := request{Method: "POST", Path: "/a", Body: []byte("hello"), Header: fields("Trailer", "X-Sum"), Trailer: fields("X-Sum", "1", "X-Sum", "2", "X-Late", "3")}
+
+	It("pass both ways, of an endpoint that is no bridged one", func() {
+		var header http.Header
+		var before []string
+		s, _ := behind("POST /a", echoTrailers, through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			header, before = r.Header.Clone(), slices.Collect(maps.Keys(r.Trailer))
+			w.Header().Set(http.TrailerPrefix+"X-Early", "0")
+			next.ServeHTTP(&counted{ResponseWriter: w}, r)
+			w.Header().Set(http.TrailerPrefix+"X-Middleware", "4")
+		}))
+		res := call(s, sent)
+		Expect(string(res.Body)).To(Equal("hello"))
+		Expect(res.Trailer).To(ConsistOf(fields("X-Sum", "1", "X-Sum", "2", "X-Late", "3", "X-Early", "0", "X-Middleware", "4")))
+		Expect(res.Header.Get("Trailer")).To(Equal("X-Sum"))
+		Expect(header).NotTo(HaveKey("Trailer"))
+		Expect(before).To(Equal([]string{"X-Sum"}))
+	})
+
+	It("pass both ways, of a bridged one, whatever the middleware changes of the header", func() {
+		inner := httpbridge.Dispatch(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Trailer", "X-Sum")
+			w.Header().Set("X-Sum", "a header")
+			_, before := r.Trailer["X-Sum"]
+			_, _ = io.Copy(w, r.Body)
+			_, _ = fmt.Fprint(w, before, r.Header["X-Changed"])
+			w.Header()["X-Sum"] = r.Trailer["X-Sum"]
+			w.Header().Set(http.TrailerPrefix+"X-Late", r.Trailer.Get("X-Late"))
+		}))
+		s, _ := behind("POST /a", inner, through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			r.Header.Set("X-Changed", "yes")
+			next.ServeHTTP(w, r)
+		}))
+		res := call(s, sent)
+		Expect(string(res.Body)).To(Equal("hellotrue [yes]"))
+		Expect(res.Trailer).To(ConsistOf(fields("X-Sum", "1", "X-Sum", "2", "X-Late", "3")))
+	})
+
+	It("are those of the request when the middleware has read the body and sets it anew", func() {
+		s, _ := behind("POST /a", echoTrailers, through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			body, err := io.ReadAll(r.Body)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(r.Trailer.Get("X-Late")).To(Equal("3"))
+			r.Body = io.NopCloser(bytes.NewReader(bytes.ToUpper(body)))
+			next.ServeHTTP(w, r)
+		}))
+		res := call(s, sent)
+		Expect(string(res.Body)).To(Equal("HELLO"))
+		Expect(res.Trailer).To(ConsistOf(fields("X-Sum", "1", "X-Sum", "2", "X-Late", "3")))
 	})
 })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -36,13 +37,14 @@ type responseWriter struct {
 	head     bool        // the method is HEAD: nothing of the body is sent
 	header   http.Header // the handler's; what counts is copied by WriteHeader
 
-	status   int    // 0 until WriteHeader
-	length   int64  // declared by Content-Length; -1: none
-	written  int64  // bytes of body
-	sniffing bool   // the Content-Type is still to be guessed
-	start    []byte // of the body, while sniffing
-	flushed  bool   // to HEAD: the answer is whole
-	taken    bool   // with the connection: nothing more can be answered
+	status   int      // 0 until WriteHeader
+	length   int64    // declared by Content-Length; -1: none
+	written  int64    // bytes of body
+	sniffing bool     // the Content-Type is still to be guessed
+	start    []byte   // of the body, while sniffing
+	declared []string // names of trailers
+	flushed  bool     // to HEAD: the answer is whole
+	taken    bool     // with the connection: nothing more can be answered
 }
 
 var (
@@ -87,6 +89,50 @@ func (w *responseWriter) setStatus(status int) {
 	_, typed := w.header[contentType]
 	w.sniffing = bodyAllowed(status) && !typed && w.header.Get("Content-Encoding") == "" && w.header.Get(transferEncoding) == ""
 	w.copyHeader()
+	if values, some := w.header[trailer]; some {
+		w.declared = slices.Collect(trailerNames(values))
+	}
+}
+
+// trailerNames are the names in values of the header field Trailer that may be names of trailers.
+func trailerNames(values []string) iter.Seq[string] {
+	return func(yield func(name string) bool) {
+		for _, v := range values {
+			for name := range strings.SplitSeq(v, ",") {
+				name = textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name))
+				if name != "" && !spec.IsForbiddenTrailer(name) && !yield(name) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// trail has the answer end with the trailers that the handler has set: under the names that it declared before, or with
+// http.TrailerPrefix.
+func (w *responseWriter) trail() {
+	for _, name := range w.declared {
+		w.addTrailer(name, w.header[name])
+	}
+	var late []string
+	for key := range w.header {
+		if strings.HasPrefix(key, http.TrailerPrefix) {
+			late = append(late, key)
+		}
+	}
+	slices.Sort(late)
+	for _, key := range late {
+		w.addTrailer(textproto.CanonicalMIMEHeaderKey(strings.TrimPrefix(key, http.TrailerPrefix)), w.header[key])
+	}
+}
+
+func (w *responseWriter) addTrailer(name string, values []string) {
+	if spec.IsForbiddenTrailer(name) || (spec.Field{Name: name}).Check() != nil {
+		return
+	}
+	for _, value := range values {
+		w.answer.Trailer().Add(name, textproto.TrimString(lineBreaks.Replace(value)))
+	}
 }
 
 func (w *responseWriter) warn(msg string, attrs ...slog.Attr) {
@@ -117,7 +163,7 @@ func (w *responseWriter) copyHeader() {
 	if w.length >= 0 {
 		h.Set(contentLength, strconv.FormatInt(w.length, 10))
 	}
-	dropped := []string{contentLength, transferEncoding, trailer}
+	dropped := []string{contentLength, transferEncoding}
 	if w.status == http.StatusNotModified {
 		dropped = append(dropped, contentType)
 	}
@@ -242,6 +288,7 @@ func (w *responseWriter) EnableFullDuplex() error { return nil }
 func (w *responseWriter) finish() error {
 	w.begin()
 	w.sniff()
+	w.trail()
 	switch {
 	case !w.head || w.flushed || w.length >= 0:
 		return nil

@@ -24,6 +24,7 @@ type Request struct {
 	Header   stella.Header  // any
 	Body     []byte         // any
 	Stream   io.Reader      // instead of Body: of unknown length, sent as it is read; closed with the call if it is an io.Closer
+	Trailer  stella.Header  // what follows the body, of whichever kind
 	Upgrade  string         // the protocol to change to, such as websocket. Stream is what is sent in it, from status 101 on
 	Identity *spec.Identity // as whom; nil is nobody
 }
@@ -34,6 +35,7 @@ type Response struct {
 	Header        stella.Header
 	ContentLength int64 // as the service said; -1 if it did not
 	Body          []byte
+	Trailer       stella.Header // what has followed the body
 }
 
 // ErrNoEndpoint is what [Service.Call] wraps for a method and path that the manifest does not have.
@@ -49,7 +51,7 @@ func (s *Service) Call(ctx context.Context, r Request) (*Response, error) {
 	}
 	defer st.Close()
 	body, err := io.ReadAll(st)
-	return &Response{Status: st.Status, Header: st.Header, ContentLength: st.ContentLength, Body: body}, err
+	return &Response{Status: st.Status, Header: st.Header, ContentLength: st.ContentLength, Body: body, Trailer: st.Trailer}, err
 }
 
 // Open makes one call and returns as soon as its answer has begun, for answers that a test wants to see while they come.
@@ -68,6 +70,9 @@ func (s *Service) Open(ctx context.Context, r Request) (*Stream, error) {
 	if r.Upgrade != "" {
 		inline, flags = nil, 0
 	}
+	if len(r.Trailer) > 0 {
+		flags = 0
+	}
 	if len(inline) > 0 {
 		flags |= spec.FlagInlineBody
 	}
@@ -82,14 +87,14 @@ func (s *Service) Open(ctx context.Context, r Request) (*Stream, error) {
 	st := &Stream{ctx: ctx, call: c, name: r.Method + " " + r.Path, pumped: make(chan struct{})}
 	st.source, _ = rest.(io.Closer)
 	if r.Upgrade == "" {
-		go st.send(rest)
+		go st.send(rest, r.Trailer)
 	}
 	err = st.begin()
 	if r.Upgrade != "" {
 		if st.Status != http.StatusSwitchingProtocols || rest == nil {
 			rest = http.NoBody // it has been refused, or there is nothing to say
 		}
-		go st.send(rest)
+		go st.send(rest, nil)
 	}
 	if err != nil {
 		st.Close()
@@ -98,11 +103,14 @@ func (s *Service) Open(ctx context.Context, r Request) (*Stream, error) {
 	return st, nil
 }
 
-// send sends the request's body, if there is one that the call began without.
-func (st *Stream) send(body io.Reader) {
+// send sends the request's body, if there is one that the call began without, and what follows it.
+func (st *Stream) send(body io.Reader, trailer stella.Header) {
 	defer close(st.pumped)
-	if body != nil {
-		pump(st.call, body)
+	switch {
+	case body != nil:
+		pump(st.call, body, trailer)
+	case len(trailer) > 0:
+		_ = st.call.EndWith(trailer) // fails with the call
 	}
 }
 
@@ -110,7 +118,8 @@ func (st *Stream) send(body io.Reader) {
 type Stream struct {
 	Status        int
 	Header        stella.Header
-	ContentLength int64 // as the service said; -1 if it did not
+	ContentLength int64         // as the service said; -1 if it did not
+	Trailer       stella.Header // what has followed the body, once Read has returned io.EOF
 
 	ctx    context.Context //nolint:containedctx // of the call, which goes on until Close
 	call   *session.Call
@@ -149,7 +158,7 @@ func (st *Stream) Read(p []byte) (int, error) {
 		}
 		f, err := st.call.Next(st.ctx, spec.DefaultLimits.Idle())
 		if errors.Is(err, io.EOF) {
-			st.whole = true
+			st.whole, st.Trailer = true, st.call.Trailers()
 			return 0, io.EOF
 		}
 		if err != nil {
@@ -243,7 +252,7 @@ func match(p spec.Pattern, path string) (params []string, rank string, ok bool) 
 }
 
 // pump sends the request body, until the call wants no more of it: a service may answer without reading all of it.
-func pump(c *session.Call, src io.Reader) {
+func pump(c *session.Call, src io.Reader, trailer stella.Header) {
 	for {
 		n, err := c.Acquire(spec.MaxChunk)
 		if err != nil {
@@ -258,7 +267,14 @@ func pump(c *session.Call, src io.Reader) {
 			c.Cancel(spec.CodeClientGone)
 			return
 		}
-		if c.Send(f, n, err != nil) != nil || err != nil {
+		end := err != nil
+		if c.Send(f, n, end && len(trailer) == 0) != nil {
+			return
+		}
+		if end {
+			if len(trailer) > 0 {
+				_ = c.EndWith(trailer) // fails with the call
+			}
 			return
 		}
 	}
