@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -184,6 +185,38 @@ var _ = Describe("a listener for clients", func() {
 		close(leave)
 		Eventually(answered).WithTimeout(patience).Should(Receive(HaveSuffix("tls=true")))
 		Eventually(r.served).WithTimeout(patience).Should(Receive(BeNil()))
+	})
+
+	It("passes trailers on by HTTP/3, both ways", func() {
+		secure.TLS.HTTP3 = true
+		cfg := config(GinkgoWriter)
+		cfg.Listeners = []gateway.Listener{secure}
+		r := run(cfg)
+		r.offering(func(in *session.Incoming) {
+			body, err := io.ReadAll(in)
+			if err != nil {
+				return
+			}
+			answer := spec.Response{Status: 200, ContentLength: -1, Header: []spec.Field{{Name: "Trailer", Value: "X-Sum"}}}
+			_ = in.RespondWith(&answer, body, append(in.Trailers(), spec.Field{Name: "X-Late", Value: "1"}))
+		}, spec.Endpoint{
+			Method: "POST", Path: "/a", Handler: "Handler", Kind: spec.KindRaw, Status: 200, Stream: spec.StreamNone, Public: "a test", Limits: spec.DefaultLimits,
+		})
+		transport := &http3.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
+		defer transport.Close()
+		client := http.Client{Transport: transport, Timeout: patience}
+		for _, body := range []io.Reader{strings.NewReader("known"), io.MultiReader(strings.NewReader("unknown"))} {
+			q, err := http.NewRequestWithContext(context.Background(), http.MethodPost, "https://"+r.HTTPAddrs()[1]+"/a", body)
+			Expect(err).NotTo(HaveOccurred())
+			q.Trailer = http.Header{"X-Sum": {"1", "2"}, "X-User-Id": {"root"}}
+			resp, err := client.Do(q)
+			Expect(err).NotTo(HaveOccurred())
+			b, err := io.ReadAll(resp.Body)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(resp.Body.Close()).To(Succeed())
+			Expect(string(b)).To(HaveSuffix("known"))
+			Expect(resp.Trailer).To(Equal(http.Header{"X-Sum": {"1", "2"}, "X-Late": {"1"}}))
+		}
 	})
 
 	DescribeTable("asks clients for certificates",

@@ -91,7 +91,9 @@ func (r *running) offering(serve func(*session.Incoming), e spec.Endpoint) *sess
 	link, err := transports.Dial(context.Background(), r.ListenAddrs()[0])
 	Expect(err).NotTo(HaveOccurred())
 	s, err := session.Open(context.Background(), link, session.ServiceConfig{
-		Hello:    spec.Hello{Instance: spec.Instance{Service: "test", Version: "1.0.0", ID: "one"}, Lease: 8},
+		Hello: spec.Hello{
+			Instance: spec.Instance{Service: "test", Version: "1.0.0", ID: "one"}, Lease: 8, Features: []spec.Feature{{Name: spec.FeatureTrailers}},
+		},
 		Manifest: manifest, Serve: serve,
 	})
 	Expect(err).NotTo(HaveOccurred())

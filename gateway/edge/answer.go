@@ -61,6 +61,9 @@ func (e *Edge) answer(x *Exchange, call *session.Call, head *transports.Frame) *
 	x.status = r.Status
 	x.writeBy(now.Add(e.cfg.Stall))
 	x.head(r.Status)
+	if len(x.declared) > 0 {
+		x.undeclare()
+	}
 	var err error
 	if some && len(inline) > 0 {
 		err = x.pass(inline)
@@ -79,6 +82,9 @@ func (e *Edge) answer(x *Exchange, call *session.Call, head *transports.Frame) *
 	if err := x.finish(); err != nil {
 		x.abort(statusClientGone)
 	}
+	if some && !whole && !x.aborted && x.trail(call.Trailers()) != nil {
+		x.abort(statusClientGone)
+	}
 	return nil
 }
 
@@ -95,6 +101,10 @@ func (x *Exchange) fill(some, whole bool, inline int64) {
 	typed := false
 	for i := range fields {
 		f := &fields[i]
+		if f.Name == headerTrailer {
+			x.declare(f.Value)
+			continue
+		}
 		if judgeAnswer(f.Name) != keep || x.cors != nil && strings.HasPrefix(f.Name, accessControl) {
 			continue
 		}
@@ -109,6 +119,9 @@ func (x *Exchange) fill(some, whole bool, inline int64) {
 	}
 	if some && !typed {
 		h[headerContentType] = nil // keeps net/http from guessing one
+	}
+	if len(x.declared) > 0 {
+		h[headerTrailer] = x.value(strings.Join(x.declared, ", "))
 	}
 	if n := x.announced(some, whole, inline); n >= 0 {
 		h[headerContentLength] = x.value(strconv.FormatInt(n, 10))

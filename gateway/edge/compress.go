@@ -2,6 +2,7 @@ package edge
 
 import (
 	"net/http"
+	"net/textproto"
 	"slices"
 	"strings"
 
@@ -52,6 +53,12 @@ func fixed(fields []spec.Field) bool {
 		switch f.Name {
 		case headerContentEncoding, "Content-Range", "Content-Digest", "Content-Md5", "Digest", "Repr-Digest":
 			return true
+		case headerTrailer:
+			for name := range strings.SplitSeq(f.Value, ",") {
+				if digests(textproto.CanonicalMIMEHeaderKey(textproto.TrimString(name))) {
+					return true
+				}
+			}
 		case "Cache-Control":
 			return strings.Contains(strings.ToLower(f.Value), "no-transform")
 		}

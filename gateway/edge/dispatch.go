@@ -24,6 +24,10 @@ func (e *Edge) dispatch(x *Exchange) *problem {
 	if x.route.Stream == spec.StreamUpgrade {
 		return e.dispatchUpgrade(x)
 	}
+	trails := len(x.trailer()) > 0
+	if trails {
+		x.foretell()
+	}
 	f, meta, p := x.encode()
 	if p != nil {
 		return p
@@ -39,6 +43,12 @@ func (e *Edge) dispatch(x *Exchange) *problem {
 	if x.length > 0 {
 		flags |= spec.FlagInlineBody
 		if p := e.readInline(x, f); p != nil || x.aborted {
+			f.Release()
+			return p
+		}
+	}
+	if trails {
+		if p := x.readEnd(); p != nil || x.aborted {
 			f.Release()
 			return p
 		}
@@ -191,8 +201,11 @@ func (e *Edge) begin(x *Exchange, f **transports.Frame, meta *int, flags spec.Fl
 			continue
 		}
 		(*f).Retain()
-		call, err := in.Session.StartAbout(x, *f, *meta, flags, left)
+		call, err := in.Session.StartAbout(x, *f, *meta, x.begins(in.Session, flags), left)
 		if err == nil {
+			if len(x.ending) > 0 && in.Session.Trailers() {
+				_ = call.EndWith(x.ending) // fails with the call
+			}
 			if flags&spec.FlagRetry == 0 {
 				x.route.Release.Retries.Earn()
 			}

@@ -33,7 +33,9 @@ type Exchange struct {
 	cors   *cors  // of the path; nil: there is none
 	origin string // of the page of another site that may read the answer; empty: there is none
 
-	nominated []string // header names that Connection makes hop-by-hop
+	nominated []string     // header names that Connection makes hop-by-hop
+	ending    []spec.Field // trailers of a request that is sent whole
+	declared  []string     // names of trailers that the answer may end with
 
 	route    *routing.Route // the newest one of the endpoint
 	found    *routing.Route // the one that was found first: what others look at meanwhile

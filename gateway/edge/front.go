@@ -30,6 +30,10 @@ func (f *front) target() string { return f.r.RequestURI }
 // header is the request's header, its names in canonical form. It must not be changed.
 func (f *front) header() http.Header { return f.r.Header }
 
+// trailer is what follows the body: before its end has been read, the names that the client has announced, without values. It
+// must not be changed, and only who reads the body may look at it meanwhile.
+func (f *front) trailer() http.Header { return f.r.Trailer }
+
 // context is net/http's. It ends when the client has left, which net/http notices only once the body has been read to
 // its end, and when reading from the client has failed.
 func (f *front) context() context.Context { return f.r.Context() }

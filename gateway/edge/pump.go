@@ -50,6 +50,7 @@ type pump struct {
 	held    *transports.Frame // a copy of all that has been read
 	dropped bool              // it was given up
 	atEnd   bool              // the copy is the body to its end
+	trailer []spec.Field      // what follows the body's end
 	moving  bool              // a service has refused the call: whether there is another is not known yet
 	behind  bool              // the call has not been sent the copy yet
 	replay  sync.WaitGroup    // who sends it
@@ -115,10 +116,16 @@ func (p *pump) run() {
 			if p.leave != nil { // from here on net/http watches
 				p.unwatch = context.AfterFunc(p.x.context(), p.leave)
 			}
-			_ = p.deliver(f, true) // fails when the call has ended, and then it does not matter
+			trailer, why, code := p.x.trailers()
+			if why != nil {
+				f.Release()
+				p.end(why, code)
+				return
+			}
+			_ = p.deliver(f, true, trailer) // fails when the call has ended, and then it does not matter
 			return
 		}
-		if p.deliver(f, false) != nil { // the call has ended, or the service wants no more
+		if p.deliver(f, false, nil) != nil { // the call has ended, or the service wants no more
 			p.linger()
 			return
 		}
@@ -137,9 +144,10 @@ func (p *pump) end(why *problem, code spec.Code) {
 
 // deliver holds what has been read, as long as there may be need of it, and sends it. It takes over f. That a service
 // refuses the call, or is lost with one that may be repeated, is no error if another can be sent the same: the next part waits until that is known.
-func (p *pump) deliver(f *transports.Frame, end bool) error {
+func (p *pump) deliver(f *transports.Frame, end bool, trailer []spec.Field) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.trailer = trailer
 	for p.moving && !p.stopping.Load() {
 		p.turn.Wait()
 	}
@@ -208,8 +216,8 @@ func (p *pump) rewind() bool {
 func (p *pump) resume(call *session.Call) {
 	p.mu.Lock()
 	p.moving, p.behind = false, true
+	p.call.Store(call) // before the next part is sent, which must not go to the call that was refused
 	p.mu.Unlock()
-	p.call.Store(call)
 	if v := p.verdict.Load(); v != nil { // the body has failed meanwhile
 		call.Cancel(v.code)
 	}
@@ -234,8 +242,14 @@ func (p *pump) catchUp() error {
 	return p.send(f, p.atEnd)
 }
 
-// send passes on what has been read.
-func (p *pump) send(f *transports.Frame, end bool) error { return sendBody(&p.call, p.watch, f, end) }
+// send passes on what has been read, and behind its end the trailers.
+func (p *pump) send(f *transports.Frame, end bool) error {
+	trails := end && len(p.trailer) > 0
+	if err := sendBody(&p.call, p.watch, f, end && !trails); err != nil || !trails {
+		return err
+	}
+	return p.call.Load().EndWith(p.trailer)
+}
 
 // sendBody passes on a part of a body, in as many parts as the credit asks for. It takes over f. A part of a chunk, and
 // a chunk that is hardly used, travels in a buffer of its own size: a client that sends a byte at a time must not make

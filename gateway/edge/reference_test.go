@@ -20,7 +20,7 @@ const headersHead = `<!-- Generated from spec and gateway/edge: go test ./gatewa
 
 What becomes of a request's header fields at the gateway is the same for every endpoint, with and without claims, and for
 requests that are refused. Letter case does not count. A field that is kept reaches the service with the value that the
-client sent; trailers never do.
+client sent. [Trailers](#trailers) pass by the same rules, and never become header fields.
 
 A name with an underscore is dropped: many readers take an underscore for a dash, and ` + "`X_User_Id` would pass for `X-User-Id`" + `.
 ` + "`Content_Length` and `Transfer_Encoding`" + ` are refused with 400, and the connection ends: a proxy before the gateway may have
@@ -36,6 +36,21 @@ identity that it proved; with ` + "`hybrid`" + ` and ` + "`service`" + ` it gets
 ` + "`X-Stella-Identity-Envelope`" + ` and its signature are the gateway's own, for services that the operator lists (` + "`envelope`" + `); where callers
 may choose a tenant, the gateway itself reads ` + "`Stella-Tenant`" + `.
 `
+
+const trailersText = `Fields behind a body, such as its digest, pass both ways, and stay behind it: a service sees them apart from the header, once it
+has read the body, and nothing that the gateway decides depends on them. Every rule above holds for them, in its direction. Beside
+that the fields below do not pass, either way: they have to be known before the body is read (RFC 9110, section 6.5.1).
+
+- Of a request: by HTTP/1.1 behind a chunked body; by HTTP/2 those that the request has announced (` + "`Trailer`" + `); by HTTP/3 behind a
+  body without ` + "`Content-Length`" + `, and else those of a request that has announced some. More than 128 that are kept are 431, one with a
+  control character is 400.
+- Of an answer: to every client but those of HTTP/1.0, and behind every body but one whose service has said a ` + "`Content-Length`" + `, where the
+  client's is HTTP/1.1. Answers without a body (to HEAD, 204, 304) have none. A compressed answer loses digests of what was not sent
+  (` + "`Content-Digest`" + ` and the like), and one that announces such a digest is not compressed.
+- ` + "`Trailer`" + ` is passed on, both ways, with the names that pass.
+- Jobs have none. Services on ` + "`udp`" + `, and those of a version that does not know them, get and send bodies as ever, without.
+
+A star stands for anything.`
 
 // TestReferenceIsCurrent compares docs/reference/headers.md with the tables.
 func TestReferenceIsCurrent(t *testing.T) {
@@ -60,6 +75,7 @@ func TestReferenceIsCurrent(t *testing.T) {
 		"context. The request id is always the gateway's own; a client's `X-Request-Id` is logged. An endpoint that is a\n"+
 		"[WebSocket](../websockets.md) has `Upgrade` in typed metadata, too.", dropped)
 	row("Dropped from answers", "A service's word about the connection, the length or the gateway does not count.", append(slices.Clone(answerDropped), "Stella-*", "X-Stella-*"))
+	row("Trailers", trailersText, spec.ForbiddenTrailers())
 	if *update {
 		if err := os.WriteFile(headersFile, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)

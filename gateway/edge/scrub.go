@@ -97,7 +97,7 @@ func (x *Exchange) isNominated(name string) bool {
 // is the gateway's: who reads it learns that the service did not make the answer.
 var answerDropped = []string{
 	"Alt-Svc", "Connection", "Content-Length", "Date", "Http2-Settings", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-	"Proxy-Connection", headerProxyStatus, "Server", "Te", "Trailer", "Transfer-Encoding", "Upgrade", headerRequestID,
+	"Proxy-Connection", headerProxyStatus, "Server", "Te", "Transfer-Encoding", "Upgrade", headerRequestID,
 }
 
 var answerVerdicts = func() map[string]verdict {

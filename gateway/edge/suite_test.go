@@ -156,6 +156,7 @@ type identity struct {
 	service, version, id, region string
 	supersedes                   string // the secret of the session that it replaces
 	lease                        int
+	trailers                     bool // it takes TRAILERS, which those of old do not
 }
 
 // join connects an instance that offers endpoints, and waits until the gateway knows it.
@@ -181,10 +182,14 @@ func (r *rig) join(who identity, serve func(*session.Incoming), endpoints ...spe
 	link, err := transports.Dial(ctx, r.g.ListenAddrs()[0])
 	Expect(err).NotTo(HaveOccurred())
 	tapped := &tap{Link: link}
+	var features []spec.Feature
+	if who.trailers {
+		features = []spec.Feature{{Name: spec.FeatureTrailers}}
+	}
 	s, err := session.Open(ctx, tapped, session.ServiceConfig{
 		Hello: spec.Hello{
 			Instance: spec.Instance{Service: who.service, Version: who.version, ID: who.id, Region: who.region}, Lease: who.lease,
-			Supersedes: who.supersedes,
+			Supersedes: who.supersedes, Features: features,
 		},
 		Manifest: manifest, Serve: serve,
 	})

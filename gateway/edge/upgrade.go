@@ -134,6 +134,7 @@ func (e *Edge) decide(x *Exchange, call *session.Call, head *transports.Frame) *
 func (x *Exchange) hijack() (net.Conn, *bufio.Reader, error) {
 	h := x.answerHeader()
 	h[headerConnection], h[headerUpgrade] = upgrading, toWebSocket
+	delete(h, headerTrailer) // nothing follows octets
 	conn, buffered, err := http.NewResponseController(x.w).Hijack()
 	if err != nil {
 		return nil, nil, err //nolint:wrapcheck // says that the client is gone, and is shown to nobody
