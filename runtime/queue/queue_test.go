@@ -5,6 +5,7 @@ package queue_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -157,6 +158,18 @@ var _ = Describe("A job", func() {
 		))
 		s := b.status(id)
 		Expect(s.Result).To(Equal(&transports.JobResult{Status: 201, ContentType: "text/plain", Body: []byte("did this")}))
+	})
+
+	It("has no trailers: those of its answer are dropped, and it is done", func() {
+		b := newBench()
+		b.work(func(in *session.Incoming) {
+			body, _ := io.ReadAll(in)
+			text := fmt.Sprintf("%s %v", body, in.Trailers())
+			_ = in.RespondWith(&spec.Response{Status: 200, ContentLength: -1}, []byte(text), []spec.Field{{Name: "X-Sum", Value: "1"}})
+		})
+		id := b.put([]byte("this"))
+		Eventually(b.state).WithArguments(id).Should(Equal(transports.JobDone))
+		Expect(b.status(id).Result).To(Equal(&transports.JobResult{Status: 200, Body: []byte("this []")}))
 	})
 
 	It("may have the largest body there is, and keeps no result that is larger than is kept", func() {

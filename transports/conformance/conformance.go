@@ -67,6 +67,7 @@ var cases = []struct { //nolint:gochecknoglobals // a constant
 	{"header fields: order, repetition, case; control characters refused", fidelity},
 	{"bodies at and around every boundary, both ways", boundaries},
 	{"streams both ways at once", duplex},
+	{"trailers, both ways", trailing},
 	{"every way in which a stream ends", endings},
 	{"cancel at each phase", cancelling},
 	{"deadline", deadline},
@@ -285,6 +286,7 @@ func (g *gate) proxied() (raw string, set func(faultproxy.Direction, faultproxy.
 const (
 	doEcho   = "echo"
 	doStream = "stream"
+	doTrail  = "trailers"
 	doWait   = "wait"
 	doSlow   = "slow"
 )
@@ -319,6 +321,11 @@ func (b *bench) serve(in *session.Incoming) {
 		}
 		if _, err := in.ReadFrom(in); err == nil {
 			_ = in.End()
+		}
+	case doTrail: // the body whole, and what has followed it
+		body, err := io.ReadAll(in)
+		if err == nil {
+			_ = in.RespondWith(&spec.Response{Status: 200, ContentLength: -1}, body, append(in.Trailers(), follows))
 		}
 	case doSlow:
 		body, err := io.ReadAll(in)

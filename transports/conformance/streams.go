@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,6 +34,64 @@ func duplex(b *bench) string {
 	wg.Wait()
 	b.eventually("the slots are free again", func() bool { return p.gateway.InFlight() == 0 })
 	return ""
+}
+
+// follows is what the service adds to the trailers that have come.
+var follows = spec.Field{Name: "X-Follows", Value: "the answer"} //nolint:gochecknoglobals // a constant
+
+func trailing(b *bench) string {
+	p := b.connect(func(c *session.ServiceConfig) { c.Hello.Features = []spec.Feature{{Name: spec.FeatureTrailers}} })
+	if p.gateway.Trailers() != p.service.Trailers() {
+		b.Fatalf("the gateway takes trailers: %v, and the service: %v", p.gateway.Trailers(), p.service.Trailers())
+	}
+	if p.room() > 0 {
+		c, err := p.start(&spec.Request{Query: doTrail}, []byte("body"), patience)
+		b.need(err, "start a call")
+		defer c.Close()
+		if _, got, err := finish(c); err != nil || string(got) != "body" || len(c.Trailers()) > 0 {
+			b.Errorf("the answer is %q with trailers %v: %v", got, c.Trailers(), err)
+		}
+		return "Trailers are dropped, and bodies come as ever."
+	}
+	fields := []spec.Field{{Name: "Etag", Value: `"tag"`}, {Name: "X-Sum", Value: "1"}, {Name: "X-Sum", Value: "2"}}
+	for _, size := range []int{0, 1, spec.MaxInlineBody, spec.MaxInlineBody + 1, 1 << 20} {
+		c, body := p.open(&spec.Request{Query: doTrail}), pattern(size)
+		sent := make(chan error, 1)
+		go func() {
+			if err := sendPart(c, body); err != nil {
+				sent <- err
+				return
+			}
+			sent <- c.EndWith(fields)
+		}()
+		_, got, err := finish(c)
+		if err := errors.Join(err, <-sent); err != nil || !bytes.Equal(got, body) {
+			b.Errorf("%d bytes came back as %d: %v", size, len(got), err)
+		}
+		if want := append(slices.Clone(fields), follows); !slices.Equal(c.Trailers(), want) {
+			b.Errorf("behind %d bytes came %v, expected %v", size, c.Trailers(), want)
+		}
+		c.Close()
+	}
+	b.eventually("the slots are free again", func() bool { return p.gateway.InFlight() == 0 })
+	return ""
+}
+
+// sendPart sends a part of a body, of which more follows.
+func sendPart(c *session.Call, part []byte) error {
+	for len(part) > 0 {
+		n, err := c.Acquire(min(len(part), spec.MaxChunk))
+		if err != nil {
+			return err
+		}
+		f := transports.NewFrame(n)
+		f.SetBytes(append(f.Bytes(), part[:n]...))
+		if err := c.Send(f, n, false); err != nil {
+			return err
+		}
+		part = part[n:]
+	}
+	return nil
 }
 
 func endings(b *bench) string {
