@@ -82,8 +82,8 @@ func (r *Request) PathValues() iter.Seq2[string, string] {
 	}
 }
 
-// Trailer returns the header fields that have followed the body, once Body has been read to its end; nil before, and where
-// there are none. They are without what must not follow a body, and are no part of Header: what was decided by the header was
+// Trailer returns the header fields that have followed the body, for use once Body has been read to its end; nil where there are
+// none. They are without what must not follow a body, and are no part of Header: what was decided by the header was
 // decided before they came. A header field Trailer may have announced them.
 func (r *Request) Trailer() Header {
 	if r.in == nil {

@@ -48,7 +48,7 @@ func (e *Edge) dispatch(x *Exchange) *problem {
 		}
 	}
 	if trails {
-		if p := x.readEnd(); p != nil || x.aborted {
+		if p := e.readEnd(x); p != nil || x.aborted {
 			f.Release()
 			return p
 		}

@@ -7,6 +7,7 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports/session"
@@ -64,7 +65,9 @@ func (x *Exchange) trailers() (fields []spec.Field, p *problem, code spec.Code) 
 
 // readEnd reads the end of a body that has come whole, where trailers were announced: HTTP/2 has them behind a body of a
 // known length, too.
-func (x *Exchange) readEnd() *problem {
+func (e *Edge) readEnd(x *Exchange) *problem {
+	x.readBy(time.Now().Add(e.cfg.Stall))
+	defer x.readBy(time.Time{}) // what a deadline is for has been read
 	var none [1]byte
 	for {
 		n, err := x.read(none[:])

@@ -16,6 +16,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/gbytes"
 
 	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/edge"
@@ -176,6 +177,32 @@ var _ = Describe("trailers of a request", func() {
 		Expect(status(in)).To(Equal(431))
 		_, in = r.raw(body + strings.Repeat("X-Sum: 1\r\n", spec.MaxFields) + "\r\n")
 		Expect(status(in)).To(Equal(200))
+	})
+
+	It("that were announced and do not come in time are 408", func() {
+		r := start(func(c *gateway.Config) { c.Stall = 300 * time.Millisecond })
+		r.join(takes, show, endpoint("POST", "/a"))
+		conn := r.h2()
+		_, err := conn.Write(slices.Concat(
+			frame(h2Headers, h2EndHeaders, 1, asking("POST", "/a", "trailer", "x-sum", "content-length", "2")), frame(h2Data, 0, 1, []byte("ok")),
+		))
+		Expect(err).NotTo(HaveOccurred())
+		f := conn.until(1, h2Headers, h2Reset)
+		Expect(f.kind).To(BeEquivalentTo(h2Headers))
+		Expect(string(f.payload)).To(ContainSubstring("408"))
+	})
+
+	It("that a client which leaves does not send end the call", func() {
+		r := start()
+		m := r.join(takes, show, endpoint("POST", "/a"))
+		conn := r.h2()
+		_, err := conn.Write(slices.Concat(
+			frame(h2Headers, h2EndHeaders, 1, asking("POST", "/a", "trailer", "x-sum", "content-length", "2")), frame(h2Data, 0, 1, []byte("ok")),
+			frame(h2Reset, 0, 1, []byte{0, 0, 0, 8}), // CANCEL
+		))
+		Expect(err).NotTo(HaveOccurred())
+		Eventually(r.log).WithTimeout(patience).Should(gbytes.Say("status=499"))
+		Expect(m.tap.received(spec.TypeRequest)).To(BeEmpty())
 	})
 
 	It("are dropped for a service that takes none, and its body ends as ever", func() {

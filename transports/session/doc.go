@@ -14,7 +14,7 @@
 // sent under a call's lock is noted (session credit that is due), or sent after it.
 //
 // Files: opening and manifest are what comes before the first call; gateway and call, service and incoming the two ends;
-// stream what both ends of a call share; account, memory and limits what bodies may cost; budget what a peer may send
+// stream what both ends of a call share, and trailers what may follow its bodies; account, memory and limits what bodies may cost; budget what a peer may send
 // that is of no use; writer and core the link.
 //
 // Time is package time's: testing/synctest makes that virtual, so there is no clock to pass in.

@@ -142,7 +142,7 @@ func (l *scheduled) Close() error {
 func seededServe(random *rand.Rand, mu *sync.Mutex) func(*session.Incoming) {
 	return func(c *session.Incoming) {
 		mu.Lock()
-		how, size, pause := random.IntN(7), random.IntN(200_000), time.Duration(random.IntN(3000))*time.Millisecond
+		how, size, pause := random.IntN(8), random.IntN(200_000), time.Duration(random.IntN(3000))*time.Millisecond
 		mu.Unlock()
 		switch how {
 		case 0:
@@ -168,6 +168,9 @@ func seededServe(random *rand.Rand, mu *sync.Mutex) func(*session.Incoming) {
 			case <-c.Context().Done():
 			}
 			respond(c, 200, "late")
+		case 7:
+			_, _ = io.Copy(io.Discard, c)
+			_ = c.RespondWith(&spec.Response{Status: 200, ContentLength: -1}, make([]byte, size), append(c.Trailers(), digest...))
 		}
 	}
 }
@@ -202,7 +205,13 @@ func seededCall(g *session.Gateway, random *rand.Rand) (begun bool, err error) {
 	var pump sync.WaitGroup
 	defer pump.Wait()
 	if !whole {
-		pump.Go(func() { _ = sendAll(c, make([]byte, size)) })
+		pump.Go(func() {
+			if size%2 == 0 {
+				_ = sendAll(c, make([]byte, size))
+			} else if sendPart(c, make([]byte, size)) == nil {
+				_ = c.EndWith(digest)
+			}
+		})
 	}
 	defer c.Cancel(spec.CodeNoError)
 	head, err := c.Head(ctx)
@@ -239,6 +248,7 @@ func playSchedule(t *testing.T, seed uint64) (err error) {
 	var mu sync.Mutex
 	go func() {
 		h := hello()
+		trailers(&h)
 		s, err := session.Open(context.Background(), far, session.ServiceConfig{
 			Hello: h, Manifest: []byte("m"), Serve: seededServe(rand.New(rand.NewPCG(seed, 1)), &mu),
 		})

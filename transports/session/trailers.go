@@ -75,17 +75,19 @@ func (st *stream) onTrailers(f *transports.Frame, h spec.Header) (malformed, err
 	return malformed, nil
 }
 
-// trailersOf are the trailers of the peer's half, once that has ended.
+// trailersOf are the trailers of the peer's half, once all of its data has been taken: when they came is no concern of whoever
+// reads that.
 func (st *stream) trailersOf() []spec.Field {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if st.recv.trailers == nil {
+	if st.recv.trailers == nil || len(st.recv.queue) > 0 {
 		return nil
 	}
 	return st.recv.trailers.Fields
 }
 
-// Trailers are the fields that follow the answer's body: none before [Call.Next] has returned [io.EOF]. They stay valid.
+// Trailers are the fields that follow the answer's body, at the latest when [Call.Next] has returned [io.EOF]; none as long as
+// some of it has to be taken. They stay valid.
 func (c *Call) Trailers() []spec.Field { return c.trailersOf() }
 
 // EndWith ends the request body, with fields that follow it if there are any and the service takes them. Errors are those of
@@ -166,7 +168,8 @@ func (c *Call) spoil(e *Error) {
 	}
 }
 
-// Trailers are the fields that follow the request's body: none before [Incoming.Read] has returned [io.EOF]. They stay valid.
+// Trailers are the fields that follow the request's body, at the latest when [Incoming.Read] has returned [io.EOF]; none as long
+// as some of it has to be taken from the stream. They stay valid.
 func (c *Incoming) Trailers() []spec.Field { return c.trailersOf() }
 
 // RespondWith sends a whole answer, as [Incoming.Respond] does, and then fields that follow its body if there are any and the

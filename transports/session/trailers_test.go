@@ -333,17 +333,27 @@ func received[T any](from <-chan T) (v T) {
 	return v
 }
 
-// send sends body and leaves the half open. It must be within the credit.
-func send(c *session.Call, body []byte) {
+// send sends a part of a body that is within the credit.
+func send(c *session.Call, part []byte) {
 	GinkgoHelper()
-	for len(body) > 0 {
-		n, err := c.Acquire(min(len(body), spec.MaxChunk))
-		Expect(err).NotTo(HaveOccurred())
+	Expect(sendPart(c, part)).To(Succeed())
+}
+
+// sendPart sends a part of a body, and leaves the half open.
+func sendPart(c *session.Call, part []byte) error {
+	for len(part) > 0 {
+		n, err := c.Acquire(min(len(part), spec.MaxChunk))
+		if err != nil {
+			return err
+		}
 		f := transports.NewFrame(n)
-		f.SetBytes(append(f.Bytes(), body[:n]...))
-		Expect(c.Send(f, n, false)).To(Succeed())
-		body = body[n:]
+		f.SetBytes(append(f.Bytes(), part[:n]...))
+		if err := c.Send(f, n, false); err != nil {
+			return err
+		}
+		part = part[n:]
 	}
+	return nil
 }
 
 // givesTrailers is a service played by hand that has named the feature.
