@@ -62,7 +62,7 @@ type outlet interface {
 var (
 	errAnswered  = errors.New("stella: the answer is given already")
 	errEnded     = errors.New("stella: the answer has ended with its handler")
-	errTooLong   = errors.New("stella: more body than Content-Length says")
+	errTooLong   = fmt.Errorf("stella: more body than Content-Length says: %w", http.ErrContentLength)
 	errTooShort  = errors.New("stella: less body than Content-Length says")
 	errBadLength = errors.New("stella: Content-Length is not one number of bytes")
 )

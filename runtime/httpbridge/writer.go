@@ -253,7 +253,7 @@ func (w *responseWriter) begin() {
 // sniff guesses the Content-Type by what has been written. It is called before the answer begins, or never.
 func (w *responseWriter) sniff() {
 	if w.sniffing && len(w.start) > 0 {
-		w.answer.Header().Set(contentType, http.DetectContentType(w.start))
+		w.answer.Header().Add(contentType, http.DetectContentType(w.start))
 	}
 	w.sniffing = false
 }

@@ -1,0 +1,237 @@
+package bridge
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"github.com/stella-ops/router/spec"
+)
+
+// trailers says that trailers travel, both ways: then they are generated, and compared.
+const trailers = false
+
+// requests is how many of them are generated, unless -rapid.checks says otherwise.
+const requests = 500
+
+// largest is the largest body that is generated, in bytes. Without full duplex, net/http reads up to 256 KiB of what a handler
+// has left before it answers, and drops the connection where there is more.
+const largest = 200 << 10
+
+// TestDifferential asks a net/http server and the gateway the same, of a handler that does the same, and compares what clients
+// get and what the handler has seen. What may differ is in the functions expectedView and compareAnswers, and in docs/bridge.md.
+// A failure is made smaller by rapid, and prints how to play it again: -rapid.seed=N.
+func TestDifferential(t *testing.T) {
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })
+	if !chosen {
+		if err := flag.Set("rapid.checks", strconv.Itoa(requests)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := new(stage)
+	p := serve(t, h, all())
+	policy := readPolicy(t)
+	seen := map[string]int{}
+	n := 0
+	rapid.Check(t, func(t *rapid.T) {
+		n++
+		name := strconv.Itoa(n)
+		c := generate(t)
+		for _, s := range c.Steps {
+			seen[string(s.Do)]++
+		}
+		if differences := c.differences(t.Context(), h, p, policy, name); len(differences) > 0 {
+			t.Fatalf("%s\n%s", &c, strings.Join(differences, "\n"))
+		}
+	})
+	t.Logf("%d requests, steps of their handlers: %v", n, seen)
+}
+
+// exchange is a request and what the handler does with it.
+type exchange struct {
+	Ask       ask
+	Steps     []step
+	Canonical bool // the target is in the form that the gateway passes on
+}
+
+func (c *exchange) String() string { return fmt.Sprintf("%s\n%v", &c.Ask, c.Steps) }
+
+// fails reports whether the handler panics.
+func (c *exchange) fails() bool {
+	return slices.ContainsFunc(c.Steps, func(s step) bool { return s.Do == abort || s.Do == fail })
+}
+
+// differences are those that there must not be.
+func (c *exchange) differences(ctx context.Context, h *stage, p *pair, policy *policy, name string) []string {
+	played := h.put(name, c.Steps)
+	defer h.drop(name)
+	asked := c.Ask
+	asked.Header = append(slices.Clone(asked.Header), caseHeader+": "+name)
+	direct, err := asked.send(ctx, p.direct)
+	if err != nil {
+		return []string{"net/http: " + err.Error()}
+	}
+	through, err := asked.send(ctx, p.gateway)
+	if err != nil {
+		return []string{"the gateway: " + err.Error()}
+	}
+	if by := through.Header.Get("Proxy-Status"); by != "" && !direct.Broken && !c.fails() { // the answer is the gateway's own
+		return []string{fmt.Sprintf("the gateway refused: %s\n%s", by, through)}
+	}
+	want, err := outcome(played.direct)
+	if err != nil {
+		return []string{"net/http: " + err.Error()}
+	}
+	got, err := outcome(played.observed)
+	if err != nil {
+		return []string{fmt.Sprintf("the bridge: %v\n%s", err, through)}
+	}
+	var found []string
+	if !c.Canonical { // the gateway passes the path on in another form, which means the same
+		want.view.RawPath, want.view.URI, got.view.RawPath, got.view.URI = "", "", "", ""
+	}
+	if d := cmp.Diff(c.expectedView(want.view, policy), got.view, cmpopts.EquateEmpty()); d != "" {
+		found = append(found, "the request (- net/http, + the bridge):\n"+d)
+	}
+	for i, told := range got.steps { // where net/http copies right to the connection, it does not count
+		if i < len(want.steps) && strings.HasSuffix(told, http.ErrContentLength.Error()) && (strings.HasPrefix(told, "copy from") || strings.HasPrefix(told, "echo")) {
+			want.steps[i] = told
+		}
+	}
+	if d := cmp.Diff(want.steps, got.steps); d != "" && !direct.Broken { // what a handler is told that breaks the answer may come sooner or later
+		found = append(found, "what the handler was told (- net/http, + the bridge):\n"+d)
+	}
+	return append(found, compareAnswers(c, direct, through, want.wrote, policy)...)
+}
+
+// expectedView is what the bridge shows where net/http shows v.
+func (c *exchange) expectedView(v view, policy *policy) view {
+	v.Close = false
+	if v.Length == 0 && len(v.Encoding) == 0 { // no length and a length of 0 are the same to the gateway
+		v.Header.Del("Content-Length")
+	}
+	hop := map[string]bool{}
+	for _, value := range v.Header["Connection"] {
+		for name := range strings.SplitSeq(value, ",") {
+			hop[http.CanonicalHeaderKey(strings.TrimSpace(name))] = true
+		}
+	}
+	length := v.Header["Content-Length"]
+	for name := range v.Header {
+		if policy.drops(name) || hop[name] || strings.Contains(name, "_") {
+			delete(v.Header, name)
+		}
+	}
+	if length != nil { // it reaches the service in typed metadata, and the bridge gives it back
+		v.Header["Content-Length"] = length
+	}
+	return v
+}
+
+// compareAnswers says what differs.
+func compareAnswers(c *exchange, direct, through *answer, wrote int64, policy *policy) []string {
+	complain := func(format string, args ...any) []string {
+		return []string{fmt.Sprintf(format, args...) + fmt.Sprintf("\nnet/http:\n%s\nthe gateway:\n%s", direct, through)}
+	}
+	if c.fails() || direct.Broken { // a gateway always tells of a failure, by a problem as long as nothing has been sent
+		switch {
+		case through.Broken && (direct.Status == 0 || through.Status == direct.Status):
+			return nil
+		case through.Status >= http.StatusInternalServerError && through.Header.Get("Content-Type") == spec.ProblemType:
+			return nil
+		case direct.Broken:
+			return complain("net/http breaks the answer off, and the gateway neither does nor answers with a problem")
+		}
+	}
+	var found []string
+	if through.Broken || through.Status != direct.Status {
+		return complain("the status differs")
+	}
+	if d := cmp.Diff(policy.answer(direct.Header), policy.answer(through.Header), cmpopts.EquateEmpty()); d != "" {
+		found = append(found, complain("the header differs (- net/http, + the gateway):\n%s", d)...)
+	}
+	if string(direct.Body) != string(through.Body) {
+		found = append(found, complain("the body differs")...)
+	}
+	switch {
+	case through.Length == direct.Length:
+	case direct.Length < 0 && through.Length == wrote && wrote <= spec.MaxInlineBody: // the bridge finds the length of more answers
+	default:
+		found = append(found, complain("the length differs")...)
+	}
+	if d := cmp.Diff(direct.Trailer, through.Trailer, cmpopts.EquateEmpty()); trailers && d != "" {
+		found = append(found, complain("the trailers differ (- net/http, + the gateway):\n%s", d)...)
+	}
+	if through.Header.Get("Date") == "" || through.Header.Get("X-Request-Id") == "" {
+		found = append(found, complain("the gateway's own fields are missing")...)
+	}
+	for _, status := range through.Informal {
+		if status != http.StatusContinue || !c.Ask.Expect {
+			found = append(found, complain("an informational answer that is not 100, or was not asked for")...)
+		}
+	}
+	return found
+}
+
+// policy is what becomes of header fields at the gateway, as docs/reference/headers.md tells clients and authors.
+type policy struct {
+	request, response []string // names, canonical; a star at the end stands for anything
+}
+
+// readPolicy reads the page.
+func readPolicy(t *testing.T) *policy {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/reference/headers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	item := regexp.MustCompile("(?m)^- `(.*)`$")
+	section := func(title string) (names []string) {
+		_, text, found := strings.Cut(string(page), "\n## "+title+"\n")
+		if !found {
+			t.Fatalf("the page has no section %q", title)
+		}
+		text, _, _ = strings.Cut(text, "\n## ")
+		for _, m := range item.FindAllStringSubmatch(text, -1) {
+			names = append(names, m[1])
+		}
+		if len(names) < 10 {
+			t.Fatalf("section %q has the names %q: too few to be all", title, names)
+		}
+		return names
+	}
+	return &policy{request: append(section("Reserved"), section("Dropped")...), response: section("Dropped from answers")}
+}
+
+func named(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool {
+		prefix, star := strings.CutSuffix(n, "*")
+		return n == name || star && strings.HasPrefix(name, prefix)
+	})
+}
+
+// drops reports whether a field of requests is dropped.
+func (p *policy) drops(name string) bool { return named(p.request, name) }
+
+// answer is a header of an answer without what is the gateway's to say.
+func (p *policy) answer(h http.Header) http.Header {
+	kept := http.Header{}
+	for name, values := range h {
+		if !named(p.response, name) {
+			kept[name] = values
+		}
+	}
+	return kept
+}
