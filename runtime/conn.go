@@ -30,8 +30,7 @@ var _ net.Conn = (*Conn)(nil)
 type duplex interface {
 	outlet
 	io.Reader
-	SetReadDeadline(t time.Time) error
-	SetWriteDeadline(t time.Time) error
+	deadlined
 	Leave()
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/stella-ops/router/spec"
 )
@@ -75,6 +76,22 @@ func (o *relay) Context() context.Context { return o.ctx }
 // Head passes the head on, to which the body follows.
 func (o *relay) Head(meta *spec.Response) error {
 	return o.Outlet.Head(meta.Status, meta.ContentLength, meta.Header)
+}
+
+// SetReadDeadline is the outlet's, if that has deadlines.
+func (o *relay) SetReadDeadline(t time.Time) error {
+	if to, ok := o.Outlet.(deadlined); ok {
+		return to.SetReadDeadline(t)
+	}
+	return errors.ErrUnsupported
+}
+
+// SetWriteDeadline is the outlet's, if that has deadlines.
+func (o *relay) SetWriteDeadline(t time.Time) error {
+	if to, ok := o.Outlet.(deadlined); ok {
+		return to.SetWriteDeadline(t)
+	}
+	return errors.ErrUnsupported
 }
 
 // RespondWith passes a whole answer on. A length that w finds out itself is left to it, so that what is in between may add to the

@@ -8,8 +8,10 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports/session"
 )
 
 const (
@@ -296,6 +298,31 @@ func (w *Response) Flush() error {
 	return nil
 }
 
+// deadlined is an outlet whose calls have deadlines of their own.
+type deadlined interface {
+	SetReadDeadline(t time.Time) error
+	SetWriteDeadline(t time.Time) error
+}
+
+// SetReadDeadline bounds reads of the request's body, those that wait already included: they fail with
+// [os.ErrDeadlineExceeded], and the call goes on. The zero time is no bound; the endpoint's own bounds hold beside it. It fails
+// with [errors.ErrUnsupported] where the answer passes through net/http middleware whose writer has no deadlines.
+func (w *Response) SetReadDeadline(t time.Time) error {
+	if to, ok := w.to.(deadlined); ok {
+		return to.SetReadDeadline(t)
+	}
+	return errors.ErrUnsupported
+}
+
+// SetWriteDeadline bounds writes of the answer, which wait for a caller that reads slowly, in the same way. A Write that fails
+// so may have sent a part: the handler should return the error, so that the answer is broken off.
+func (w *Response) SetWriteDeadline(t time.Time) error {
+	if to, ok := w.to.(deadlined); ok {
+		return to.SetWriteDeadline(t)
+	}
+	return errors.ErrUnsupported
+}
+
 // admit checks whether n more bytes of body may be written.
 func (w *Response) admit(n int64) error {
 	if w.ended {
@@ -419,10 +446,16 @@ func (w *Response) begin() error {
 		return nil
 	}
 	w.ended = true
-	if err := w.to.EndWith(nil); err != nil {
+	if err := w.to.EndWith(nil); err != nil && !unwanted(err) {
 		return err
 	}
 	return http.ErrBodyNotAllowed
+}
+
+// unwanted reports whether a call has ended because the gateway, which has the head, wants nothing more.
+func unwanted(err error) bool {
+	e, ok := errors.AsType[*session.Error](err)
+	return ok && e.Remote && e.Code == spec.CodeNoError
 }
 
 // finish sends what is left once the handler has returned without an error.

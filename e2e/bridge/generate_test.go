@@ -30,7 +30,7 @@ var queries = []string{
 // fieldLines are fields of requests: odd and legal, and those that the gateway does not pass on.
 var fieldLines = []string{
 	"X-Many: 1", "X-Many: 2", "x-many: 3", "x-LOWER: v", "X-Empty:", "X-Padded: \t padded \t ", "X-Tab: a\tb", "X-Colon: a:b:c", `X-Quoted: "a, b"`,
-	"X-Latin: caf\xe9", "X-Utf8: grüße", "!#$%&'*+.^`|~: odd", "X-1: 1", "X-Long: " + strings.Repeat("long ", 1600),
+	"X-Latin: caf\xe9", "X-Utf8: grüße", "!#$%&'*+.^`|~: odd", "X-1: 1", "X-Long: " + strings.Repeat("long ", 800),
 	"Cookie: a=b; c=d", "Cookie: e=f", "Cookie: bad", "Accept: text/*, */*;q=0.1", "Accept-Encoding: gzip, br", "Accept-Language: de", "User-Agent: test/1",
 	"User-Agent:", `If-None-Match: "x"`, "If-Modified-Since: Fri, 02 Jan 2026 03:04:05 GMT", "Range: bytes=0-1", "Authorization: Basic YTpi",
 	"Content-Type: text/plain; charset=utf-8", "Content-Type: application/x-www-form-urlencoded", "Content-Type: multipart/form-data; boundary=b",
@@ -39,7 +39,7 @@ var fieldLines = []string{
 	// These end at the gateway.
 	"Te: trailers", "Connection: keep-alive", "Connection: close", "Connection: X-Hop", "X-Hop: 1", "X_Under: 1", "X-User-Id: mallory", "Forwarded: for=1",
 	"X-Forwarded-For: 192.0.2.1", "X-Real-Ip: 192.0.2.1", "Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "Baggage: a=b",
-	"X-Request-Id: mine", "Keep-Alive: timeout=5", "Proxy-Connection: keep-alive", "Upgrade: websocket", "Stella-Version: 1.0.0", "X-Stella-Anything: 1",
+	"X-Request-Id: mine", "Keep-Alive: timeout=5", "Proxy-Connection: keep-alive", "Upgrade: websocket", "Stella-Anything: 1", "X-Stella-Anything: 1",
 }
 
 // statuses that a handler may answer with.
@@ -53,7 +53,7 @@ var fieldValues = []step{
 	{Name: "X-Out", Values: []string{"1"}}, {Name: "X-Out", Values: []string{"1", "2", ""}}, {Name: "x-lower-out", Values: []string{"v"}},
 	{Name: "X-Lower-Out", Values: []string{"w"}}, {Name: "X-Lines", Values: []string{" a\r\nX-Injected: b\n"}}, {Name: "not a name", Values: []string{"1"}},
 	{Name: "", Values: []string{"1"}}, {Name: "X-Empty", Values: []string{""}}, {Name: "X-None"}, {Name: "X-Latin", Values: []string{"caf\xe9"}},
-	{Name: "X-Padded", Values: []string{" \tpadded\t "}}, {Name: "X-Long", Values: []string{strings.Repeat("long ", 1600)}},
+	{Name: "X-Padded", Values: []string{" \tpadded\t "}}, {Name: "X-Long", Values: []string{strings.Repeat("long ", 800)}},
 	{Name: "Set-Cookie", Values: []string{"a=1", "b=2; Path=/; HttpOnly"}}, {Name: "Vary", Values: []string{"Accept", "Origin"}},
 	{Name: "Content-Type", Values: []string{"text/plain"}}, {Name: "Content-Type", Values: []string{""}}, {Name: "Content-Type"},
 	{Name: "Content-Type", Values: []string{"application/json", "text/html"}}, {Name: "content-type", Values: []string{"x/y"}},
@@ -133,6 +133,9 @@ func (c *exchange) steps(t *rapid.T) {
 	}
 	for _, f := range rapid.SliceOfN(rapid.SampledFrom(fieldValues), 0, 4).Draw(t, "fields") {
 		f.Do = rapid.SampledFrom([]action{setHeader, setHeader, addHeader, deleteHeader}).Draw(t, "how")
+		if f.Name == "Content-Length" { // net/http would send two
+			f.Do = setHeader
+		}
 		add(f)
 	}
 	for range rapid.IntRange(0, 6).Draw(t, "steps") {
@@ -141,12 +144,27 @@ func (c *exchange) steps(t *rapid.T) {
 	if c.sets("Content-Length") { // net/http goes by a Transfer-Encoding then, and does not notice that the length is wrong
 		c.Steps = slices.DeleteFunc(c.Steps, func(s step) bool { return s.Name == "Transfer-Encoding" })
 	}
+	c.endEarly()
 	for _, name := range announced {
 		add(step{Do: setTrailer, Name: name, Values: rapid.SampledFrom([][]string{nil, {""}, {"1"}, {"1", "2"}, {" a\r\nb"}}).Draw(t, "values")})
 	}
 	if trailers && rapid.IntRange(0, 3).Draw(t, "late") == 0 {
 		add(step{Do: lateTrailer, Name: "X-Late", Values: []string{"1"}})
 	}
+}
+
+// endEarly leaves out reads behind a flush of an answer that has no body: to the gateway it is whole then, and it wants nothing
+// more of the call.
+func (c *exchange) endEarly() {
+	bodiless := c.Ask.Method == http.MethodHead || slices.ContainsFunc(c.Steps, func(s step) bool {
+		return s.Do == writeHeader && (s.N == http.StatusNoContent || s.N == http.StatusNotModified)
+	})
+	flushed := slices.IndexFunc(c.Steps, func(s step) bool { return s.Do == flush })
+	if !bodiless || flushed < 0 {
+		return
+	}
+	rest := slices.DeleteFunc(c.Steps[flushed:], func(s step) bool { return s.Do == read || s.Do == readAll || s.Do == echo })
+	c.Steps = c.Steps[:flushed+len(rest)]
 }
 
 // sets reports whether the handler sets a field.

@@ -106,42 +106,40 @@ const waitForContinue = 200 * time.Millisecond
 // errTimeout is that a server has answered nothing in time.
 var errTimeout = errors.New("no answer in time")
 
-// send sends the request to a server, by a connection of its own, and reads the answer.
-func (a *ask) send(ctx context.Context, address string) (*answer, error) {
+// send sends the request to a server, by a connection of its own, and reads the answer. The connection stays open until end is
+// called: a handler may still be at work.
+func (a *ask) send(ctx context.Context, address string) (got *answer, end func(), err error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer conn.Close()
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		return nil, err
+		return nil, nil, errors.Join(err, conn.Close())
 	}
 	if _, err := conn.Write(a.head()); err != nil {
-		return nil, err
+		return nil, nil, errors.Join(err, conn.Close())
 	}
-	late := time.NewTimer(waitForContinue)
-	defer late.Stop()
-	sent := make(chan struct{})
-	goAhead := make(chan struct{})
+	goAhead, final, sent := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	if !a.Expect {
 		close(goAhead)
 	}
-	final := make(chan struct{})
-	go func() { // a server may answer before it has read the body, and stop reading
+	late := time.NewTimer(waitForContinue)
+	go func() { // a server may answer before it has read the body
 		defer close(sent)
 		select {
 		case <-goAhead:
 		case <-late.C:
-		case <-final:
-			return
+		case <-final: // a handler may have answered, and wait for the body
 		}
 		_, _ = conn.Write(a.payload()) // fails when the server has closed
 	}()
-	got, err := a.receive(conn, goAhead)
+	got, err = a.receive(conn, goAhead)
 	close(final)
-	_ = conn.SetDeadline(time.Unix(1, 0)) // ends the writing
-	<-sent
-	return got, err
+	return got, func() {
+		late.Stop()
+		_ = conn.Close() // ends the writing
+		<-sent
+	}, err
 }
 
 // receive reads answers up to the final one, and has the body sent when 100 comes.

@@ -40,6 +40,10 @@ func (u *upgradable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if u.status != 0 && u.status != http.StatusSwitchingProtocols {
 		return nil, nil, fmt.Errorf("httpbridge: the answer is %d already, and not an upgrade: %w", u.status, http.ErrNotSupported)
 	}
+	if u.bounded { // what was set was the answer's, as in net/http
+		_ = u.SetReadDeadline(time.Time{}) // they have been set before
+		_ = u.SetWriteDeadline(time.Time{})
+	}
 	c := &hijacked{w: u.responseWriter, remote: u.remote, closed: make(chan struct{})}
 	if u.status == http.StatusSwitchingProtocols {
 		if err := c.begin(); err != nil {

@@ -62,7 +62,7 @@ func Dispatch(h http.Handler) stella.Dispatch {
 		} else {
 			h.ServeHTTP(w, req)
 		}
-		if call.Err() != nil { // a handler that gives up just returns, which must not pass for an empty answer
+		if call.Err() != nil && !w.flushed { // a handler that gives up just returns, which must not pass for an empty answer
 			return context.Cause(call)
 		}
 		return w.finish()

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	stella "github.com/stella-ops/router/runtime"
 	"github.com/stella-ops/router/spec"
@@ -66,10 +67,10 @@ func Middleware(mw func(http.Handler) http.Handler) stella.Interceptor {
 		switch {
 		case u != nil && u.conn != nil:
 			return u.conn.wait(call)
-		case call.Err() != nil:
-			return context.Cause(call)
 		case w.flushed: // HEAD, answered early
 			return nil
+		case call.Err() != nil:
+			return context.Cause(call)
 		case p.err != nil && (p.begun || w.status == 0): // else the middleware has answered instead
 			return p.err
 		case w.taken:
@@ -274,6 +275,16 @@ func (o *outlet) Trailer(h stella.Header) {
 		key := http.TrailerPrefix + f.Name
 		header[key] = append(header[key], f.Value)
 	}
+}
+
+// SetReadDeadline is the middleware's writer's.
+func (o *outlet) SetReadDeadline(t time.Time) error {
+	return o.control.SetReadDeadline(t) //nolint:wrapcheck // the same
+}
+
+// SetWriteDeadline is the middleware's writer's.
+func (o *outlet) SetWriteDeadline(t time.Time) error {
+	return o.control.SetWriteDeadline(t) //nolint:wrapcheck // the same
 }
 
 // Upgrade accepts the upgrade, with the header fields that the middleware has set.

@@ -10,10 +10,12 @@ import (
 	"maps"
 	"net/http"
 	"net/textproto"
+	"os"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	stella "github.com/stella-ops/router/runtime"
 	"github.com/stella-ops/router/spec"
@@ -37,14 +39,18 @@ type responseWriter struct {
 	head     bool        // the method is HEAD: nothing of the body is sent
 	header   http.Header // the handler's; what counts is copied by WriteHeader
 
-	status   int      // 0 until WriteHeader
-	length   int64    // declared by Content-Length; -1: none
-	written  int64    // bytes of body
-	sniffing bool     // the Content-Type is still to be guessed
-	start    []byte   // of the body, while sniffing
-	declared []string // names of trailers
-	flushed  bool     // to HEAD: the answer is whole
-	taken    bool     // with the connection: nothing more can be answered
+	status   int       // 0 until WriteHeader
+	length   int64     // declared by Content-Length; -1: none
+	written  int64     // bytes of body
+	over     bool      // there was more than declared: no more is taken, as in net/http
+	sniffing bool      // the Content-Type is still to be guessed
+	start    []byte    // of the body, while sniffing
+	declared []string  // names of trailers
+	flushed  bool      // to HEAD: the answer is whole
+	late     time.Time // nothing is sent after this; zero: there is no bound
+	bounded  bool      // deadlines were set
+	tooLate  bool      // something was to be sent after it: the answer is broken off
+	taken    bool      // with the connection: nothing more can be answered
 }
 
 var (
@@ -197,7 +203,7 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 	if !bodyAllowed(w.status) {
 		return 0, http.ErrBodyNotAllowed
 	}
-	if w.length >= 0 && w.written+int64(len(p)) > w.length {
+	if w.over = w.over || w.length >= 0 && w.written+int64(len(p)) > w.length; w.over {
 		return 0, http.ErrContentLength
 	}
 	if w.sniffing {
@@ -205,13 +211,16 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 			w.sniff()
 		}
 	}
+	if err := w.inTime(); err != nil {
+		return 0, err
+	}
 	n := len(p)
 	var err error
 	if !w.head {
 		n, err = w.answer.Write(p)
 	}
 	w.written += int64(n)
-	return n, err
+	return n, w.sent(err)
 }
 
 // WriteString is Write.
@@ -222,9 +231,8 @@ func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 	if w.taken {
 		return 0, http.ErrHijacked
 	}
-	w.begin()
 	var first int64
-	if w.sniffing {
+	if w.status == 0 || w.sniffing { // a source without a byte begins no answer
 		want := int64(sniffed - len(w.start))
 		n, err := io.Copy(onlyWriter{w}, io.LimitReader(src, want))
 		if err != nil || n < want {
@@ -232,13 +240,17 @@ func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 		}
 		first = n
 	}
-	if w.head || !bodyAllowed(w.status) {
+	if w.head || w.over || !bodyAllowed(w.status) {
 		n, err := io.Copy(onlyWriter{w}, src)
 		return first + n, err
 	}
+	if err := w.inTime(); err != nil {
+		return first, err
+	}
 	n, err := w.answer.ReadFrom(src)
 	w.written += n
-	return first + n, err
+	w.over = errors.Is(err, http.ErrContentLength)
+	return first + n, w.sent(err)
 }
 
 // onlyWriter hides ReadFrom from io.Copy.
@@ -270,12 +282,52 @@ func (w *responseWriter) FlushError() error {
 	if w.flushed { // to HEAD
 		return nil
 	}
+	if err := w.inTime(); err != nil {
+		return err
+	}
 	w.begin()
 	w.sniff()
-	err := w.answer.Flush()
+	err := w.sent(w.answer.Flush())
 	if w.head && errors.Is(err, http.ErrBodyNotAllowed) {
 		w.flushed, err = true, nil
 		w.answered()
+	}
+	return err
+}
+
+// SetReadDeadline bounds reads of the request's body: see [http.ResponseController].
+func (w *responseWriter) SetReadDeadline(t time.Time) error {
+	if w.taken {
+		return http.ErrHijacked
+	}
+	w.bounded = true
+	return w.answer.SetReadDeadline(t)
+}
+
+// SetWriteDeadline bounds writes. As in net/http, one that was too late fails all that follow, and the answer.
+func (w *responseWriter) SetWriteDeadline(t time.Time) error {
+	if w.taken {
+		return http.ErrHijacked
+	}
+	if err := w.answer.SetWriteDeadline(t); err != nil {
+		return err
+	}
+	w.late, w.bounded = t, true
+	return nil
+}
+
+// inTime fails once the time for writing is over.
+func (w *responseWriter) inTime() error {
+	if w.tooLate = w.tooLate || !w.late.IsZero() && !time.Now().Before(w.late); w.tooLate {
+		return fmt.Errorf("httpbridge: the answer is not sent in time: %w", os.ErrDeadlineExceeded)
+	}
+	return nil
+}
+
+// sent is err of sending something, which is noted if that was too late.
+func (w *responseWriter) sent(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) { // or the source's
+		_ = w.inTime()
 	}
 	return err
 }
@@ -286,6 +338,11 @@ func (w *responseWriter) EnableFullDuplex() error { return nil }
 // finish completes the answer when the handler has returned. The length of GET's answer is known to HEAD where the
 // handler wrote it, and where GET would have it.
 func (w *responseWriter) finish() error {
+	if !w.flushed { // to HEAD
+		if err := w.inTime(); err != nil {
+			return err
+		}
+	}
 	w.begin()
 	w.sniff()
 	w.trail()

@@ -54,8 +54,7 @@ func (d *deadline) done() <-chan struct{} {
 }
 
 // SetReadDeadline bounds reads of the request's body, those that wait already included: they fail with
-// [os.ErrDeadlineExceeded]. The zero time is no bound. It is for upgraded calls, whose handlers expect a connection, and it
-// never fails.
+// [os.ErrDeadlineExceeded]. The zero time is no bound. It never fails.
 func (c *Incoming) SetReadDeadline(t time.Time) error {
 	c.bounds().read.set(t)
 	return nil
