@@ -402,6 +402,32 @@ var _ = Describe("A handler behind the bridge", func() {
 				return []error{err}
 			})
 		}, request{}),
+		Entry("that writes more than it declared, and then less", func() http.Handler {
+			return handle(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Length", "2")
+				_, err := io.WriteString(w, "ab")
+				for _, text := range []string{"cd", "c"} {
+					if n, errMore := io.WriteString(w, text); n != 0 || !errors.Is(errMore, http.ErrContentLength) {
+						panic(errors.Join(err, errMore))
+					}
+				}
+			})
+		}, request{}),
+		Entry("that copies nothing, and then says its status", func() http.Handler {
+			return handle(func(w http.ResponseWriter, _ *http.Request) {
+				_, err := io.Copy(w, struct{ io.Reader }{strings.NewReader("")})
+				if err != nil {
+					panic(err)
+				}
+				w.WriteHeader(http.StatusAccepted)
+			})
+		}, request{}),
+		Entry("that names its Content-Type in another case", func() http.Handler {
+			return handle(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header()["content-type"] = []string{"x/y"}
+				_, _ = io.WriteString(w, "<html>")
+			})
+		}, request{}),
 		Entry("that writes with 204", func() http.Handler {
 			return handle(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("X-Left", "1")

@@ -196,18 +196,86 @@ var _ = Describe("A bridged handler", func() {
 		))
 	})
 
-	It("can neither take over the connection nor set its deadlines", func() {
+	It("cannot take over the connection", func() {
 		s, _ := bridge("GET /a", handle(func(w http.ResponseWriter, _ *http.Request) {
 			_, hijacks := w.(http.Hijacker)
 			_, pushes := w.(http.Pusher)
-			rc := http.NewResponseController(w)
-			_, _, err := rc.Hijack()
-			unsupported := func(err error) bool { return errors.Is(err, errors.ErrUnsupported) }
-			if !hijacks && !pushes && unsupported(err) && unsupported(rc.SetReadDeadline(time.Now())) && unsupported(rc.SetWriteDeadline(time.Now())) {
+			_, _, err := http.NewResponseController(w).Hijack()
+			if !hijacks && !pushes && errors.Is(err, errors.ErrUnsupported) {
 				w.WriteHeader(http.StatusNoContent)
 			}
 		}))
 		Expect(call(s, request{Path: "/a"}).Status).To(Equal(204))
+	})
+
+	It("reads until its deadline, and can still answer", func() {
+		s, _ := bridge("POST /a", handle(func(w http.ResponseWriter, r *http.Request) {
+			rc := http.NewResponseController(w)
+			if err := rc.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+				panic(err)
+			}
+			_, late := io.ReadAll(r.Body)
+			_, still := r.Body.Read(make([]byte, 1))
+			_, _ = fmt.Fprint(w, errors.Is(late, os.ErrDeadlineExceeded), errors.Is(still, os.ErrDeadlineExceeded))
+		}))
+		src, dst := io.Pipe()
+		defer dst.Close()
+		Expect(string(call(s, request{Method: "POST", Path: "/a", Stream: src}).Body)).To(Equal("true true"))
+	})
+
+	It("writes until its deadline, after which the answer is broken off, however it goes on", func() {
+		told := make(chan error, 1)
+		s, _ := bridge("GET /a", handle(func(w http.ResponseWriter, _ *http.Request) {
+			rc := http.NewResponseController(w)
+			_, err := io.WriteString(w, "in time")
+			err = errors.Join(err, rc.Flush(), rc.SetWriteDeadline(time.Now().Add(10*time.Millisecond)))
+			if err != nil {
+				panic(err)
+			}
+			for err == nil { // nobody reads it
+				_, err = w.Write(make([]byte, 100_000))
+			}
+			_, more := w.Write([]byte("x"))
+			_, copied := io.Copy(w, strings.NewReader("x"))
+			if rc.SetWriteDeadline(time.Time{}) != nil || !errors.Is(more, os.ErrDeadlineExceeded) || !errors.Is(copied, os.ErrDeadlineExceeded) ||
+				!errors.Is(rc.Flush(), os.ErrDeadlineExceeded) {
+				err = errors.Join(more, copied)
+			}
+			told <- err
+		}))
+		st, err := s.Open(context.Background(), request{Path: "/a"})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(st.Close)
+		Expect(read(st)).To(Equal("in time"))
+		Eventually(told).WithTimeout(patience).Should(Receive(MatchError(os.ErrDeadlineExceeded)))
+		_, err = io.Copy(io.Discard, st)
+		Expect(err).To(haveCode(spec.CodeInternal))
+	})
+
+	It("has not answered when its deadline has passed before it wrote: it is a problem", func() {
+		s, _ := bridge("GET /a", handle(func(w http.ResponseWriter, _ *http.Request) {
+			if err := http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0)); err != nil {
+				panic(err)
+			}
+			_, _ = io.WriteString(w, "late")
+		}))
+		res := call(s, request{Path: "/a"})
+		Expect(res.Status).To(Equal(500))
+		Expect(string(res.Body)).NotTo(ContainSubstring("late"))
+	})
+
+	It("may copy a body that is late, and go on: the deadline is the reader's", func() {
+		s, _ := bridge("POST /a", handle(func(w http.ResponseWriter, r *http.Request) {
+			rc := http.NewResponseController(w)
+			if err := errors.Join(rc.SetWriteDeadline(time.Now().Add(patience)), rc.SetReadDeadline(time.Now().Add(10*time.Millisecond))); err != nil {
+				panic(err)
+			}
+			_, err := io.Copy(w, r.Body)
+			_, _ = fmt.Fprint(w, "late ", errors.Is(err, os.ErrDeadlineExceeded))
+		}))
+		src, dst := io.Pipe()
+		defer dst.Close()
+		Expect(string(call(s, request{Method: "POST", Path: "/a", Stream: src}).Body)).To(Equal("late true"))
 	})
 
 	DescribeTable("leaves behind no way into its call: reading the body fails afterwards", func(size int) {
