@@ -21,7 +21,9 @@ import (
 //     unless the answer has begun, as streams and bodies of more than 16 KiB have. Fields that interceptors set stay where the
 //     handler fails, while those that the handler has set go,
 //   - know how the call has ended, by [Response.StatusOf] and [Response.Written],
-//   - answer itself instead of an error of next, which has left nothing of the handler's answer unless that has begun.
+//   - answer itself instead of an error of next, which has left nothing of the handler's answer unless that has begun,
+//   - call next again when it has failed and nothing of its answer has left. Once the handler has answered, another call of next
+//     is an error: the handler is not called, and its answer stands.
 //
 // It must not call next from another goroutine, or when it has returned. A panic in it is answered as one of a handler is.
 // It is called concurrently.
@@ -129,17 +131,22 @@ func pickEndpoint(picked []bool, routes []route, m *spec.Manifest, name string) 
 	return fmt.Errorf("%s has no endpoint %s; there are %s", m.Service, name, strings.Join(names, ", "))
 }
 
+var errAgain = errors.New("stella: an interceptor has called next again though its call is answered")
+
 // separate is a dispatcher whose failure leaves of the answer what interceptors have said, and nothing of what it has said
 // itself.
 func separate(dispatch Dispatch) Dispatch {
 	return func(ctx context.Context, r *Request, w *Response) (err error) {
+		if w.answered {
+			return errAgain
+		}
 		var before Header
 		if len(w.header) > 0 {
 			before = slices.Clone(w.header)
 		}
 		failed := true // it panics
 		defer func() {
-			if failed && !w.begun {
+			if w.answered = !failed || w.begun; !w.answered {
 				w.reset(before)
 			}
 		}()

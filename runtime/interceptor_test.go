@@ -224,6 +224,60 @@ var _ = Describe("Interceptors", func() {
 		Expect(p.log.String()).NotTo(ContainSubstring("1234"))
 	})
 
+	It("may call the handler again when it has failed", func() {
+		var s steps
+		g, _ := intercepted(func(_ context.Context, _ *stella.Request, w *stella.Response) error {
+			s.add("handler")
+			w.Header().Add("X-Handler", "yes")
+			_, _ = io.WriteString(w, "an answer")
+			if len(s.take()) == 1 && w.Header().Has("X-Retried") {
+				return nil
+			}
+			return errSecret
+		}, func(ctx context.Context, r *stella.Request, w *stella.Response, next stella.Dispatch) error {
+			if err := next(ctx, r, w); !errors.Is(err, errSecret) {
+				return err
+			}
+			w.Header().Set("X-Retried", "yes")
+			return next(ctx, r, w)
+		})
+		r := send(g, request{})
+		Expect([]any{r.Status, r.body}).To(Equal([]any{200, "an answer"}))
+		Expect(stella.Header(r.Header).Values("X-Handler")).To(Equal([]string{"yes"}))
+	})
+
+	DescribeTable("that call the handler again though it has answered get an error, and its answer stands", func(write func(*stella.Response) error, want string) {
+		var s steps
+		again := make(chan error, 1)
+		g, _ := intercepted(func(_ context.Context, _ *stella.Request, w *stella.Response) error {
+			s.add("handler")
+			return write(w)
+		}, func(ctx context.Context, r *stella.Request, w *stella.Response, next stella.Dispatch) error {
+			err := next(ctx, r, w)
+			again <- next(ctx, r, w)
+			return err
+		})
+		r := send(g, request{})
+		Expect(<-again).To(MatchError(ContainSubstring("called next again though its call is answered")))
+		Expect([]any{r.Status, r.body}).To(Equal([]any{200, want}))
+		Expect(s.take()).To(HaveLen(1))
+	},
+		Entry("with nothing", func(*stella.Response) error { return nil }, ""),
+		Entry("with JSON", func(w *stella.Response) error { return w.JSON(200, "a") }, `"a"`),
+		Entry("with a stream", func(w *stella.Response) error {
+			_, err := io.WriteString(w, "streamed")
+			return errors.Join(err, w.Flush())
+		}, "streamed"),
+	)
+
+	It("that return the error of calling the handler again have it answered as any other", func() {
+		g, p := intercepted(nothing, func(ctx context.Context, r *stella.Request, w *stella.Response, next stella.Dispatch) error {
+			return errors.Join(next(ctx, r, w), next(ctx, r, w))
+		})
+		Expect(problem(send(g, request{})).Code).To(Equal("internal"))
+		Expect(p.log.String()).To(ContainSubstring("called next again"))
+	})
+
 	It("have their panics answered and logged as those of handlers", func() {
 		g, p := intercepted(nothing, func(context.Context, *stella.Request, *stella.Response, stella.Dispatch) error { panic("oh no") })
 		Expect(problem(send(g, request{})).Code).To(Equal("internal"))

@@ -39,6 +39,7 @@ type Response struct {
 
 	bodiless    bool // HEAD: the body is counted, and left out
 	intercepted bool // header has what interceptors have set, and stays where the handler fails
+	answered    bool // behind interceptors: the handler has answered, and is not called again
 
 	fields [4]spec.Field // where header begins, so that a few fields need no allocation
 	meta   spec.Response // what travels, once it does
