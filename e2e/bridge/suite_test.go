@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -66,15 +67,26 @@ func all() (list []endpoint) {
 	return list
 }
 
-// serve serves a handler both ways, behind interceptors, if there are any. Everything ends with the test, and must leave no
-// goroutine.
-func serve(t testing.TB, h http.Handler, endpoints []endpoint, parts ...stella.Part) *pair {
+// middleware is what net/http has around handlers.
+type middleware func(http.Handler) http.Handler
+
+// serve serves a handler both ways, behind middleware, the first one outermost: around it in front of net/http, and as interceptors
+// in front of the bridge. Everything ends with the test, and must leave no goroutine.
+func serve(t testing.TB, h http.Handler, endpoints []endpoint, around ...middleware) *pair {
 	t.Helper()
 	g := NewWithT(t)
 	before := gleak.Goroutines()
 	t.Cleanup(func() { g.Eventually(gleak.Goroutines).WithTimeout(patience).ShouldNot(gleak.HaveLeaked(before)) })
 	p := &pair{log: slog.New(slog.DiscardHandler)}
-	p.serveDirect(t, h, endpoints)
+	var parts []stella.Part
+	wrapped := h
+	for _, mw := range slices.Backward(around) {
+		wrapped = mw(wrapped)
+	}
+	for _, mw := range around {
+		parts = append(parts, stella.WithInterceptor(httpbridge.Middleware(mw)))
+	}
+	p.serveDirect(t, wrapped, endpoints)
 	p.serveBridged(t, h, endpoints, parts)
 	return p
 }
@@ -141,19 +153,25 @@ func (p *pair) serveBridged(t testing.TB, h http.Handler, endpoints []endpoint, 
 	p.gateway = gw.HTTPAddr()
 }
 
-// connect opens a connection of a client's, which ends with the spec.
-func connect(address string) net.Conn {
-	GinkgoHelper()
-	conn, err := net.Dial("tcp", address)
-	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(func() { _ = conn.Close() })
-	Expect(conn.SetDeadline(time.Now().Add(patience))).To(Succeed())
-	return conn
+// bothWays says the same of a handler behind net/http and behind the gateway: how a spec should be written where nothing differs.
+func bothWays(text string, h func() http.Handler, e endpoint, check func(ctx SpecContext, address string), around ...middleware) {
+	for _, by := range []string{"net/http", "the gateway"} {
+		It(text+", behind "+by, func(ctx SpecContext) {
+			check(ctx, serve(GinkgoTB(), h(), []endpoint{e}, around...).addresses()[by])
+		}, NodeTimeout(2*patience))
+	}
 }
 
-// say writes text to a connection.
-func say(conn net.Conn, text string) {
+// client makes requests by connections of their own, which it does not keep.
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
+
+// request asks a server, and leaves the answer's body to be read.
+func request(ctx context.Context, method, address, target string, body io.Reader) *http.Response {
 	GinkgoHelper()
-	_, err := io.WriteString(conn, text)
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+address+target, body)
 	Expect(err).NotTo(HaveOccurred())
+	resp, err := client.Do(r)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() { _ = resp.Body.Close() })
+	return resp
 }
