@@ -175,3 +175,20 @@ func request(ctx context.Context, method, address, target string, body io.Reader
 	DeferCleanup(func() { _ = resp.Body.Close() })
 	return resp
 }
+
+// connect opens a connection of a client's, which ends with the spec.
+func connect(address string) net.Conn {
+	GinkgoHelper()
+	conn, err := net.Dial("tcp", address)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() { _ = conn.Close() })
+	Expect(conn.SetDeadline(time.Now().Add(patience))).To(Succeed())
+	return conn
+}
+
+// say writes text to a connection.
+func say(conn net.Conn, text string) {
+	GinkgoHelper()
+	_, err := io.WriteString(conn, text)
+	Expect(err).NotTo(HaveOccurred())
+}

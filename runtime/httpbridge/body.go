@@ -2,11 +2,13 @@ package httpbridge
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
 
 	stella "github.com/stella-ops/router/runtime"
+	"github.com/stella-ops/router/spec"
 	"github.com/stella-ops/router/transports/session"
 )
 
@@ -40,6 +42,9 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.src.Read(p) // may wait, and ends with the call
 	if errors.Is(err, io.EOF) {
 		b.trail()
+	}
+	if e, ok := errors.AsType[*session.Error](err); ok && e.Code == spec.CodeClientGone {
+		err = fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err) // which handlers know from net/http
 	}
 	return n, err
 }
