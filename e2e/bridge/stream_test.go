@@ -21,7 +21,9 @@ import (
 type handle = http.HandlerFunc
 
 // upgradable makes an endpoint a WebSocket.
-func upgradable(e *spec.Endpoint) { e.Stream, e.Status = spec.StreamUpgrade, http.StatusSwitchingProtocols }
+func upgradable(e *spec.Endpoint) {
+	e.Stream, e.Status = spec.StreamUpgrade, http.StatusSwitchingProtocols
+}
 
 // chat says messages again, until one says enough.
 func chat(w http.ResponseWriter, r *http.Request) {
