@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -262,6 +264,70 @@ var _ = Describe("Middleware around an endpoint", func() {
 		}))
 		Expect(call(s, request{Path: "/a"}).Status).To(Equal(http.StatusInternalServerError))
 		Expect(log.String()).To(ContainSubstring("whose context does not come from the one that it got"))
+	})
+
+	DescribeTable("may call its next handler twice, which answers twice: the first status counts, and the bodies are one",
+		func(dispatch stella.Dispatch, status int, body string) {
+			var seen counted
+			s, log := behind("POST /a", dispatch, through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				seen = counted{ResponseWriter: w}
+				next.ServeHTTP(&seen, r)
+				next.ServeHTTP(&seen, r)
+			}))
+			res := call(s, request{Method: "POST", Path: "/a", Body: []byte("hello")})
+			Expect([]any{res.Status, string(res.Body)}).To(Equal([]any{status, body}))
+			Expect(seen.bytes).To(Equal(len(body)))
+			Expect(log.String()).To(ContainSubstring("superfluous WriteHeader"))
+		},
+		Entry("of JSON", func(_ context.Context, _ *stella.Request, w *stella.Response) error { return w.JSON(201, "a") }, 201, `"a""a"`),
+		Entry("of the request's body, which is kept for it", answers, 200, "POST /a q= id= X= helloPOST /a q= id= X= hello"),
+		Entry("of a bridged one", httpbridge.Dispatch(handle(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			w.WriteHeader(202 + len(body))
+			_, _ = w.Write(body)
+			_, _ = io.WriteString(w, ".")
+		})), 207, "hello.."),
+		Entry("of a stream", func(_ context.Context, _ *stella.Request, w *stella.Response) error {
+			_, err := io.WriteString(w, "part")
+			return errors.Join(err, w.Flush())
+		}, 200, "partpart"),
+		Entry("of the problem that an error becomes", func(context.Context, *stella.Request, *stella.Response) error {
+			return stella.NewError(409, "taken", "")
+		}, 409, strings.Repeat(
+			`{"type":"about:blank","title":"Conflict","status":409,"code":"taken","requestId":"00000000-0000-7000-8000-000000000000","origin":"service"}`, 2)),
+	)
+
+	It("that calls its next handler twice has an answer whose length is declared broken off, as there is more than that", func() {
+		s, log := behind("GET /a", func(_ context.Context, _ *stella.Request, w *stella.Response) error {
+			return w.JSON(200, strings.Repeat("x", 100_000))
+		}, through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			next.ServeHTTP(w, r)
+			next.ServeHTTP(w, r)
+		}))
+		_, err := s.Call(context.Background(), request{Path: "/a"})
+		Expect(err).To(haveCode(spec.CodeInternal))
+		Expect(log.String()).To(ContainSubstring("wrote more than the declared Content-Length"))
+		Expect(log.String()).NotTo(ContainSubstring("panic"))
+	})
+
+	It("has its next handler called one after the other, also by goroutines", func() {
+		var calls, both atomic.Int64
+		s, _ := behind("GET /a", func(_ context.Context, _ *stella.Request, w *stella.Response) error {
+			if calls.Add(1) > 1 {
+				both.Add(1)
+			}
+			defer calls.Add(-1)
+			_, err := io.WriteString(w, "x")
+			return err
+		}, through(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			var wg sync.WaitGroup
+			for range 8 {
+				wg.Go(func() { next.ServeHTTP(w, r.Clone(r.Context())) })
+			}
+			wg.Wait()
+		}))
+		Expect(string(call(s, request{Path: "/a"}).Body)).To(Equal("xxxxxxxx"))
+		Expect(both.Load()).To(BeZero())
 	})
 
 	It("that is nil is refused when the service starts", func() {
