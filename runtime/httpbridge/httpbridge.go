@@ -6,8 +6,8 @@
 //
 //   - There is no connection. [http.Hijacker] is there only for a request that asks for an upgrade (WebSocket) of an endpoint
 //     with stream=upgrade; what is written first on a connection that was taken over must be a head of status 101, unless
-//     WriteHeader has said it. [http.ResponseController] has no deadlines ([errors.ErrUnsupported]), since the endpoint's
-//     timeout and idle time rule; full duplex is always on.
+//     WriteHeader has said it. Deadlines of [http.ResponseController] are the call's, beside the endpoint's timeout and idle
+//     time; full duplex is always on.
 //   - A panic is answered with a problem as long as the answer has not begun, and so is an answer that is shorter than
 //     its Content-Length; net/http would drop the connection.
 //   - A handler that returns after the endpoint's timeout has not answered, whatever it wrote: the gateway says 504.
@@ -18,6 +18,8 @@
 //   - The request's headers are without what the gateway removes, and who calls is in [stella.RequestFromContext],
 //     which has the request id, too. [http.ServerContextKey] and [http.LocalAddrContextKey] are not set.
 //   - Request.TLS is empty, but not nil, when the caller came by https.
+//
+// docs/bridge.md has all of it, with reasons, and a test that compares (e2e/bridge).
 //
 // It must never be imported by package stella: a service without such handlers does not link it.
 //

@@ -29,6 +29,8 @@ import (
 //     of an upgraded connection do not pass through it.
 //   - Header fields that it has set before the endpoint's answer are part of that, which may change them.
 //   - A panic passes through it: a middleware that recovers from it has to answer.
+//   - It may call its next handler again, which answers again: the first status counts, and the bodies follow each other. Calls from
+//     several goroutines wait for each other.
 //
 // The next handler needs a request whose context comes from the one that the middleware got. When the middleware returns while
 // that handler still runs in another goroutine, as of [http.TimeoutHandler], the handler's context ends, and the answer waits
