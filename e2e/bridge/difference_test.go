@@ -225,4 +225,3 @@ var _ = Describe("docs/bridge.md", func() {
 		It("is right about "+row, differences[row], NodeTimeout(2*patience))
 	}
 })
-

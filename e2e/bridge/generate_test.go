@@ -99,7 +99,7 @@ func (c *exchange) target(t *rapid.T) {
 	c.Canonical = rapid.IntRange(0, 3).Draw(t, "canonical") > 0
 	pool := segments
 	if !c.Canonical {
-		pool = append(otherSegments, segments...)
+		pool = slices.Concat(otherSegments, segments)
 	}
 	parts := rapid.SliceOfN(rapid.SampledFrom(pool), 0, 4).Draw(t, "path")
 	if rapid.Bool().Draw(t, "item") {
@@ -196,6 +196,7 @@ func (c *exchange) step(t *rapid.T, duplex bool) step {
 			f := rapid.SampledFrom(fieldValues).Draw(t, "field")
 			s.Name, s.Values = f.Name, f.Values
 		}
+	default: // needs nothing
 	}
 	return s
 }

@@ -195,19 +195,19 @@ func (o *observed) play(s step, w http.ResponseWriter, r *http.Request) {
 
 // write writes what a step says.
 func (o *observed) write(s step, w http.ResponseWriter) {
-	content := append([]byte(s.Name), body(s.N)...)
+	content := s.Name + string(body(s.N))
 	var n int64
 	var wrote int
 	var err error
 	switch s.Do {
 	case write:
-		wrote, err = w.Write(content)
+		wrote, err = w.Write([]byte(content))
 		n = int64(wrote)
 	case writeString:
-		wrote, err = io.WriteString(w, string(content))
+		wrote, err = io.WriteString(w, content)
 		n = int64(wrote)
 	default:
-		n, err = io.Copy(w, struct{ io.Reader }{strings.NewReader(string(content))})
+		n, err = io.Copy(w, struct{ io.Reader }{strings.NewReader(content)})
 	}
 	o.wrote += n
 	o.note(string(s.Do), n, sentinel(err))

@@ -72,11 +72,11 @@ type middleware func(http.Handler) http.Handler
 
 // serve serves a handler both ways, behind middleware, the first one outermost: around it in front of net/http, and as interceptors
 // in front of the bridge. Everything ends with the test, and must leave no goroutine.
-func serve(t testing.TB, h http.Handler, endpoints []endpoint, around ...middleware) *pair {
-	t.Helper()
-	g := NewWithT(t)
+func serve(tb testing.TB, h http.Handler, endpoints []endpoint, around ...middleware) *pair {
+	tb.Helper()
+	g := NewWithT(tb)
 	before := gleak.Goroutines()
-	t.Cleanup(func() { g.Eventually(gleak.Goroutines).WithTimeout(patience).ShouldNot(gleak.HaveLeaked(before)) })
+	tb.Cleanup(func() { g.Eventually(gleak.Goroutines).WithTimeout(patience).ShouldNot(gleak.HaveLeaked(before)) })
 	p := &pair{log: slog.New(slog.DiscardHandler)}
 	var parts []stella.Part
 	wrapped := h
@@ -86,15 +86,15 @@ func serve(t testing.TB, h http.Handler, endpoints []endpoint, around ...middlew
 	for _, mw := range around {
 		parts = append(parts, stella.WithInterceptor(httpbridge.Middleware(mw)))
 	}
-	p.serveDirect(t, wrapped, endpoints)
-	p.serveBridged(t, h, endpoints, parts)
+	p.serveDirect(tb, wrapped, endpoints)
+	p.serveBridged(tb, h, endpoints, parts)
 	return p
 }
 
 // serveDirect has a net/http server, with a mux that knows the endpoints' paths as the gateway does.
-func (p *pair) serveDirect(t testing.TB, h http.Handler, endpoints []endpoint) {
-	t.Helper()
-	g := NewWithT(t)
+func (p *pair) serveDirect(tb testing.TB, h http.Handler, endpoints []endpoint) {
+	tb.Helper()
+	g := NewWithT(tb)
 	mux := http.NewServeMux()
 	for _, e := range endpoints {
 		mux.Handle(e.pattern(), h)
@@ -104,7 +104,7 @@ func (p *pair) serveDirect(t testing.TB, h http.Handler, endpoints []endpoint) {
 	server := &http.Server{Handler: mux, ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelError)}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		g.Expect(server.Close()).To(Succeed())
 		g.Eventually(served).WithTimeout(patience).Should(Receive(MatchError(http.ErrServerClosed)))
 	})
@@ -112,9 +112,9 @@ func (p *pair) serveDirect(t testing.TB, h http.Handler, endpoints []endpoint) {
 }
 
 // serveBridged has a gateway, and a service that has dialled it.
-func (p *pair) serveBridged(t testing.TB, h http.Handler, endpoints []endpoint, parts []stella.Part) {
-	t.Helper()
-	g := NewWithT(t)
+func (p *pair) serveBridged(tb testing.TB, h http.Handler, endpoints []endpoint, parts []stella.Part) {
+	tb.Helper()
+	g := NewWithT(tb)
 	gw, err := gateway.New(gateway.Config{HTTP: "127.0.0.1:0", Admin: "127.0.0.1:0", Listen: []string{"tcp://127.0.0.1:0"}, Logger: p.log})
 	g.Expect(err).NotTo(HaveOccurred())
 	m := spec.Manifest{Service: "bridged", Version: "1.0.0"}
@@ -143,7 +143,7 @@ func (p *pair) serveBridged(t testing.TB, h http.Handler, endpoints []endpoint, 
 	ended := make(chan error, 2)
 	go func() { ended <- gw.Serve(ctx) }()
 	go func() { ended <- svc.Run(ctx) }()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		cancel()
 		for range 2 {
 			g.Eventually(ended).WithTimeout(patience).Should(Receive(BeNil()))

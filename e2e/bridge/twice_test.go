@@ -57,4 +57,3 @@ var _ = Describe("Middleware that calls its next handler twice", func() {
 		Expect(c.CloseNow()).To(Succeed())
 	}, NodeTimeout(patience))
 })
-

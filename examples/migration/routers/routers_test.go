@@ -172,10 +172,10 @@ func withEcho() http.Handler {
 	return e
 }
 
-func encode(w http.ResponseWriter, status int, v any) {
+func encode(w http.ResponseWriter, status int, item Item) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v)
+	_ = json.NewEncoder(w).Encode(item)
 }
 
 // events sends one, and then nothing until its reader leaves.
