@@ -6,10 +6,8 @@ import (
 	"net/http"
 	"os"
 	"runtime"
-	"runtime/metrics"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -50,27 +48,26 @@ func store(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// gauge is how large the process has been, in bytes. Live is what the last collection has found to be used. Heap is what the
-// allocator has in use, with what is garbage until the next one; nothing is collected on purpose. RSS is what the kernel counts,
-// which has all that there is.
-type gauge struct {
-	mu              sync.Mutex
-	live, heap, rss int64
+// gauge is how large the process has been, in bytes. Held is what is left by a collection while this end of the stream holds
+// still, and the buffers on the way fill up. Heap is what the allocator has in use, with what is garbage until the next collection.
+// RSS is what the kernel counts, which has all that there is.
+type gauge struct{ held, heap, rss int64 }
+
+// collect measures what is held.
+func (g *gauge) collect() {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	g.held = max(g.held, int64(m.HeapAlloc))
 }
 
-// grow takes a measure, where it is larger.
+// grow measures the rest.
 func (g *gauge) grow(t *testing.T) {
 	t.Helper()
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(live)
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	rss := resident(t)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.live = max(g.live, int64(live[0].Value.Uint64()))
 	g.heap = max(g.heap, int64(m.HeapInuse))
-	g.rss = max(g.rss, rss)
+	g.rss = max(g.rss, resident(t))
 }
 
 // resident is the process's VmRSS, in bytes.
@@ -92,19 +89,29 @@ func resident(t *testing.T) int64 {
 	return n << 10
 }
 
+// collections are how often what is held is measured within one body.
+const collections = 8
+
 // measured is a body that has the process measured at every MiB of it.
 type measured struct {
-	t     *testing.T
-	src   io.Reader
-	peak  *gauge
-	until int // bytes to the next measure
+	t       *testing.T
+	src     io.Reader
+	peak    *gauge
+	size    int64
+	read    int64
+	measure int64 // when this much has been read
+	collect int64
 }
 
 func (m *measured) Read(p []byte) (int, error) {
 	n, err := m.src.Read(p)
-	if m.until -= n; m.until <= 0 {
-		m.until = 1 << 20
+	if m.read += int64(n); m.read >= m.measure {
+		m.measure = m.read + 1<<20
 		m.peak.grow(m.t)
+	}
+	if m.read >= m.collect && m.read < m.size {
+		m.collect = m.read + m.size/collections
+		m.peak.collect()
 	}
 	return n, err
 }
@@ -131,7 +138,10 @@ func flow(t *testing.T, size int64) {
 				}
 				var body io.Reader = http.NoBody
 				if way.up {
-					body = &measured{t: t, src: io.LimitReader(zeros{}, size), peak: peak}
+					body = io.LimitReader(zeros{}, size)
+				}
+				if !way.down { // else the answer is measured
+					body = &measured{t: t, src: body, peak: peak, size: size}
 				}
 				r, err := http.NewRequestWithContext(t.Context(), way.method, "http://"+p.gateway+target, body)
 				if err != nil {
@@ -144,7 +154,7 @@ func flow(t *testing.T, size int64) {
 				defer resp.Body.Close()
 				var n int64
 				if way.down {
-					n, err = io.Copy(io.Discard, &measured{t: t, src: resp.Body, peak: peak})
+					n, err = io.Copy(io.Discard, &measured{t: t, src: resp.Body, peak: peak, size: size})
 				} else {
 					_, err = fmt.Fscan(resp.Body, &n)
 				}
@@ -153,8 +163,8 @@ func flow(t *testing.T, size int64) {
 				}
 			}
 			move(4<<20, new(gauge)) // what pools and connections keep
-			runtime.GC()
 			var before, peak gauge
+			before.collect()
 			before.grow(t)
 			move(size, &peak)
 			for _, measure := range []struct {
@@ -162,7 +172,7 @@ func flow(t *testing.T, size int64) {
 				before, peak int64
 				holds        bool // also where the race detector makes everything slower, and has memory of its own for all that is touched
 			}{
-				{"live heap", before.live, peak.live, true},
+				{"heap held", before.held, peak.held, true},
 				{"heap in use", before.heap, peak.heap, !raced},
 				{"resident", before.rss, peak.rss, !raced},
 			} {
