@@ -77,6 +77,11 @@ func sends(text string) func(*statuses) answer {
 	return func(s *statuses) answer { GinkgoHelper(); return s.text(text) }
 }
 
+// trailedBy is a request whose body trailers follow.
+func trailedBy(fields string) string {
+	return "POST /do HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n" + fields + "\r\n"
+}
+
 const anyJob = "/_stella/jobs/"
 
 // missing is an issuer whose keys cannot be had, and unprovable a token in its name.
@@ -102,6 +107,7 @@ func causes() []cause {
 		{400, "bad_request", "Connection names a field that must not be hidden.", false, asks("GET /do", "Connection: X-User-Id\r\n")},
 		{400, "bad_request", "A field that frames the body is spelt with an underscore. The connection ends.", false, asks("GET /do", "Content_Length: 3\r\n")},
 		{400, "bad_body", "The chunks of the body are malformed. The connection ends.", false, sends("POST /do HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n")},
+		{400, "bad_body", "A trailer has a control character.", false, sends(trailedBy("X: \x01\r\n"))},
 		{400, "bad_request", "The caller may choose a tenant, and names none, or two.", false, func(s *statuses) answer {
 			return s.get("GET /claimed", s.token(spec.Claim{Type: "scope", Value: "x"}), "Stella-Tenant:\r\n")
 		}},
@@ -131,6 +137,7 @@ func causes() []cause {
 		}},
 		{431, "", "The request's head is larger than 64 KiB. The connection ends.", false, asks("GET /do", "X: "+strings.Repeat("x", 80<<10)+"\r\n")},
 		{431, "headers_too_large", "More than 128 header fields.", false, asks("GET /do", strings.Repeat("X: 1\r\n", 200))},
+		{431, "headers_too_large", "More than 128 trailers.", false, sends(trailedBy(strings.Repeat("X: 1\r\n", 200)))},
 		{501, "", "Transfer-Encoding is anything else than `chunked`. The connection ends.", false, asks("POST /do", "Transfer-Encoding: gzip, chunked\r\n")},
 		{501, "upgrade_unsupported", "The path is a legacy upstream's, and the request opens a WebSocket.", false,
 			asks("GET /legacy/lost", "Connection: Upgrade\r\nUpgrade: websocket\r\n")},

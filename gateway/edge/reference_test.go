@@ -47,7 +47,7 @@ that the fields below do not pass, either way: they have to be known before the 
 - Of an answer: to every client but those of HTTP/1.0, and behind every body but one whose service has said a ` + "`Content-Length`" + `, where the
   client's is HTTP/1.1. Answers without a body (to HEAD, 204, 304) have none. A compressed answer loses digests of what was not sent
   (` + "`Content-Digest`" + ` and the like), and one that announces such a digest is not compressed.
-- ` + "`Trailer`" + ` is passed on, both ways, with the names that pass.
+- ` + "`Trailer`" + ` is passed on, both ways, with the names that pass. ` + "`TE: trailers`" + ` is not asked for: clients ignore what they do not take.
 - Jobs have none. Services on ` + "`udp`" + `, and those of a version that does not know them, get and send bodies as ever, without.
 
 A star stands for anything.`

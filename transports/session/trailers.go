@@ -47,6 +47,7 @@ func (st *stream) pushTrailers(f *transports.Frame, meta int) (mine bool, err er
 	st.send.ended = true
 	f.Seal(spec.TypeTrailers, spec.FlagEnd, st.id, st.send.sequence, meta)
 	st.send.sequence++
+	signal(st.send.wake) // whoever waits for credit to send more
 	return st.w.push(f, nil)
 }
 

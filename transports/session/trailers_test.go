@@ -299,6 +299,20 @@ var _ = Describe("Trailers", func() {
 		}
 	})
 
+	It("end the wait of whoever would send more", func() {
+		g, _ := pair(links["inmemory"], func(c *session.Incoming) { <-c.Context().Done() }, withTrailers)
+		c := open(g)
+		defer c.Close()
+		send(c, make([]byte, spec.StreamWindow))
+		waits := make(chan error, 1)
+		go func() {
+			_, err := c.Acquire(1)
+			waits <- err
+		}()
+		Expect(c.EndWith(digest)).To(Succeed())
+		Expect(received(waits)).To(HaveOccurred())
+	})
+
 	It("fail with the call, and say why", func() {
 		g, _ := pair(links["inmemory"], func(c *session.Incoming) { c.Cancel(spec.CodeInternal, "broken") }, withTrailers)
 		c := open(g)
