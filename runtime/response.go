@@ -37,6 +37,7 @@ type Response struct {
 	begun   bool    // the head has left
 	ended   bool    // nothing may be written any more
 
+	measured    bool // length is not the handler's word, but that of JSON
 	bodiless    bool // HEAD: the body is counted, and left out
 	intercepted bool // header has what interceptors have set, and stays where the handler fails
 	answered    bool // behind interceptors: the handler has answered, and is not called again
@@ -161,7 +162,7 @@ func (w *Response) JSON(status int, v any) error {
 	}
 	w.header.Del(contentLength)
 	w.status, w.held, w.sent = status, body, int64(body.Len())
-	w.length = w.sent
+	w.length, w.measured = w.sent, true
 	return nil
 }
 
@@ -484,7 +485,10 @@ func (w *Response) finish() error {
 		}
 		return w.to.EndWith(trailer)
 	}
-	if w.length < 0 && bodyAllowed(w.status) && (!w.trails() || w.bodiless) { // a length leaves HTTP/1.1 no room for what follows
+	switch follows := w.trails() && !w.bodiless; { // for which a length leaves HTTP/1.1 no room
+	case follows && w.measured:
+		w.length = -1
+	case w.length < 0 && bodyAllowed(w.status) && !follows:
 		w.length = w.sent
 	}
 	meta, err := w.metadata()
@@ -522,7 +526,7 @@ func (w *Response) replace(e *Error, requestID string) error {
 // reset drops what has been written so far, and all of the header but h. The answer must not have begun.
 func (w *Response) reset(h Header) {
 	w.held.release()
-	w.held, w.sent, w.length, w.status, w.ended, w.header, w.trailer = nil, 0, -1, 0, false, h, nil
+	w.held, w.sent, w.length, w.status, w.ended, w.header, w.trailer, w.measured = nil, 0, -1, 0, false, h, nil, false
 }
 
 // release gives back what is held.

@@ -66,6 +66,21 @@ var _ = Describe("The trailers", func() {
 		Expect((&stella.Request{}).Trailer()).To(BeEmpty())
 	})
 
+	It("of an interceptor follow the answer of an endpoint that knows of none", func() {
+		g := listen("inmemory://runtime-test")
+		m, list := service(answer(func(w *stella.Response) error { return w.JSON(200, "typed") }))
+		run(m, list, stella.WithGateways(g.url), stella.WithInterceptor(
+			func(ctx context.Context, r *stella.Request, w *stella.Response, next stella.Dispatch) error {
+				err := next(ctx, r, w)
+				w.Trailer().Set("X-Sum", "1")
+				return err
+			}))
+		r := send(g.connected(), request{})
+		Expect(r.body).To(Equal(`"typed"`))
+		Expect(r.ContentLength).To(BeEquivalentTo(-1))
+		Expect(r.trailer.Get("X-Sum")).To(Equal("1"))
+	})
+
 	DescribeTable("are not sent with an answer that has no body",
 		func(method string, status int, length int64) {
 			g, _ := serve(answer(func(w *stella.Response) error {
