@@ -127,8 +127,12 @@ func newDesk() *desk {
 	git("-c", "user.name=reader", "-c", "user.email=reader@example.com", "commit", "-q", "-m", "as it is")
 	git("tag", "v1.4.0")
 
-	http, listen, admin := address(), address(), address()
-	d.addresses = strings.NewReplacer("127.0.0.1:8080", http, "127.0.0.1:5100", listen, "127.0.0.1:5190", admin)
+	http, listen, admin, shop := address(), address(), address(), address()
+	d.addresses = strings.NewReplacer("127.0.0.1:8080", http, "127.0.0.1:5100", listen, "127.0.0.1:5190", admin, "127.0.0.1:9000", shop)
+	front := filepath.Join(d.root, "examples", "migration", "gateway.yaml") // names the shop's address
+	text, err := os.ReadFile(front)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(os.WriteFile(front, []byte(d.addresses.Replace(string(text))), 0o600)).To(Succeed())
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "STELLA_") && !strings.HasPrefix(v, "PATH=") && !strings.HasPrefix(v, "HOME=") {
 			d.env = append(d.env, v)
@@ -137,7 +141,7 @@ func newDesk() *desk {
 	d.env = append(d.env, "PATH="+filepath.Dir(binary("stellagen"))+":"+os.Getenv("PATH"), "HOME="+d.home,
 		"GOPROXY=off", "CGO_ENABLED=0", "GOFLAGS=-trimpath", // as the Makefile builds, so that nothing is compiled again
 		"GOPATH="+goEnv("GOPATH"), "GOCACHE="+goEnv("GOCACHE"), "GOMODCACHE="+goEnv("GOMODCACHE"),
-		"STELLA_HTTP="+http, "STELLA_LISTEN=tcp://"+listen, "STELLA_ADMIN="+admin, "STELLA_GATEWAYS=tcp://"+listen, "BILLING_DATA="+d.home)
+		"STELLA_HTTP="+http, "STELLA_LISTEN=tcp://"+listen, "STELLA_ADMIN="+admin, "STELLA_GATEWAYS=tcp://"+listen, "BILLING_DATA="+d.home, "SHOP_ADDRESS="+shop)
 	return d
 }
 

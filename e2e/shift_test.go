@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -50,7 +51,8 @@ func old(w http.ResponseWriter, r *http.Request) {
 // weigh has so many percent stay with the old side.
 func (s *shifted) weigh(percent int) {
 	GinkgoHelper()
-	s.write(fmt.Sprintf("legacy:\n  upstreams: [{name: old, url: %q}]\n  routes:\n    - {path: /echo, upstream: old, weight: %d, sticky: header:X-Caller, public: a test}\n"+
+	s.write(fmt.Sprintf("legacy:\n  upstreams: [{name: old, url: %q}]\n  routes:\n"+
+		"    - {path: /echo, upstream: old, weight: %d, sticky: header:X-Caller, public: a test}\n"+
 		"    - {path: /other, upstream: old, public: a test}\n", s.upstream, percent))
 	Expect(s.reload()).To(BeTrue())
 }
@@ -201,3 +203,53 @@ var _ = Describe("traffic that is shifted from an old deployment to a service, a
 		Expect(call(http.MethodGet, "http://"+s.http+"/other", "").Header.Get(headerSide)).To(Equal("legacy"), "what has not moved")
 	})
 })
+
+var _ = Describe("bodies to an old deployment and back", func() {
+	It("are not held, however large", func() {
+		const size = 512 << 20
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			n, err := io.Copy(io.Discard, r.Body)
+			if err != nil {
+				return
+			}
+			if r.URL.Path == "/up" {
+				_, _ = fmt.Fprint(w, n)
+				return
+			}
+			_, _ = io.CopyN(w, endless{}, size)
+		}))
+		DeferCleanup(server.Close)
+		c := startConfigured()
+		c.write(fmt.Sprintf("legacy:\n  upstreams: [{name: old, url: %q}]\n  routes: [{path: '/{rest...}', upstream: old, public: a test, body: 1GiB}]\n", server.URL))
+		Expect(c.reload()).To(BeTrue())
+		exchange := func(path string, size int64) int64 {
+			GinkgoHelper()
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			q, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.http+path, io.LimitReader(endless{}, size))
+			Expect(err).NotTo(HaveOccurred())
+			resp, err := http.DefaultClient.Do(q)
+			Expect(err).NotTo(HaveOccurred())
+			defer resp.Body.Close()
+			Expect(resp.StatusCode).To(Equal(http.StatusOK))
+			if path == "/up" {
+				text, err := io.ReadAll(resp.Body)
+				Expect(err).NotTo(HaveOccurred())
+				Expect(string(text)).To(Equal(strconv.FormatInt(size, 10)))
+			}
+			n, err := io.Copy(io.Discard, resp.Body)
+			Expect(err).NotTo(HaveOccurred())
+			return n
+		}
+		exchange("/up", 1<<20)
+		before := c.memory()
+		exchange("/up", size)
+		Expect(exchange("/down", 0)).To(BeEquivalentTo(size))
+		Expect(c.memory() - before).To(BeNumerically("<", 8<<20))
+	})
+})
+
+// endless reads zeros for ever.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }

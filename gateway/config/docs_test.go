@@ -33,7 +33,7 @@ var _ = Describe("docs/operating.md", func() {
 })
 
 var _ = Describe("the YAML in the operators' pages", func() {
-	for _, page := range []string{"authentication.md", "limits.md", "operating.md", "overlays.md", "routing.md"} {
+	for _, page := range []string{"authentication.md", "limits.md", "operating.md", "overlays.md", "routing.md", "shift.md"} {
 		It("of "+page+" is taken", func() {
 			text, err := os.ReadFile("../../docs/" + page)
 			Expect(err).NotTo(HaveOccurred())

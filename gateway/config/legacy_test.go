@@ -83,7 +83,8 @@ var _ = Describe("legacy routes, by a configuration", func() {
 		Entry("no such upstream", "{path: /a, upstream: none, public: a}", "5:18", `no upstream "none"`),
 		Entry("what nobody sticks by", "{path: /a, upstream: shop, public: a, sticky: mood}", "5:45", "expected subject, tenant"),
 		Entry("neither claims nor public", "{path: /a, upstream: shop}", "5:7", "either claims, or why it is public"),
-		Entry("two of one identity", "{path: '/a/{b}', upstream: shop, public: a}\n    - {path: '/a/{c}', upstream: shop, public: a}", "6:8", "is taken by legacy.routes[0]"),
+		Entry("two of one identity", "{path: '/a/{b}', upstream: shop, public: a}\n    - {path: '/a/{c}', upstream: shop, public: a}",
+			"6:8", "is taken by legacy.routes[0]"),
 		Entry("no time", "{path: /a, upstream: shop, public: a, timeout: 0s}", "5:54", "expected at least 1ms"),
 	)
 

@@ -136,8 +136,8 @@ func (e *Edge) goesAway(x *Exchange, m *routing.Match) bool {
 }
 
 // authoriseAway is authorise for a request that goes to an upstream: its caller holds what the legacy route requires, and what the
-// endpoint does, if there is one. The gateway sees to that whatever trust the service has. Authorization goes on as it came: the upstream has no other way to know
-// who calls, and was given it before there was a gateway.
+// endpoint does, if there is one. The gateway sees to that whatever trust the service has. Authorization goes on as it came: the
+// upstream has no other way to know who calls, and was given it before there was a gateway.
 func (e *Edge) authoriseAway(x *Exchange) *problem {
 	access := &x.route.Access
 	if len(access.Claims) == 0 && access.Unknown {

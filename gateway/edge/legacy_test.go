@@ -156,7 +156,8 @@ var _ = Describe("a path that ends with a slash", func() {
 		Expect(r.do("GET", "/books//", "").StatusCode).To(Equal(400))
 		Expect(r.do("GET", "/books/../", "").StatusCode).To(Equal(400))
 		Expect(r.do("GET", "/_stella/jobs/x/", "").StatusCode).To(Equal(404))
-		Expect(r.operator("GET", "/v1/explain?method=GET&target=/books/7/")).To(And(ContainSubstring(`"route": "/books/{rest...}"`), ContainSubstring(`"path": "/books/7/"`)))
+		Expect(r.operator("GET", "/v1/explain?method=GET&target=/books/7/")).To(And(
+			ContainSubstring(`"route": "/books/{rest...}"`), ContainSubstring(`"path": "/books/7/"`)))
 		Expect(r.operator("GET", "/v1/explain?method=GET&target=/one/")).To(ContainSubstring("ends with a slash"))
 	})
 })
