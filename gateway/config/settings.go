@@ -99,7 +99,7 @@ var settings = []setting{
 			"of the highest major; newest; or a version, exactly."},
 	{path: "routing.version.weights", keys: "version", min: "0",
 		doc: "Instead of default: the shares of versions, such as a canary's."},
-	{path: "routing.version.sticky", doc: "What keeps a caller with one of the weighted versions: subject, tenant, claim:TYPE, header:NAME or address."},
+	{path: "routing.version.sticky", doc: "What keeps a caller with one of the weighted versions: subject, tenant, claim:TYPE, header:NAME, cookie:NAME or address."},
 	{path: "routing.balancer", oneOf: []string{"ewma", "ping", "round-robin"},
 		doc: "How an instance is picked: of two at random the one with the lower latency and fewer calls (ewma, the default), " +
 			"the nearest (ping), or each in turn."},
@@ -153,7 +153,8 @@ var settings = []setting{
 		doc: "The percentage of requests that goes to the upstream where a service has the same method and path; the service has the others. " +
 			"0 is the service alone. Requests that no service has all go to the upstream, unless it is 0."},
 	{path: "legacy.routes[].sticky",
-		doc: "What keeps a caller on one side: subject, tenant, claim:TYPE, header:NAME or address. More weight takes some callers over, and lets nobody go."},
+		doc: "What keeps a caller on one side: subject, tenant, claim:TYPE, header:NAME, cookie:NAME or address. " +
+			"More weight takes some callers over, and lets nobody go."},
 	{path: "legacy.routes[].claims", format: "claim",
 		doc: "What callers have to hold, all of it: TYPE VALUE, or TYPE for any value. A service's claims for the same endpoint have to be held on both sides."},
 	{path: "legacy.routes[].public", doc: "Why everybody may call it."},

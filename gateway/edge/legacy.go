@@ -59,7 +59,7 @@ func newLegacyTable(c *legacy.Config) (*legacyTable, error) {
 		}
 		access := routing.Access{Claims: given.Claims, Public: given.Public}
 		for _, method := range given.Taken() {
-			t.paths.Add(method, pattern, int32(len(t.places))) // the check bounds it
+			t.paths.Add(method, pattern, int32(len(t.places)), given.Weight > 0) // the check bounds it
 			t.places = append(t.places, legacyPlace{r, routing.Foreign(method, pattern, access, given.Limits.WithDefaults())})
 		}
 		t.routes = append(t.routes, r)

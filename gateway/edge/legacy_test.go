@@ -295,6 +295,42 @@ var _ = Describe("the weight of a legacy route", func() {
 		Expect(got.StatusCode).To(Equal(204))
 		Expect(got.Header.Get("Allow")).To(Equal("PUT, OPTIONS"))
 	})
+
+	It("leads nowhere where it is 0, and no list of methods says otherwise", func() {
+		s := upstream(writes("old"))
+		r := start(fronts(s, legacy.Route{Path: "/books/{rest...}", Weight: 0}))
+		r.join(identity{}, says("new"), endpoint("GET", "/books/{id}"))
+		got := r.do("DELETE", "/books/7", "")
+		Expect(got.StatusCode).To(Equal(405))
+		Expect(got.Header.Get("Allow")).To(Equal("GET, HEAD, OPTIONS"))
+		Expect(r.do("OPTIONS", "/books/7", "").Header.Get("Allow")).To(Equal("GET, HEAD, OPTIONS"))
+		Expect(r.do("DELETE", "/books/7/pages", "").StatusCode).To(Equal(404))
+	})
+
+	It("has a caller stay by a cookie", func() {
+		s := upstream(writes("old"))
+		r := start(fronts(s, legacy.Route{Path: "/books/{rest...}", Weight: 50, Sticky: "cookie:sid"}))
+		r.join(identity{}, says("new"), endpoint("GET", "/books/{id}"))
+		side := func(cookies ...string) string {
+			GinkgoHelper()
+			var header []string
+			for _, c := range cookies {
+				header = append(header, "Cookie", c)
+			}
+			return r.do("GET", "/books/7", "", header...).body
+		}
+		found := map[string]bool{}
+		for i := range 40 {
+			own := fmt.Sprint("sid=", i)
+			first := side(own)
+			found[first] = true
+			for range 3 {
+				Expect(side("other=x; " + own + "; last=y")).To(Equal(first))
+				Expect(side("xsid=1", own)).To(Equal(first))
+			}
+		}
+		Expect(found).To(HaveLen(2))
+	})
 })
 
 var _ = Describe("who may call what a legacy route shares", func() {

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"net"
+	"strings"
 
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/spec"
@@ -16,6 +17,8 @@ func (e *Edge) keyOf(x *Exchange, k routing.Key) string {
 		if v := x.header()[k.Name]; len(v) > 0 {
 			return v[0]
 		}
+	case routing.KeyCookie:
+		return cookie(x.header()[headerCookie], k.Name)
 	case routing.KeyAddress:
 		if host, _, err := net.SplitHostPort(x.request.Peer); err == nil {
 			return host
@@ -28,6 +31,20 @@ func (e *Edge) keyOf(x *Exchange, k routing.Key) string {
 		}
 		return keyOfIdentity(who, k)
 	case routing.KeyNone:
+	}
+	return ""
+}
+
+const headerCookie = "Cookie"
+
+// cookie is the value of the first cookie of a name, as it was sent (RFC 6265, section 4.2.1); empty: there is none.
+func cookie(fields []string, name string) string {
+	for _, field := range fields {
+		for pair := range strings.SplitSeq(field, ";") {
+			if n, value, ok := strings.Cut(pair, "="); ok && strings.TrimSpace(n) == name {
+				return strings.TrimSpace(value)
+			}
+		}
 	}
 	return ""
 }

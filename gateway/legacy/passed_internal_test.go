@@ -25,7 +25,7 @@ func FuzzPassed(f *testing.F) {
 		_ = resp.Body.Close() // it is text
 		var named []string
 		for _, v := range resp.Header["Connection"] {
-			for _, name := range strings.SplitSeq(v, ",") {
+			for name := range strings.SplitSeq(v, ",") {
 				named = append(named, strings.ToLower(textproto.TrimString(name)))
 			}
 		}

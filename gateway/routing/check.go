@@ -226,7 +226,7 @@ func (c *checker) version(v *VersionPolicy) {
 	}
 }
 
-// ParseKey reads what a request is known by: subject, tenant, claim:TYPE, header:NAME or address.
+// ParseKey reads what a request is known by: subject, tenant, claim:TYPE, header:NAME, cookie:NAME or address.
 func ParseKey(text string) (Key, error) {
 	kind, name, named := strings.Cut(text, ":")
 	k := Key{Kind: KeyKind(kind), Name: name}
@@ -239,13 +239,17 @@ func ParseKey(text string) (Key, error) {
 		if name == "" || len(name) > maxKeyName {
 			return Key{}, fmt.Errorf("routing: key %.80q, expected claim: and the claim's type, up to %d bytes", text, maxKeyName)
 		}
+	case KeyCookie:
+		if name == "" || len(name) > maxKeyName || strings.ContainsFunc(name, func(r rune) bool { return !token(r) }) {
+			return Key{}, fmt.Errorf("routing: key %.80q, expected cookie: and a cookie's name", text)
+		}
 	case KeyHeader:
 		if name == "" || len(name) > maxKeyName || strings.ContainsFunc(name, func(r rune) bool { return !token(r) }) {
 			return Key{}, fmt.Errorf("routing: key %.80q, expected header: and a header's name", text)
 		}
 		k.Name = http.CanonicalHeaderKey(name)
 	default:
-		return Key{}, fmt.Errorf("routing: key %.80q, expected subject, tenant, claim:TYPE, header:NAME or address", text)
+		return Key{}, fmt.Errorf("routing: key %.80q, expected subject, tenant, claim:TYPE, header:NAME, cookie:NAME or address", text)
 	}
 	return k, nil
 }

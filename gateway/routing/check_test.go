@@ -35,7 +35,7 @@ var _ = Describe("a configuration", func() {
 			Services: map[string]routing.Policy{
 				"a b": {},
 				"one": {
-					Version:  routing.VersionPolicy{Default: "1.4", Weights: map[string]int{"1.0": 1, "2.0.0": -1, "3.0.0": 0}, Sticky: "cookie:x"},
+					Version:  routing.VersionPolicy{Default: "1.4", Weights: map[string]int{"1.0": 1, "2.0.0": -1, "3.0.0": 0}, Sticky: "mood:x"},
 					Balancer: "fastest", PanicPercent: 101, Hedge: routing.Hedge{After: time.Nanosecond},
 					Ejection: routing.Ejection{
 						ConsecutiveFailures: -2, FailurePercent: 101, MinRequests: -1, Window: time.Millisecond, BaseTime: time.Hour, MaxTime: time.Minute,
@@ -75,11 +75,12 @@ var _ = Describe("a configuration", func() {
 		Entry(nil, "address", routing.Key{Kind: routing.KeyAddress}),
 		Entry(nil, "claim:urn:x:y", routing.Key{Kind: routing.KeyClaim, Name: "urn:x:y"}),
 		Entry(nil, "header:x-session", routing.Key{Kind: routing.KeyHeader, Name: "X-Session"}),
+		Entry(nil, "cookie:sid", routing.Key{Kind: routing.KeyCookie, Name: "sid"}),
 	)
 
 	DescribeTable("reads nothing else", func(text string) {
 		_, err := routing.ParseKey(text)
 		Expect(err).To(MatchError(HavePrefix("routing: key ")))
 	}, Entry(nil, ""), Entry(nil, "subject:x"), Entry(nil, "claim"), Entry(nil, "claim:"), Entry(nil, "header:"), Entry(nil, "header:a b"),
-		Entry(nil, "header:"+strings.Repeat("a", 129)), Entry(nil, "cookie:x"))
+		Entry(nil, "header:"+strings.Repeat("a", 129)), Entry(nil, "cookie:"), Entry(nil, "cookie:a=b"), Entry(nil, "mood:x"))
 })

@@ -8,7 +8,9 @@ import (
 
 // FuzzParseKey holds that what is read as a key is written the same way, and read again.
 func FuzzParseKey(f *testing.F) {
-	for _, seed := range []string{"subject", "tenant", "address", "claim:a", "claim:urn:x:y", "header:X-Session", "header:x-session", "header:", "claim", ""} {
+	for _, seed := range []string{
+		"subject", "tenant", "address", "claim:a", "claim:urn:x:y", "header:X-Session", "header:x-session", "header:", "cookie:sid", "claim", "",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -58,8 +58,8 @@ type VersionPolicy struct {
 	Default string
 	// Weights are versions, exactly, and their shares in relation to each other's sum.
 	Weights map[string]int
-	// Sticky names what of a request keeps it with one of the weighted versions: subject, tenant, claim:TYPE, header:NAME or
-	// address. Requests that lack it, and all where it is empty, are spread at random.
+	// Sticky names what of a request keeps it with one of the weighted versions: subject, tenant, claim:TYPE, header:NAME,
+	// cookie:NAME or address. Requests that lack it, and all where it is empty, are spread at random.
 	Sticky string
 }
 

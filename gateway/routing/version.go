@@ -17,13 +17,14 @@ const (
 	KeyTenant  KeyKind = "tenant"
 	KeyClaim   KeyKind = "claim"
 	KeyHeader  KeyKind = "header"
+	KeyCookie  KeyKind = "cookie"
 	KeyAddress KeyKind = "address" // of the client, without its port
 )
 
 // Key says what of a request keeps it with one version.
 type Key struct {
 	Kind KeyKind
-	Name string // of the claim's type, or of the header in canonical form
+	Name string // of the claim's type, of the header in canonical form, or of the cookie
 }
 
 // String is the key as [ParseKey] reads it.

@@ -139,6 +139,7 @@ func attributes(s *edge.Span) []attribute.KeyValue {
 	add("http.route", s.Route)
 	add("stella.service", s.Service)
 	add("stella.version", s.Version)
+	add("stella.legacy", s.Legacy)
 	if len(s.Attempts) > 0 {
 		list = append(list, attribute.StringSlice("stella.attempts", s.Attempts))
 	}
