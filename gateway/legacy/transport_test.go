@@ -23,21 +23,21 @@ const patience = 5 * time.Second
 var errMine = errors.New("a test")
 
 var _ = Describe("a transport", func() {
-	var (
-		transport *legacy.Transport
-		ctx       context.Context
-	)
+	var transport *legacy.Transport
 	BeforeEach(func() {
 		before := gleak.Goroutines()
 		transport = legacy.NewTransport()
-		bounded, cancel := context.WithTimeout(context.Background(), patience)
-		ctx = bounded
 		DeferCleanup(func() {
-			cancel()
 			transport.Close()
 			Eventually(gleak.Goroutines).WithTimeout(patience).ShouldNot(gleak.HaveLeaked(before))
 		})
 	})
+	// soon is a context that ends with the spec, or with its patience.
+	soon := func() context.Context {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		DeferCleanup(cancel)
+		return ctx
+	}
 	request := func(url string) *legacy.Request {
 		GinkgoHelper()
 		s, err := legacy.NewServer(&legacy.Upstream{Name: "shop", URL: url})
@@ -96,14 +96,14 @@ var _ = Describe("a transport", func() {
 	It("asks by TLS where the URL says so, and trusts nobody whom the machine does not", func() {
 		s := httptest.NewTLSServer(http.NotFoundHandler())
 		defer s.Close()
-		_, err := transport.Send(ctx, request(s.URL), nil)
+		_, err := transport.Send(soon(), request(s.URL), nil)
 		Expect(err).To(MatchError(legacy.ErrUnreachable), "its certificate is nobody's: nothing was sent")
 	})
 
 	It("sends a safe request again where the server has closed the connection that it kept", func() {
 		url := raw("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") // and then closes it, without a word
 		for range 50 {
-			a, err := transport.Send(ctx, request(url), nil)
+			a, err := transport.Send(soon(), request(url), nil)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(whole(a)).To(Equal("ok"))
 			a.Close()
@@ -111,12 +111,12 @@ var _ = Describe("a transport", func() {
 	})
 
 	It("takes an answer that ends with the connection for whole, and one that ends before its length for none", func() {
-		a, err := transport.Send(ctx, request(raw("HTTP/1.1 200 OK\r\n\r\nall")), nil)
+		a, err := transport.Send(soon(), request(raw("HTTP/1.1 200 OK\r\n\r\nall")), nil)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(a.Length).To(BeEquivalentTo(-1))
 		Expect(whole(a)).To(Equal("all"))
 		a.Close()
-		a, err = transport.Send(ctx, request(raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nsome")), nil)
+		a, err = transport.Send(soon(), request(raw("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nsome")), nil)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(a.Length).To(BeEquivalentTo(10))
 		_, err = whole(a)
@@ -134,11 +134,11 @@ var _ = Describe("a transport", func() {
 		defer s.Close()
 		q := request(s.URL)
 		q.Timeout = 20 * time.Millisecond
-		_, err := transport.Send(ctx, q, nil)
+		_, err := transport.Send(soon(), q, nil)
 		Expect(err).To(MatchError(legacy.ErrTimeout))
 		q = request(s.URL)
 		q.Query = "begun"
-		a, err := transport.Send(ctx, q, nil)
+		a, err := transport.Send(soon(), q, nil)
 		Expect(err).NotTo(HaveOccurred())
 		_, err = a.Read(make([]byte, 1), 20*time.Millisecond)
 		Expect(err).To(MatchError(legacy.ErrTimeout))
@@ -152,7 +152,7 @@ var _ = Describe("a transport", func() {
 			<-r.Context().Done()
 		}))
 		defer s.Close()
-		inner, cancel := context.WithCancelCause(ctx)
+		inner, cancel := context.WithCancelCause(soon())
 		go func() {
 			<-entered
 			cancel(errMine)
@@ -164,7 +164,7 @@ var _ = Describe("a transport", func() {
 	It("follows no redirect", func() {
 		s := httptest.NewServer(http.RedirectHandler("/elsewhere", http.StatusFound))
 		defer s.Close()
-		a, err := transport.Send(ctx, request(s.URL), nil)
+		a, err := transport.Send(soon(), request(s.URL), nil)
 		Expect(err).NotTo(HaveOccurred())
 		defer a.Close()
 		Expect(a.Status).To(Equal(http.StatusFound))
