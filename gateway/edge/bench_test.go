@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stella-ops/router/gateway/edge"
+	"github.com/stella-ops/router/gateway/legacy"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/gateway/telemetry"
 	"github.com/stella-ops/router/spec"
@@ -26,7 +27,26 @@ func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(int)             { clear(d.h) }
 
 // BenchmarkSmallRequest measures a POST of 128 bytes through every stage and an inmemory session to an echo and back.
-func BenchmarkSmallRequest(b *testing.B) {
+func BenchmarkSmallRequest(b *testing.B) { benchmarkSmallRequest(b, edge.Policy{}) }
+
+// BenchmarkSmallRequestBesideLegacy measures the same where there are legacy routes that do not match.
+func BenchmarkSmallRequestBesideLegacy(b *testing.B) {
+	benchmarkSmallRequest(b, edge.Policy{Legacy: legacy.Config{
+		Upstreams: []legacy.Upstream{{Name: "old", URL: "http://127.0.0.1:9"}},
+		Routes:    []legacy.Route{{Path: "/old/{rest...}", Upstream: "old", Weight: 100, Public: "a benchmark"}},
+	}})
+}
+
+// BenchmarkSmallRequestShifted measures the same under a legacy route, all of whose traffic goes to the service by the callers' number.
+func BenchmarkSmallRequestShifted(b *testing.B) {
+	benchmarkSmallRequest(b, edge.Policy{Legacy: legacy.Config{
+		Upstreams: []legacy.Upstream{{Name: "old", URL: "http://127.0.0.1:9"}},
+		Routes:    []legacy.Route{{Path: "/echo/{id}", Upstream: "old", Weight: 1, Sticky: "header:User-Agent", Public: "a benchmark"}},
+	}})
+}
+
+func benchmarkSmallRequest(b *testing.B, policy edge.Policy) {
+	b.Helper()
 	m := &spec.Manifest{Service: "bench", Version: "1.0.0", Endpoints: []spec.Endpoint{{
 		Method: "POST", Path: "/echo/{id}", Handler: "Echo", Kind: spec.KindRaw, Status: 200, Stream: spec.StreamNone, Public: "a benchmark",
 		Limits: spec.DefaultLimits, Params: []spec.Param{{Name: "id", In: spec.InPath, Schema: &spec.Schema{Type: "string"}}},
@@ -70,6 +90,9 @@ func BenchmarkSmallRequest(b *testing.B) {
 	registry.Add(gw, offer, time.Now())
 	e := edge.New(edge.Config{Registry: registry, Logger: slog.New(slog.DiscardHandler), Telemetry: counters})
 
+	if err := e.Apply(policy); err != nil {
+		b.Fatal(err)
+	}
 	body := bytes.Repeat([]byte("x"), 128)
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {

@@ -188,3 +188,40 @@ var _ = Describe("instances that a service should have", func() {
 		Expect((&routing.Config{Services: map[string]routing.Policy{"a": {Instances: -2}}}).Check()).To(MatchError(ContainSubstring("instances")))
 	})
 })
+
+var _ = Describe("a percentile", func() {
+	It("is the same for a key at every gateway of every version, and as many keys have each", func() {
+		Expect([]int{routing.Percentile("a"), routing.Percentile("caller 7"), routing.Percentile("sub-4711")}).To(Equal([]int{49, 5, 78}))
+		counts := make([]int, 100)
+		for i := range 100_000 {
+			counts[routing.Percentile(numbered(i))]++
+		}
+		for percentile, n := range counts {
+			Expect(n).To(BeNumerically("~", 1000, 190), "six standard deviations: %d", percentile)
+		}
+	})
+
+	It("is a random one without a key", func() {
+		counts := make([]int, 100)
+		for range 100_000 {
+			counts[routing.Percentile("")]++
+		}
+		for percentile, n := range counts {
+			Expect(n).To(BeNumerically("~", 1000, 250), "nearly eight standard deviations: %d", percentile)
+		}
+	})
+
+	It("says nothing of the version that a key leads to", func() {
+		w := newWorldOf(weighted(routing.VersionPolicy{Weights: map[string]int{"1.0.0": 50, "1.1.0": 50}, Sticky: "subject"}))
+		for _, version := range []string{"1.0.0", "1.1.0"} {
+			w.join(who{service: "a", version: version}, endpoint("GET", "/a"))
+		}
+		e, both := w.Snapshot().Match("GET", "/a", nil).Endpoint, 0
+		for i := range 10_000 {
+			if key := numbered(i); routing.Percentile(key) < 50 && e.Default(key).Release.Version == "1.0.0" {
+				both++
+			}
+		}
+		Expect(both).To(BeNumerically("~", 2500, 260), "six standard deviations")
+	})
+})
