@@ -86,8 +86,10 @@ func generate(t *rapid.T) exchange {
 		} else {
 			c.Ask.Length = true
 		}
+		// net/http does not read what a handler has left of a body then, and so may reset the connection before its answer is read.
+		c.Ask.Header = slices.DeleteFunc(c.Ask.Header, func(line string) bool { return line == "Connection: close" })
 		c.Ask.Expect = rapid.IntRange(0, 3).Draw(t, "expect") == 0
-		if trailers && c.Ask.Chunk > 0 {
+		if c.Ask.Chunk > 0 {
 			c.Ask.Trailer = rapid.SliceOfN(rapid.SampledFrom([]string{"X-Sum: 1", "X-Sum: 2", "X-Other:", "x-lower: v"}), 0, 3).Draw(t, "trailer")
 		}
 	}
@@ -127,7 +129,7 @@ func (c *exchange) steps(t *rapid.T) {
 		add(step{Do: readAll})
 	}
 	var announced []string
-	if trailers && rapid.Bool().Draw(t, "trailers") {
+	if rapid.Bool().Draw(t, "trailers") {
 		announced = []string{"X-Sum", "X-Other"}
 		add(step{Do: setHeader, Name: "Trailer", Values: announced})
 	}
@@ -141,16 +143,30 @@ func (c *exchange) steps(t *rapid.T) {
 	for range rapid.IntRange(0, 6).Draw(t, "steps") {
 		add(c.step(t, duplex))
 	}
-	if c.sets("Content-Length") { // net/http goes by a Transfer-Encoding then, and does not notice that the length is wrong
-		c.Steps = slices.DeleteFunc(c.Steps, func(s step) bool { return s.Name == "Transfer-Encoding" })
-	}
 	c.endEarly()
 	for _, name := range announced {
 		add(step{Do: setTrailer, Name: name, Values: rapid.SampledFrom([][]string{nil, {""}, {"1"}, {"1", "2"}, {" a\r\nb"}}).Draw(t, "values")})
 	}
-	if trailers && rapid.IntRange(0, 3).Draw(t, "late") == 0 {
+	if rapid.IntRange(0, 3).Draw(t, "late") == 0 {
 		add(step{Do: lateTrailer, Name: "X-Late", Values: []string{"1"}})
 	}
+	c.agree()
+}
+
+// agree leaves out what contradicts something else: net/http goes by a Transfer-Encoding, and then does not notice that a
+// Content-Length is wrong; and neither the end of a connection nor a Content-Length has room for trailers.
+func (c *exchange) agree() {
+	length := c.sets("Content-Length")
+	trails := !length && slices.ContainsFunc(c.Steps, func(s step) bool { return s.Name == "Trailer" || s.Do == lateTrailer })
+	c.Steps = slices.DeleteFunc(c.Steps, func(s step) bool {
+		switch {
+		case s.Name == "Transfer-Encoding":
+			return length || trails
+		case s.Name == "Trailer", s.Do == setTrailer, s.Do == lateTrailer:
+			return length
+		}
+		return false
+	})
 }
 
 // endEarly leaves out reads behind a flush of an answer that has no body: to the gateway it is whole then, and it wants nothing

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -66,6 +68,7 @@ type observed struct {
 	view  view
 	steps []string // what each step returned
 	wrote int64    // bytes of body that were taken
+	ended bool     // the request's body has been read to its end
 }
 
 // stage plays scripts. It is the handler under test, and must not know who serves it, but to say so.
@@ -115,7 +118,7 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() {
 		v := recover()
-		if r.Body != nil { // with what has come by now
+		if o.ended { // before, net/http does not say which trailers there are
 			o.note("trailer", r.Trailer)
 		}
 		to <- o
@@ -138,9 +141,7 @@ func viewOf(r *http.Request) view {
 	for _, c := range r.Cookies() {
 		v.Cookies = append(v.Cookies, c.String())
 	}
-	for name := range r.Trailer {
-		v.Announced = append(v.Announced, name)
-	}
+	v.Announced = slices.Sorted(maps.Keys(r.Trailer))
 	return v
 }
 
@@ -176,10 +177,12 @@ func (o *observed) play(s step, w http.ResponseWriter, r *http.Request) {
 		o.note("read", n, crc32.ChecksumIEEE(b[:n]), err)
 	case readAll:
 		b, err := io.ReadAll(r.Body)
+		o.ended = o.ended || err == nil
 		o.note("read all", len(b), crc32.ChecksumIEEE(b), err)
 	case echo:
 		n, err := io.Copy(w, r.Body)
 		o.wrote += n
+		o.ended = o.ended || err == nil
 		o.note("echo", n, sentinel(err))
 	case form:
 		err := r.ParseForm()

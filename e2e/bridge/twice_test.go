@@ -29,6 +29,7 @@ var _ = Describe("Middleware that calls its next handler twice", func() {
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(end)
 		Expect([]any{through.Status, through.Broken, string(through.Body)}).To(Equal([]any{direct.Status, direct.Broken, string(direct.Body)}))
+		Expect(through.Trailer).To(Equal(direct.Trailer))
 		Expect(through.Header["X-Times"]).To(Equal(direct.Header["X-Times"]))
 	},
 		Entry("of text", handle(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "text") })),
@@ -44,6 +45,12 @@ var _ = Describe("Middleware that calls its next handler twice", func() {
 		Entry("of what is flushed", handle(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "part")
 			_ = http.NewResponseController(w).Flush()
+		})),
+		Entry("of trailers", handle(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Trailer", "X-Sum")
+			_, _ = io.WriteString(w, strings.Repeat("x", 5000))
+			w.Header().Set("X-Sum", "1")
+			w.Header().Set(http.TrailerPrefix+"X-Late", "2")
 		})),
 		Entry("of nothing", handle(func(http.ResponseWriter, *http.Request) {})),
 		Entry("behind another one that counts", handle(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "text") }), middleware(counting)),

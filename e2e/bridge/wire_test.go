@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -97,6 +98,19 @@ type answer struct {
 func (a *answer) String() string {
 	text := fmt.Sprintf("status %d, length %d, %d bytes, broken %v, informational %v", a.Status, a.Length, len(a.Body), a.Broken, a.Informal)
 	return fmt.Sprintf("%s\nheader %v\ntrailer %v\nbody %.300q", text, a.Header, a.Trailer, a.Body)
+}
+
+// trails are the names that Trailer has announced and those that have come, with the values of these. What was announced is among
+// the fields where the answer turned out to have a length.
+func (a *answer) trails() http.Header {
+	all := http.Header{}
+	for _, names := range a.Header["Trailer"] {
+		for name := range strings.SplitSeq(names, ",") {
+			all[http.CanonicalHeaderKey(strings.TrimSpace(name))] = nil
+		}
+	}
+	maps.Copy(all, a.Trailer)
+	return all
 }
 
 // waitForContinue is how long a client holds a body back: it must not wait for ever (RFC 9110, section 10.1.1), and net/http would,

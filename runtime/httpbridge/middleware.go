@@ -267,11 +267,13 @@ func (o *outlet) Flush() error {
 	return nil
 }
 
-// Trailer has fields follow the body. A header field of the name, which has been sent, is not sent once more.
+// Trailer has fields follow the body. A header field of the name, which has been sent, is not sent once more, nor are trailers
+// of an earlier call of the next handler.
 func (o *outlet) Trailer(h stella.Header) {
 	header := o.to.Header()
 	for _, f := range h {
 		delete(header, f.Name)
+		delete(header, http.TrailerPrefix+f.Name)
 	}
 	for _, f := range h {
 		key := http.TrailerPrefix + f.Name
