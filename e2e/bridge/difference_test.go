@@ -88,7 +88,7 @@ var differences = map[string]func(ctx SpecContext){
 		p := serve(GinkgoTB(), handle(func(_ http.ResponseWriter, r *http.Request) {
 			seen <- []any{r.Proto, r.Context().Value(http.ServerContextKey) != nil, r.Context().Value(http.LocalAddrContextKey) != nil}
 		}), []endpoint{{method: http.MethodGet, path: "/a"}})
-		for address, want := range map[string][]any{p.direct: {"HTTP/1.0", true, true}, p.gateway: {"HTTP/1.1", false, false}} {
+		for address, want := range map[string][]any{p.direct: {"HTTP/1.0", true, true}, p.gateway: {"HTTP/1.1", true, false}} {
 			say(connect(address), "GET /a HTTP/1.0\r\nHost: "+authority+"\r\n\r\n")
 			Eventually(seen).WithContext(ctx).Should(Receive(Equal(want)))
 		}

@@ -16,7 +16,8 @@
 //     [http.TrailerPrefix] follow small answers, too, of which net/http loses them over HTTP/1.1.
 //   - An answer of up to 16 KiB always has a Content-Length; net/http gives one up to 2 KiB.
 //   - The request's headers are without what the gateway removes, and who calls is in [stella.RequestFromContext],
-//     which has the request id, too. [http.ServerContextKey] and [http.LocalAddrContextKey] are not set.
+//     which has the request id, too. [http.ServerContextKey] has a server that serves nothing, and [http.LocalAddrContextKey] is
+//     not set.
 //   - Request.TLS is empty, but not nil, when the caller came by https.
 //
 // docs/bridge.md has all of it, with reasons, and a test that compares (e2e/bridge).
@@ -71,6 +72,10 @@ func Dispatch(h http.Handler) stella.Dispatch {
 	}
 }
 
+// server serves nothing. Handlers ask the context whether there is one: without, [net/http/httputil.ReverseProxy] ends an answer as
+// if it were whole that has been broken off.
+var server = new(http.Server)
+
 // newRequest makes the request as a net/http server would.
 func newRequest(ctx context.Context, r *stella.Request, b *body) (*http.Request, error) {
 	target := r.Path
@@ -89,6 +94,9 @@ func newRequest(ctx context.Context, r *stella.Request, b *body) (*http.Request,
 	req := new(http.Request)
 	if p, ok := ctx.Value(passageKey{}).(*passage); ok && p.passed != nil { // with the form that a middleware has read, and the like
 		req = p.passed
+	}
+	if ctx.Value(http.ServerContextKey) == nil {
+		ctx = context.WithValue(ctx, http.ServerContextKey, server)
 	}
 	req = req.WithContext(ctx)
 	req.Method, req.URL, req.RequestURI, req.Pattern = r.Method, u, target, r.Pattern()
