@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -34,7 +35,7 @@ type Item struct {
 }
 
 // routes are those of the application, and the endpoints that the bridge has for them.
-var routes = []string{"GET /health", "GET /items/{id}", "POST /items", "PUT /items/{id}/file", "GET /files/{path...}", "GET /events", "GET /fails"}
+var routes = []string{"GET /health", "GET /items/{id}", "POST /items", "PUT /items/{id}/file", "GET /files/{path...}", "GET /events", "GET /fails", "GET /wire"}
 
 // mux is the application on http.ServeMux.
 func mux() http.Handler {
@@ -57,6 +58,7 @@ func mux() http.Handler {
 	})
 	m.HandleFunc("GET /files/{path...}", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.PathValue("path")) })
 	m.HandleFunc("GET /events", events)
+	m.HandleFunc("GET /wire", wire)
 	m.HandleFunc("GET /fails", func(http.ResponseWriter, *http.Request) { panic("as it does") })
 	return recovering(m)
 }
@@ -103,6 +105,7 @@ func withChi() http.Handler {
 	})
 	r.Get("/files/*", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, chi.URLParam(r, "*")) })
 	r.Get("/events", events)
+	r.Get("/wire", wire)
 	r.Get("/fails", func(http.ResponseWriter, *http.Request) { panic("as it does") })
 	return r
 }
@@ -129,6 +132,7 @@ func withGin() http.Handler {
 	})
 	e.GET("/files/*path", func(c *gin.Context) { c.String(http.StatusOK, strings.TrimPrefix(c.Param("path"), "/")) })
 	e.GET("/events", func(c *gin.Context) { events(c.Writer, c.Request) })
+	e.GET("/wire", func(c *gin.Context) { wire(c.Writer, c.Request) })
 	e.GET("/fails", func(*gin.Context) { panic("as it does") })
 	return e
 }
@@ -168,6 +172,10 @@ func withEcho() http.Handler {
 		events(c.Response(), c.Request())
 		return nil
 	})
+	e.GET("/wire", func(c echo.Context) error {
+		wire(c.Response(), c.Request())
+		return nil
+	})
 	e.GET("/fails", func(echo.Context) error { panic("as it does") })
 	return e
 }
@@ -187,6 +195,47 @@ func events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// wire takes the connection over, as libraries for WebSocket do, and says a line again.
+func wire(w http.ResponseWriter, _ *http.Request) {
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	_, _ = buffered.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	_ = buffered.Flush()
+	if text, err := buffered.ReadString('\n'); err == nil {
+		_, _ = fmt.Fprintf(conn, "again: %s", text)
+	}
+}
+
+// converse opens a connection of another protocol, and says a line.
+func converse(t *testing.T, base string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(patience)) // it is open
+	_, err = io.WriteString(conn, "GET /wire HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	rest, err := io.ReadAll(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(resp.StatusCode, " ", string(rest))
+}
+
 // bridged serves a router through a gateway.
 func bridged(t *testing.T, router http.Handler) string {
 	t.Helper()
@@ -197,6 +246,9 @@ func bridged(t *testing.T, router http.Handler) string {
 		e := spec.Endpoint{
 			Method: method, Path: path, Handler: "Router.ServeHTTP", Kind: spec.KindHTTP, Status: http.StatusOK, Stream: spec.StreamBoth,
 			Public: "it is a test", Limits: spec.DefaultLimits,
+		}
+		if path == "/wire" {
+			e.Stream, e.Status = spec.StreamUpgrade, http.StatusSwitchingProtocols
 		}
 		pattern, err := spec.ParsePattern(path)
 		if err != nil {
@@ -259,6 +311,11 @@ func TestRouters(t *testing.T) {
 			direct := httptest.NewServer(router())
 			t.Cleanup(direct.Close)
 			through := bridged(t, router())
+			for _, base := range []string{direct.URL, through} {
+				if got := converse(t, base); got != "101 again: hello\n" {
+					t.Errorf("an upgrade at %s: got %q", base, got)
+				}
+			}
 			for _, r := range []struct {
 				method, target, body string
 				read                 func(io.Reader) (string, error)
