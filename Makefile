@@ -147,8 +147,9 @@ fuzz: ## run every fuzz target for FUZZTIME each (30s)
 	FUZZTIME=$(FUZZTIME) scripts/fuzz.sh $(PKGS)
 
 .PHONY: soak
-soak: ## run the tests that take long, with the race detector
+soak: ## run the tests that take long, with the race detector, and once more without it what is about waiting
 	env CGO_ENABLED=1 $(GO) test -race -tags soak -timeout 60m -count=1 -v -run '^TestSoak' $(PKGS)
+	$(GO) test -tags soak -timeout 10m -count=1 -v -run '^TestSoakSlowClients$$' $(PKGS)
 
 .PHONY: clean
 clean: ## remove what the other targets made

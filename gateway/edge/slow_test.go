@@ -24,10 +24,14 @@ var slowClients = 200
 // slowStall is how long they may take. The soak's have to come first.
 var slowStall = time.Second
 
-// raced is whether the race detector slows everything down.
-var raced = false
+// goodTime is what the good client's service takes for an answer: as little as one that does something. Of an answer at once,
+// that takes 0.15 ms, the p99 would tell of this process, which plays all clients and services, and not of the gateway.
+const goodTime = 5 * time.Millisecond
 
-// slowTwice makes the good client's waiting a matter of the spec: the soak's.
+// slowRequests is how many requests of the good client are measured before. The soak has more.
+var slowRequests = 100
+
+// slowTwice makes the good client's waiting a matter of the spec: the soak's, without the race detector.
 var slowTwice = false
 
 // What the gateway may hold for one slow client: of a connection its buffers and goroutines, of a body that comes slowly one
@@ -70,7 +74,7 @@ func p99(sorted []time.Duration) time.Duration { return sorted[len(sorted)*99/10
 // bears lets slow clients do what they do, and has a good one served meanwhile. Each of them may cost as much of the heap.
 func (r *rig) bears(each int, client func(conn *net.TCPConn)) {
 	GinkgoHelper()
-	before := r.waits(300)
+	before := r.waits(slowRequests)
 	runtime.GC()
 	baseline := heap()
 	var clients sync.WaitGroup
@@ -87,10 +91,10 @@ func (r *rig) bears(each int, client func(conn *net.TCPConn)) {
 		clients.Wait()
 		close(ended)
 	}()
-	r.waits(300) // while they begin, which costs the test more than the gateway
+	r.waits(slowRequests) // while they begin, which costs the test more than the gateway
 	runtime.GC() // once: it would be what the good client waits for
 	most := heap()
-	during := r.waits(100)
+	during := r.waits(20)
 	for done := false; !done; {
 		select {
 		case <-ended:
@@ -104,8 +108,8 @@ func (r *rig) bears(each int, client func(conn *net.TCPConn)) {
 	AddReportEntry("a good client's p99 meanwhile", p99(during).String())
 	AddReportEntry("heap for each slow client, in bytes", int64(most-min(most, baseline))/int64(slowClients))
 	Expect(most).To(BeNumerically("<", baseline+uint64(slowClients*each)))
-	if slowTwice && !raced {
-		Expect(p99(during)).To(BeNumerically("<", 2*p99(before)+5*time.Millisecond))
+	if slowTwice {
+		Expect(p99(during)).To(BeNumerically("<", 2*p99(before)))
 	}
 }
 
@@ -147,7 +151,10 @@ var _ = Describe("slow clients", Label("slow"), func() {
 
 	BeforeEach(func() {
 		r, hang, flow = start(quiet, stallsAfter(slowStall)), &hanging{}, &flowing{}
-		r.join(identity{service: "good"}, named("good"), endpoint("GET", "/good"))
+		r.join(identity{service: "good"}, func(in *session.Incoming) {
+			<-time.After(goodTime)
+			named("good")(in)
+		}, endpoint("GET", "/good"))
 		r.join(identity{service: "hang", lease: 4096}, hang.serve, endpoint("POST", "/unary", limits(spec.Limits{TimeoutMS: slowStall.Milliseconds() * 3 / 2})),
 			endpoint("POST", "/stream", streams))
 		r.join(identity{service: "large", lease: 4096}, flow.serve, endpoint("GET", "/large", streams))
