@@ -27,10 +27,11 @@ func (e *Edge) forward(x *Exchange) *problem {
 		Server: x.shift.server, Method: x.method, Path: x.path, Plain: decode(x.path), Query: x.request.Query, Authority: x.request.Authority,
 		Peer: x.request.Peer, TLS: x.request.TLS, ID: x.request.ID, Trace: x.request.Trace, Header: x.request.Header,
 	}
+	ctx, cancel := x.ctx, context.CancelCauseFunc(nil)
 	switch {
 	case x.streams():
-		x.startFeed(e.cfg.Stall)
-		q.Body, q.Length = x.feed, x.length
+		ctx, cancel = x.startFeed(e.cfg.Stall)
+		q.Body, q.Length, q.Lost = x.feed, x.length, x.feed.leave
 	case x.length > 0:
 		q.Held = make([]byte, x.length)
 		if p := e.readHeld(x, q.Held); p != nil || x.aborted {
@@ -40,11 +41,10 @@ func (e *Edge) forward(x *Exchange) *problem {
 	if q.Timeout = x.remaining(); q.Timeout <= 0 {
 		return &problem{Kind: kindStalled, detail: "the body took longer to arrive than the timeout"}
 	}
-	ctx, cancel := context.WithCancelCause(x.ctx)
-	defer cancel(context.Canceled)
-	if x.feed != nil {
-		x.feed.broken.Store(&cancel)
+	if cancel == nil {
+		ctx, cancel = context.WithCancelCause(ctx)
 	}
+	defer cancel(context.Canceled)
 	defer e.sent.enter(x, cancel)()
 	a, err := e.upstreams.Send(ctx, &q, x.response.Header)
 	if err != nil {

@@ -342,6 +342,39 @@ var _ = Describe("a legacy upstream that fails", func() {
 		Expect(string(r.log.Contents())).To(And(ContainSubstring("legacy=gone"), ContainSubstring("connection refused")))
 	})
 
+	It("is told at once, also while its client is in the middle of a body and sends nothing", func() {
+		released := make(chan struct{})
+		defer close(released)
+		s := upstream(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.ReadFull(r.Body, make([]byte, 3))
+			if r.URL.Path == "/waits" {
+				<-released // net/http tells a handler that has not read the body of nothing
+				return
+			}
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				_ = conn.Close()
+			}
+		})
+		gone := httptest.NewServer(nil)
+		gone.Close()
+		r := start(fronts(s, legacy.Route{Path: "/waits", Weight: 100, Limits: spec.Limits{TimeoutMS: 100}}, legacy.Route{Path: "/lost", Weight: 100},
+			legacy.Route{Path: "/gone", Weight: 100}), func(c *gateway.Config) {
+			c.Policy.Legacy.Upstreams = append(c.Policy.Legacy.Upstreams, legacy.Upstream{Name: "gone", URL: gone.URL})
+			c.Policy.Legacy.Routes[2].Upstream = "gone"
+		})
+		for path, want := range map[string]int{"/waits": 504, "/lost": 502, "/gone": 502} {
+			for _, framing := range []string{"Content-Length: 100000\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"} {
+				_, in := r.raw("POST " + path + " HTTP/1.1\r\nHost: h\r\n" + framing)
+				Expect(status(in)).To(Equal(want), path) // the spec's patience is half of what a body may stall
+			}
+		}
+		_, in := r.raw("POST /gone HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n")
+		Expect(status(in)).To(Equal(502), "nobody is asked for a body that nobody wants")
+		_, in = r.raw("POST /lost HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n")
+		Expect(status(in)).To(Equal(100))
+	})
+
 	It("may be silent behind its header for as long as idle says", func() {
 		s := upstream(func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusOK)

@@ -367,7 +367,7 @@ func (x *Exchange) spare(h http.Header) {
 		return
 	}
 	x.duplex()
-	if x.pump == nil && x.feed == nil {
+	if x.pump == nil && !x.feed.reads() {
 		x.readBy(time.Now().Add(lingering))
 	}
 	h[headerConnection] = closing

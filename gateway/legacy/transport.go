@@ -3,6 +3,7 @@ package legacy
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -46,9 +47,42 @@ func NewTransport() *Transport {
 	only := new(http.Protocols)
 	only.SetHTTP1(true)
 	return &Transport{&http.Transport{
-		DialContext: (&net.Dialer{Timeout: dialTime}).DialContext, TLSHandshakeTimeout: dialTime, Protocols: only, DisableCompression: true,
+		DialContext: dial, TLSHandshakeTimeout: dialTime, Protocols: only, DisableCompression: true,
 		MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxIdlePerHost, IdleConnTimeout: idleTime, MaxResponseHeaderBytes: maxHeader,
 	}}
+}
+
+// conn is a connection to an upstream, which has a context that ends when it is closed.
+type conn struct {
+	net.Conn
+
+	ctx    context.Context //nolint:containedctx // it stands for the connection's life
+	cancel context.CancelFunc
+}
+
+func dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := net.Dialer{Timeout: dialTime}
+	inner, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	life, cancel := context.WithCancel(context.Background())
+	return &conn{inner, life, cancel}, nil
+}
+
+// Close implements [net.Conn].
+func (c *conn) Close() error {
+	c.cancel()
+	return c.Conn.Close()
+}
+
+// connOf is the connection within one that may encrypt; nil: it is none of a transport's.
+func connOf(outer net.Conn) *conn {
+	if t, ok := outer.(*tls.Conn); ok {
+		outer = t.NetConn()
+	}
+	c, _ := outer.(*conn)
+	return c
 }
 
 // Close ends the connections that wait. Those in use end with their requests.
@@ -90,6 +124,9 @@ type Request struct {
 	Held   []byte        // the body where it has come whole; it must not be changed any more
 	Body   io.ReadCloser // else; nil: there is none
 	Length int64         // of Body in bytes; -1 if unknown
+	// Lost is called when the connection is lost by which Body is sent: the error is told only once nobody waits for more of it. It
+	// must not block, and may be called after the answer has come. May be nil.
+	Lost func()
 
 	Timeout time.Duration // until the answer's header
 }
@@ -105,6 +142,8 @@ type Answer struct {
 	ctx    context.Context //nolint:containedctx // of the request, whose end says why
 	cancel context.CancelCauseFunc
 	timer  *time.Timer // cancels
+
+	unheard func() bool // the connection's end is heard of no more; nil: it never was
 }
 
 // Send sends a request and waits for the header of its answer. When ctx ends before the answer is closed, the request is broken off,
@@ -113,8 +152,16 @@ func (t *Transport) Send(ctx context.Context, q *Request, fields []spec.Field) (
 	inner, cancel := context.WithCancelCause(ctx)
 	a := &Answer{cancel: cancel, ctx: inner}
 	var connected atomic.Bool
-	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
+	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		connected.Store(true)
+		if c := connOf(info.Conn); c != nil && q.Lost != nil {
+			a.unheard = context.AfterFunc(c.ctx, q.Lost)
+		}
+	}}
 	a.timer = time.AfterFunc(max(q.Timeout, 1), func() { cancel(ErrTimeout) })
+	if q.Lost != nil {
+		defer context.AfterFunc(inner, q.Lost)() // so that the request's end is told at once
+	}
 	resp, err := t.http.RoundTrip(q.make().WithContext(httptrace.WithClientTrace(inner, trace))) //nolint:bodyclose // Close closes it
 	if err != nil {
 		var op *net.OpError
@@ -158,6 +205,9 @@ func (a *Answer) Read(p []byte, idle time.Duration) (int, error) {
 // Close breaks the request off if it is not over.
 func (a *Answer) Close() {
 	a.timer.Stop()
+	if a.unheard != nil {
+		a.unheard()
+	}
 	if a.cancel(context.Canceled); a.body != nil {
 		_ = a.body.Close() // nobody reads on
 	}
