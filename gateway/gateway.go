@@ -1,5 +1,5 @@
 // Package gateway is the HTTP ingress: it takes sessions from services, knows from their manifests what they offer, and
-// passes requests on to them. Nothing behind it speaks HTTP.
+// passes requests on to them. Between it and services there is no HTTP; what has not become a service yet it may front (package legacy).
 //
 // The command stella-gateway runs one; programs and tests may run one inside themselves. The package only joins the
 // parts: HTTP is package edge's, who is connected and what they offer is package routing's, identity is package

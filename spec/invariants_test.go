@@ -255,6 +255,9 @@ var _ = Describe("Invariant 4: there is no HTTP between gateway and service", fu
 			if strings.HasPrefix(f.path, "gateway/auth/") {
 				continue // an identity provider's keys come by HTTP; it is no service behind the gateway
 			}
+			if strings.HasPrefix(f.path, "gateway/legacy/") {
+				continue // what has not become a service yet; see below
+			}
 			if f.path == "gateway/cmd/stella-gateway/ctl.go" {
 				continue // it asks a gateway's own address for operators, from a shell
 			}
@@ -264,6 +267,22 @@ var _ = Describe("Invariant 4: there is no HTTP between gateway and service", fu
 				"Client", "DefaultClient", "Transport", "DefaultTransport", "Get", "Head", "Post", "PostForm", "NewRequest", "NewRequestWithContext",
 			} {
 				Expect(names).NotTo(HaveKey(client), f.path)
+			}
+		}
+	})
+
+	It("is for what has not become a service yet alone, which no session, instance or catalogue knows of", func() {
+		const legacy = "github.com/stella-ops/router/gateway/legacy"
+		for _, f := range product("gateway", "runtime", "transports") {
+			if f.path == "gateway/edge/legacy.go" || f.path == "gateway/edge/forward.go" || f.path == "gateway/edge/edge.go" ||
+				f.path == "gateway/edge/policy.go" || f.path == "gateway/config/gateway.go" {
+				continue // the configuration of such routes, and the stage that takes them out before an instance is looked for
+			}
+			Expect(f.imports()).NotTo(ContainElement(legacy), f.path)
+		}
+		for _, f := range product("gateway/legacy") {
+			for _, path := range f.imports() {
+				Expect(path).NotTo(Or(HavePrefix("github.com/stella-ops/router/transports"), HavePrefix("github.com/stella-ops/router/gateway/catalog")), f.path)
 			}
 		}
 	})
