@@ -119,6 +119,11 @@ func (c *exchange) differences(ctx context.Context, h *stage, p *pair, policy *p
 		return []string{fmt.Sprintf("the bridge: %v\n%s", err, through)}
 	}
 	var found []string
+	if !through.Broken && !through.Last && !asked.Expect && !c.fails() { // one that fails ends with its connection
+		if next, err := through.again(name); err != nil || string(next.Body) != again {
+			found = append(found, fmt.Sprintf("the gateway's connection is not good for another request: %v\n%s\n%s", err, through, next))
+		}
+	}
 	if !c.Canonical { // the gateway passes the path on in another form, which means the same
 		want.view.RawPath, want.view.URI, got.view.RawPath, got.view.URI = "", "", "", ""
 	}

@@ -15,6 +15,9 @@ import (
 	stella "github.com/stella-ops/router/runtime"
 )
 
+// again is the answer to another request of the same connection.
+const again = "as before"
+
 // caseHeader names the script that a request's handler plays.
 const caseHeader = "X-Case"
 
@@ -109,6 +112,10 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 	if p == nil {
 		http.Error(w, "no such case", http.StatusInternalServerError)
+		return
+	}
+	if r.URL.Path == "/again" {
+		_, _ = io.WriteString(w, again)
 		return
 	}
 	o := &observed{view: viewOf(r)}

@@ -93,6 +93,21 @@ type answer struct {
 	Trailer  http.Header
 	Informal []int // statuses of informational answers
 	Broken   bool  // the connection has ended before the answer was whole
+	Last     bool  // the connection ends with it
+
+	conn net.Conn
+	in   *bufio.Reader
+	sent <-chan struct{} // closed when the request has been sent whole, or cannot be
+}
+
+// again sends another request by the same connection, which must be good for it unless the answer has said that it ends.
+func (a *answer) again(name string) (*answer, error) {
+	<-a.sent
+	next := &ask{Method: http.MethodGet, Target: "/again", Header: []string{caseHeader + ": " + name}}
+	if _, err := a.conn.Write(next.head()); err != nil {
+		return nil, err
+	}
+	return next.receive(a.conn, a.in, nil)
 }
 
 func (a *answer) String() string {
@@ -147,8 +162,11 @@ func (a *ask) send(ctx context.Context, address string) (got *answer, end func()
 		}
 		_, _ = conn.Write(a.payload()) // fails when the server has closed
 	}()
-	got, err = a.receive(conn, goAhead)
+	got, err = a.receive(conn, bufio.NewReader(conn), goAhead)
 	close(final)
+	if got != nil {
+		got.sent = sent
+	}
 	return got, func() {
 		late.Stop()
 		_ = conn.Close() // ends the writing
@@ -157,9 +175,8 @@ func (a *ask) send(ctx context.Context, address string) (got *answer, end func()
 }
 
 // receive reads answers up to the final one, and has the body sent when 100 comes.
-func (a *ask) receive(conn net.Conn, goAhead chan<- struct{}) (*answer, error) {
-	got, waits := &answer{Length: -1}, a.Expect
-	in := bufio.NewReader(conn)
+func (a *ask) receive(conn net.Conn, in *bufio.Reader, goAhead chan<- struct{}) (*answer, error) {
+	got, waits := &answer{Length: -1, conn: conn, in: in}, a.Expect
 	for {
 		resp, err := http.ReadResponse(in, &http.Request{Method: a.Method})
 		if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() {
@@ -177,7 +194,7 @@ func (a *ask) receive(conn net.Conn, goAhead chan<- struct{}) (*answer, error) {
 			}
 			continue
 		}
-		got.Status, got.Header = resp.StatusCode, resp.Header
+		got.Status, got.Header, got.Last = resp.StatusCode, resp.Header, resp.Close
 		if v := resp.Header.Get("Content-Length"); v != "" {
 			if got.Length, err = strconv.ParseInt(v, 10, 64); err != nil {
 				return nil, err
