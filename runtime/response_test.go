@@ -5,10 +5,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"testing/iotest"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -257,6 +259,41 @@ var _ = Describe("An answer", func() {
 		Expect(p.result()).To(Succeed())
 		_, err := (<-kept).Write([]byte("late"))
 		Expect(err).To(MatchError(ContainSubstring("ended")))
+	})
+
+	It("may be given when the body has not come in time", func() {
+		g, _ := serve(public("POST", "/a", func(_ context.Context, r *stella.Request, w *stella.Response) error {
+			if err := w.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+				return err
+			}
+			_, late := io.ReadAll(r.Body)
+			err := w.SetReadDeadline(time.Time{})
+			return errors.Join(err, w.JSON(200, errors.Is(late, os.ErrDeadlineExceeded)))
+		}))
+		r, err := finish(begin(g, request{}, true))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(r.body).To(Equal("true"))
+	})
+
+	It("fails to be written when its caller does not take it in time", func() {
+		failed := make(chan error, 1)
+		g, _ := serve(answer(func(w *stella.Response) error {
+			err := w.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+			for part := make([]byte, 64<<10); err == nil; {
+				_, err = w.Write(part)
+			}
+			failed <- err
+			return err
+		}))
+		c := begin(g, request{}, false)
+		Eventually(failed).WithTimeout(patience).Should(Receive(MatchError(os.ErrDeadlineExceeded)))
+		_, err := finish(c)
+		Expect(err).To(haveCode(spec.CodeInternal))
+	})
+
+	It("outside of a call has no deadlines", func() {
+		w := new(stella.Response)
+		Expect([]error{w.SetReadDeadline(time.Now()), w.SetWriteDeadline(time.Now())}).To(Equal([]error{errors.ErrUnsupported, errors.ErrUnsupported}))
 	})
 
 	It("fails to be written when the caller has left", func() {

@@ -330,6 +330,17 @@ var _ = Describe("Middleware around an endpoint", func() {
 		Expect(both.Load()).To(BeZero())
 	})
 
+	DescribeTable("leaves an endpoint its deadlines if its writer has any", func(wrap func(http.ResponseWriter) http.ResponseWriter, want error) {
+		s, _ := behind("GET /a", func(_ context.Context, _ *stella.Request, w *stella.Response) error {
+			_, err := fmt.Fprint(w, errors.Is(w.SetReadDeadline(time.Time{}), want), ", ", errors.Is(w.SetWriteDeadline(time.Time{}), want))
+			return err
+		}, through(func(w http.ResponseWriter, r *http.Request, next http.Handler) { next.ServeHTTP(wrap(w), r) }))
+		Expect(string(call(s, request{Path: "/a"}).Body)).To(Equal("true, true"))
+	},
+		Entry("as it does by Unwrap", func(w http.ResponseWriter) http.ResponseWriter { return &counted{ResponseWriter: w} }, nil),
+		Entry("as it does not without", func(w http.ResponseWriter) http.ResponseWriter { return struct{ http.ResponseWriter }{w} }, errors.ErrUnsupported),
+	)
+
 	It("that is nil is refused when the service starts", func() {
 		Expect(httpbridge.Middleware(nil)).To(BeNil())
 	})
