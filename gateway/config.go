@@ -58,6 +58,8 @@ type Config struct {
 	Queue      string                             // transport URL of the broker for endpoints with delivery=queue; empty: they are not served
 	AcceptRate int                                // sessions a second that are taken on; [DefaultAcceptRate]
 	Memory     int64                              // bytes of bodies that all sessions together hold at most; [DefaultMemory]
+	// SessionMemory is how many bytes of bodies one session holds at most; 64 MiB unless it is said.
+	SessionMemory int64
 
 	// DrainDelay is how long a gateway that drains still takes requests, on connections that it then closes, after
 	// /readyz has turned 503: time for whoever sends them to notice.

@@ -57,7 +57,7 @@ func (g *Gateway) serve(ctx context.Context, link transports.Link, moves bool, s
 	var offer *routing.Offer
 	cfg := session.GatewayConfig{
 		Welcome: spec.Welcome{Node: g.cfg.Node, Region: g.cfg.Region, HeartbeatMS: g.cfg.Heartbeat.Milliseconds(), Gateways: g.cfg.Peers},
-		Limits:  session.Limits{Shared: g.memory}, Counts: &g.counts,
+		Limits:  session.Limits{Memory: g.cfg.SessionMemory, Shared: g.memory}, Counts: &g.counts,
 		Enter: func(h *spec.Hello) error {
 			if err := mayBe(h.Instance.Service, traits.Names); err != nil {
 				return err

@@ -62,6 +62,7 @@ type Transports struct {
 	Peers      []string          `key:"peers"`
 	AcceptRate int               `key:"acceptRate"`
 	Memory     Size              `key:"memory"`
+	OfSession  Size              `key:"sessionMemory"`
 	Heartbeat  time.Duration     `key:"heartbeat"`
 	Retain     time.Duration     `key:"retain"`
 	Stall      time.Duration     `key:"stall"`
@@ -294,8 +295,9 @@ type Compression struct {
 
 // Log is what is written down.
 type Log struct {
-	Level string `key:"level"`
-	Form  string `key:"format"`
+	Level  string `key:"level"`
+	Form   string `key:"format"`
+	Access bool   `key:"access"`
 }
 
 // Telemetry is what is told to those who look on from elsewhere.

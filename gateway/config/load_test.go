@@ -117,6 +117,7 @@ var _ = Describe("a configuration", func() {
 		Entry("text where keys are expected", "node: gw\n", `1:7: node: expected keys and values, got text`),
 		Entry("a number in quotes", "transports: {acceptRate: '5'}\n", `1:26: transports.acceptRate: expected int, got text in quotes`),
 		Entry("another word", "log: {level: loud}\n", `1:14: log.level: expected debug or info or warn or error, got "loud"`),
+		Entry("an access log that the level leaves out", "log: {access: true, level: warn}\n", `1:7: log.access: writes lines of level info, and log.level is warn`),
 		Entry("a listener without an address", "listeners:\n  - tls: {cert: a, key: b}\n", `2:5: listeners[0].address: is not said`),
 		Entry("a certificate without a key", "listeners: [{address: 127.0.0.1:1, tls: {cert: a}}]\n", `1:41: listeners[0].tls.key: is not said`),
 		Entry("a network that is none", "listeners: [{address: 127.0.0.1:1, proxyProtocol: [10.0.0.1]}]\n", `1:52: listeners[0].proxyProtocol[0]: expected a network`),

@@ -2,7 +2,6 @@ package edge
 
 import (
 	"context"
-	"encoding/hex"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -153,7 +152,7 @@ func (e *Edge) serve(x *Exchange) *problem {
 	return e.dispatch(x)
 }
 
-// account counts the request, writes the access log, and warns of the gateway's own failures.
+// account counts the request, and tells those who listen of it: by the log, by traces, and as it is.
 func (e *Edge) account(x *Exchange) {
 	took := time.Since(x.start)
 	if x.shift != nil {
@@ -172,48 +171,5 @@ func (e *Edge) account(x *Exchange) {
 	if x.request.Trace.Flags&flagSampled != 0 && e.cfg.Trace != nil {
 		e.cfg.Trace(x.span(took))
 	}
-	level, hushed := slog.LevelDebug, int64(0)
-	if x.problem != nil && x.status >= http.StatusInternalServerError {
-		var ok bool
-		if hushed, ok = e.warns.may(x.start.Add(took)); ok {
-			level = slog.LevelWarn
-		}
-	}
-	ctx := x.context()
-	if !e.log.Enabled(ctx, level) {
-		return
-	}
-	attrs := make([]slog.Attr, 0, 16)
-	attrs = append(attrs,
-		slog.String("method", x.method), slog.String("path", x.path), slog.Int("status", x.status), slog.Int64("bytes", x.written),
-		slog.Duration("took", took), slog.String("requestId", x.request.ID.String()), slog.String("peer", x.request.Peer),
-	)
-	if x.request.Trace.TraceID != [16]byte{} {
-		attrs = append(attrs, slog.String("traceId", hex.EncodeToString(x.request.Trace.TraceID[:])))
-	}
-	if id := x.header()[headerRequestID]; len(id) > 0 {
-		attrs = append(attrs, slog.String("clientRequestId", id[0]))
-	}
-	switch {
-	case x.away:
-		attrs = append(attrs, slog.String("legacy", x.shift.server.Name))
-		if x.cause != nil {
-			attrs = append(attrs, slog.Any("cause", x.cause))
-		}
-	case x.route != nil:
-		attrs = append(attrs, slog.String("service", x.route.Release.Service), slog.String("version", x.route.Release.Version))
-	}
-	if x.served != nil {
-		attrs = append(attrs, slog.String("instance", x.served.ID()))
-	}
-	if x.problem != nil {
-		attrs = append(attrs, slog.String("code", x.problem.Code), slog.String("detail", x.problem.detail))
-	}
-	if x.aborted {
-		attrs = append(attrs, slog.Bool("aborted", true))
-	}
-	if hushed > 0 {
-		attrs = append(attrs, slog.Int64("hushed", hushed))
-	}
-	e.log.LogAttrs(ctx, level, "request", attrs...)
+	e.logRequest(x, took)
 }

@@ -41,6 +41,9 @@ func (f *front) context() context.Context { return f.r.Context() }
 // http1 reports whether the connection carries one exchange at a time.
 func (f *front) http1() bool { return f.r.ProtoMajor == 1 }
 
+// protocol is how the request has come: HTTP/1.1, HTTP/2.0, HTTP/3.0.
+func (f *front) protocol() string { return f.r.Proto }
+
 // certificate is the client's, which the handshake has verified, for clients and up to a root of the listener's; nil: it has
 // shown none.
 func (f *front) certificate() *x509.Certificate {

@@ -30,6 +30,8 @@ type Policy struct {
 	// Static are folders of files that are served where neither a service nor the gateway itself has the path. Of the entries whose
 	// Path a request is at or below, the one with the longest counts.
 	Static []static.Dir
+	// AccessLog has each request that is over be logged at level info, and not only at debug.
+	AccessLog bool
 	// Envelope is a signed copy of the identity for bridged handlers. Nil: there is none.
 	Envelope *Envelope
 	// Legacy is which requests go to HTTP servers that have not moved yet.
@@ -43,8 +45,9 @@ type prepared struct {
 	tenantHeader string        // canonical; empty: nobody chooses
 	seals        *seals        // nil: there are no envelopes
 	folders      []*static.Dir // of files; the longest path first
-	compression  *coding.Rule  // nil: nothing is compressed
-	legacy       *legacyTable  // nil: there are no legacy routes
+	accessLog    bool
+	compression  *coding.Rule // nil: nothing is compressed
+	legacy       *legacyTable // nil: there are no legacy routes
 }
 
 // Check says everything that is wrong with a policy.
@@ -54,7 +57,7 @@ func (p *Policy) Check() error {
 }
 
 func (p *Policy) prepare() (*prepared, error) {
-	out := &prepared{}
+	out := &prepared{accessLog: p.AccessLog}
 	var errs []error
 	for i := range p.CORS {
 		c, err := p.CORS[i].prepare()

@@ -92,7 +92,7 @@ func (r *rig) bears(each int, client func(conn *net.TCPConn)) {
 		close(ended)
 	}()
 	r.waits(slowRequests) // while they begin, which costs the test more than the gateway
-	runtime.GC() // once: it would be what the good client waits for
+	runtime.GC()          // once: it would be what the good client waits for
 	most := heap()
 	during := r.waits(20)
 	for done := false; !done; {
