@@ -24,8 +24,9 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 	cfg := gateway.Config{
 		HTTP: f.HTTP, Listen: f.Transports.Listen, Admin: f.Admin.Address, Region: f.Node.Region, Node: f.Node.ID,
 		Tokens: gateway.Tokens{File: f.Transports.TokenFile, Any: f.Transports.Token}, Owners: routing.Owners(f.Transports.Owners),
-		Peers: f.Transports.Peers, Queue: f.Transports.Queue, AcceptRate: f.Transports.AcceptRate, Memory: int64(f.Transports.Memory), SessionMemory: int64(f.Transports.OfSession),
-		DrainDelay: f.Shutdown.DrainDelay, Grace: f.Shutdown.Grace, Heartbeat: f.Transports.Heartbeat, Retain: f.Transports.Retain,
+		Peers: f.Transports.Peers, Queue: f.Transports.Queue, AcceptRate: f.Transports.AcceptRate, Memory: int64(f.Transports.Memory),
+		SessionMemory: int64(f.Transports.OfSession),
+		DrainDelay:    f.Shutdown.DrainDelay, Grace: f.Shutdown.Grace, Heartbeat: f.Transports.Heartbeat, Retain: f.Transports.Retain,
 		Stall: f.Transports.Stall, Logger: f.Log.logger(w, level),
 	}
 	for i := range f.Listeners {

@@ -26,7 +26,7 @@ func (r *reader) relations() {
 	case f.Envelope.KeyFile == "" && len(f.Envelope.Services) > 0:
 		fault("envelope.services", "get nothing without keys", "say envelope.keyFile, or leave it out")
 	}
-	if f.Log.Access && f.Log.Level != "info" && f.Log.Level != "debug" {
+	if f.Log.Access && (f.Log.Level == "warn" || f.Log.Level == "error") {
 		fault("log.access", "writes lines of level info, and log.level is "+f.Log.Level, "say log.level: info")
 	}
 	known := map[string]string{}

@@ -24,6 +24,9 @@ import (
 const (
 	// floodHeap is by how much a flood may make the heap grow, garbage included: the test's own frames are in it.
 	floodHeap = 48 << 20
+	// floodTime is what a flood may take of processors, the test's own part in it and with the race detector: ten times what it
+	// does. One that was not bounded would take them for as long as it lasts.
+	floodTime = 10 * time.Second
 	// floodKept is what may be left of it: the rig keeps a record of every frame that the service gets.
 	floodKept = 6 << 20
 	// handlersPerConn is how many requests of one connection net/http serves at once.
@@ -62,7 +65,11 @@ func (r *rig) endures(grow uint64, happens func()) {
 	})
 	Eventually(answered.Load).WithTimeout(patience).Should(BeNumerically(">", 0))
 	during := answered.Load()
+	busy := processor()
 	happens()
+	busy = processor() - busy
+	AddReportEntry("processor time", busy.String())
+	Expect(busy).To(BeNumerically("<", floodTime))
 	Eventually(answered.Load).WithTimeout(patience).Should(BeNumerically(">", during+1)) // one may have been answered before it began
 	close(over)
 	good.Wait()
