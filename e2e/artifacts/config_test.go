@@ -41,6 +41,8 @@ var _ = Describe("the JSON Schema of gateway.yaml", func() {
 		Entry(nil, "node: {id: gw-1, region: eu}\nlog: {level: debug, format: json}\nshutdown: {grace: 1m30s}\n"),
 		Entry(nil, "transports: {listen: ['tcp://127.0.0.1:5100'], owners: {/invoices: billing}, memory: 1GiB, acceptRate: 7}\n"),
 		Entry(nil, "listeners: [{address: 127.0.0.1:1, proxyProtocol: [10.0.0.0/8]}]\n"),
+		Entry(nil, "legacy: {upstreams: [{name: a, url: 'http://127.0.0.1:1'}], routes: [{path: '/a/{b...}', methods: [GET], upstream: a, weight: 90, "+
+			"sticky: 'cookie:sid', claims: [scope x], timeout: 1m, body: 1GiB}]}\n"),
 	)
 
 	DescribeTable("refuses what the gateway refuses", func(text string) {
@@ -55,6 +57,8 @@ var _ = Describe("the JSON Schema of gateway.yaml", func() {
 		Entry("a number under its least", "transports: {acceptRate: 0}\n"),
 		Entry("a time that is none", "shutdown: {grace: soon}\n"),
 		Entry("a listener without an address", "listeners: [{}]\n"),
+		Entry("a weight beyond all", "legacy: {upstreams: [{name: a, url: 'http://127.0.0.1:1'}], routes: [{path: /a, upstream: a, public: b, weight: 101}]}\n"),
+		Entry("a method of another world", "legacy: {upstreams: [{name: a, url: 'http://b'}], routes: [{path: /a, upstream: a, public: b, methods: [BREW]}]}\n"),
 		Entry("an owner of no path", "transports: {owners: {a: b}}\n"),
 		Entry("a list that is text", "transports: {listen: tcp://127.0.0.1:1}\n"),
 	)
