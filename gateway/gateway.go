@@ -10,12 +10,12 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -244,7 +244,10 @@ func (g *Gateway) listen() error {
 	return nil
 }
 
-// listenAdmin takes the address for operators. A socket in the file system is for this gateway's own user.
+// adminMode is what a socket for operators may be used by: this gateway's own user.
+const adminMode = 0o600
+
+// listenAdmin takes the address for operators.
 func listenAdmin(sockets *handover.Sockets, address string) (net.Listener, error) {
 	path, isUnix := strings.CutPrefix(address, unixScheme)
 	if !isUnix {
@@ -253,14 +256,7 @@ func listenAdmin(sockets *handover.Sockets, address string) (net.Listener, error
 		})
 	}
 	return sockets.Listen("unix", path, func() (net.Listener, error) {
-		l, err := net.Listen("unix", path) //nolint:noctx // nothing waits
-		if err != nil {
-			return nil, err
-		}
-		if err := os.Chmod(path, 0o600); err != nil {
-			return nil, errors.Join(err, l.Close())
-		}
-		return l, nil
+		return transports.ListenUnix(context.Background(), path, adminMode)
 	})
 }
 

@@ -2,13 +2,11 @@ package tcp
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"strconv"
-	"syscall"
 
 	"github.com/stella-ops/router/transports"
 )
@@ -76,47 +74,11 @@ func listenUnix(ctx context.Context, u *url.URL, cfg transports.ListenConfig) (t
 		return nil, err
 	}
 	ln, err := cfg.ListenSocket("unix", path, func() (net.Listener, error) {
-		ln, err := bindUnix(ctx, path)
-		if err != nil {
-			return nil, err
-		}
-		if err := os.Chmod(path, mode); err != nil { //nolint:gosec // the path is configuration
-			return nil, errors.Join(err, ln.Close())
-		}
-		return ln, nil
+		return transports.ListenUnix(ctx, path, mode)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("unix: listen %s: %w", u, err)
 	}
 	bare := url.URL{Scheme: SchemeUnix, Path: path}
 	return transports.ListenStream(ln, transports.StreamListener{ListenConfig: cfg, Scheme: SchemeUnix, Addr: bare.String()}), nil
-}
-
-// bindUnix listens on a path. A socket that a process has left there on which nobody listens any more is replaced; any
-// other file is not.
-func bindUnix(ctx context.Context, path string) (net.Listener, error) {
-	var lc net.ListenConfig
-	ln, err := private(func() (net.Listener, error) { return lc.Listen(ctx, "unix", path) })
-	if !errors.Is(err, syscall.EADDRINUSE) {
-		return ln, err
-	}
-	info, statErr := os.Lstat(path) //nolint:gosec // as above
-	if statErr != nil {
-		return nil, err
-	}
-	if info.Mode()&os.ModeSocket == 0 {
-		return nil, fmt.Errorf("%w: it is no socket, and stays", err)
-	}
-	d := net.Dialer{Timeout: dialTimeout}
-	conn, dialErr := d.DialContext(ctx, "unix", path)
-	if dialErr == nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	if !errors.Is(dialErr, syscall.ECONNREFUSED) {
-		return nil, err
-	}
-	if err := os.Remove(path); err != nil { //nolint:gosec // as above
-		return nil, fmt.Errorf("a socket that nobody listens on: %w", err)
-	}
-	return private(func() (net.Listener, error) { return lc.Listen(ctx, "unix", path) })
 }
