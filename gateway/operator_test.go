@@ -281,6 +281,47 @@ var _ = Describe("an operator", func() {
 		}
 	})
 
+	It("is not a page of another origin that a browser shows, where something would change", func() {
+		log, reloads := gbytes.NewBuffer(), 0
+		cfg := config(log)
+		cfg.Reload = func() error { reloads++; return nil }
+		r := run(cfg)
+		own := "http://" + r.AdminAddr()
+		for _, c := range []struct {
+			method, path string
+			header       map[string]string
+			status       int
+		}{
+			{"POST", "/v1/config/reload", map[string]string{"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, 403},
+			{"POST", "/v1/config/reload", map[string]string{"Origin": "http://127.0.0.1:3000", "Sec-Fetch-Site": "same-site"}, 403},
+			{"POST", "/v1/config/reload", map[string]string{"Origin": "https://evil.example"}, 403},
+			{"POST", "/v1/config/reload", map[string]string{"Origin": "null"}, 403},
+			{"POST", "/v1/inflight/none/cancel", map[string]string{"Sec-Fetch-Site": "cross-site"}, 403},
+			{"POST", "/v1/config/reload", map[string]string{"Origin": own, "Sec-Fetch-Site": "same-origin"}, 200},
+			{"POST", "/v1/config/reload", map[string]string{"Origin": own}, 200},
+			{"POST", "/v1/config/reload", nil, 200},
+			{"GET", "/v1/services", map[string]string{"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, 200}, // which it cannot read
+		} {
+			q, err := http.NewRequest(c.method, own+c.path, nil)
+			Expect(err).NotTo(HaveOccurred())
+			for name, value := range c.header {
+				q.Header.Set(name, value)
+			}
+			resp, err := http.DefaultClient.Do(q)
+			Expect(err).NotTo(HaveOccurred())
+			text, err := io.ReadAll(resp.Body)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(resp.Body.Close()).To(Succeed())
+			Expect(resp.StatusCode).To(Equal(c.status), "%v: %s", c, text)
+			Expect(resp.Header).NotTo(HaveKey("Access-Control-Allow-Origin"))
+			if c.status == 403 {
+				Expect(string(text)).To(And(ContainSubstring("a page of another origin"), ContainSubstring("cross-origin request detected")))
+			}
+		}
+		Expect(reloads).To(Equal(3))
+		Expect(log).To(gbytes.Say(`level=WARN msg="a change was refused".* path=/v1/config/reload .*evil.example`))
+	})
+
 	It("comes in by a socket that is the gateway's own user's", func() {
 		cfg := config(GinkgoWriter)
 		path := filepath.Join(GinkgoT().TempDir(), "admin.sock")

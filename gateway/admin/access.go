@@ -74,6 +74,19 @@ func (a *Access) checkHost(r *http.Request) error {
 	return fmt.Errorf("this address is not called %.80q: ask it by its address, or name it in admin.hosts", host)
 }
 
+// crossOrigin knows browsers by what they say of a request's origin (Sec-Fetch-Site, else Origin), which other programs do not.
+var crossOrigin = http.NewCrossOriginProtection()
+
+// checkOrigin refuses requests that may change something and that a browser sends for a page of another origin: where operators
+// have no tokens, every page that is open on this machine could make changes. The answers to other requests such a page cannot read.
+func checkOrigin(r *http.Request) error {
+	if err := crossOrigin.Check(r); err != nil {
+		return fmt.Errorf("a page of another origin (%.80q) asks for a change, and changes are made from a shell or from pages of this address: %w",
+			r.Header.Get("Origin"), err)
+	}
+	return nil
+}
+
 // minToken is the least length of a token, in bytes.
 const minToken = 16
 

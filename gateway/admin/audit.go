@@ -2,6 +2,7 @@ package admin
 
 import (
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -42,6 +43,11 @@ func (a *Audit) add(who Operator, action, target string, err error) {
 		a.changes = append(a.changes[:0], a.changes[1:]...)
 	}
 	a.changes = append(a.changes, c)
+}
+
+// turnedAway writes down that a change was refused before it was known who asks.
+func (a *Audit) turnedAway(r *http.Request, err error) {
+	a.log.Warn("a change was refused", "remote", r.RemoteAddr, "method", r.Method, "path", r.URL.Path, "error", err)
 }
 
 // Changes lists the changes, the newest first.
