@@ -158,7 +158,7 @@ func New(cfg Config) (*Gateway, error) {
 	g.admin = admin.Server(admin.Handler(admin.Config{
 		Access: access, Audit: admin.NewAudit(cfg.Logger), Registry: g.registry, Edge: front, Ended: g.ended, Ready: g.ready.Load, Metrics: g.telemetry.Handler(),
 		Configuration: cfg.Configuration, Reload: cfg.Reload, Catalog: g.catalog,
-		Verifier: g.verifier, Authority: g.authority, Restart: cfg.Restart,
+		Verifier: g.verifier, Authority: g.authority, Limiter: g.limiter, Restart: cfg.Restart,
 	}))
 	if cfg.Traces.Endpoint != "" {
 		if g.traces, err = otlp.New(cfg.traces()); err != nil {

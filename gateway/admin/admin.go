@@ -16,6 +16,7 @@ import (
 	"github.com/stella-ops/router/gateway/auth"
 	"github.com/stella-ops/router/gateway/catalog"
 	"github.com/stella-ops/router/gateway/edge"
+	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/gateway/routing"
 )
 
@@ -47,6 +48,8 @@ type Config struct {
 	Verifier *auth.Verifier
 	// Authority says who may call what from outside. Nil: nobody does.
 	Authority *auth.Authority
+	// Limiter holds the limits.
+	Limiter *limit.Limiter
 	// Metrics serves /metrics. Nil: there are none.
 	Metrics http.Handler
 }
@@ -140,6 +143,7 @@ func (h *handler) views() {
 	})
 	h.view("GET /v1/routing", func() (any, error) { return map[string]any{"services": h.cfg.Registry.Policies()}, nil })
 	h.view("GET /v1/legacy", func() (any, error) { return map[string]any{"routes": h.cfg.Edge.Legacy()}, nil })
+	h.handle("GET /v1/limits", Viewer, func(w http.ResponseWriter, r *http.Request, _ Operator) { show(w, h.cfg.Limiter.View(r.Context())) })
 	h.view("GET /v1/inflight", func() (any, error) { return map[string]any{"requests": h.cfg.Edge.InFlight()}, nil })
 	h.handle("GET /v1/explain", Viewer, func(w http.ResponseWriter, r *http.Request, _ Operator) {
 		q := r.URL.Query()

@@ -54,6 +54,7 @@ type key struct{ service, identity string }
 type rule struct {
 	Rule
 
+	given string // its Endpoint as it was given: else it is the identity
 	kind  string // of By, without the claim's type
 	claim string
 	salt  uint64 // of its keys in memory
@@ -107,7 +108,7 @@ func newTable(c *Config, seed maphash.Seed, old *table) *table {
 }
 
 func newRule(given *Rule, gateways int, seed maphash.Seed, old *table) *rule {
-	r := &rule{Rule: *given}
+	r := &rule{Rule: *given, given: given.Endpoint}
 	if r.Endpoint != "" {
 		r.Endpoint, _ = spec.ParseIdentity(r.Endpoint) // checked
 	}

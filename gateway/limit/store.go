@@ -54,8 +54,11 @@ return {1, math.max(math.floor((room - debt) / interval + 0.001), 0), math.ceil(
 
 // store counts in Valkey.
 type store struct {
-	options  client.ClientOption
-	prefix   string
+	options client.ClientOption
+	prefix  string
+
+	environment string
+
 	log      *slog.Logger
 	client   atomic.Pointer[client.Client] // nil until there has been a connection, which the client then renews itself
 	breaker  breaker
@@ -75,7 +78,7 @@ func newStore(raw, environment string, log *slog.Logger) (*store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.log, s.prefix = log, s.prefix+":limit:"+environment+":"
+	s.log, s.environment, s.prefix = log, environment, s.prefix+":limit:"+environment+":"
 	return s, nil
 }
 

@@ -56,6 +56,8 @@ type ctlCmd struct {
 
 	Access ctlAccessCmd `cmd:"" help:"List who says who may call what, beside the services themselves."`
 
+	Limits ctlLimitsCmd `cmd:"" help:"List the rate limits and what they have decided, and how much is served at once."`
+
 	Tail ctlTailCmd `cmd:"" help:"Show requests as they end, until it is interrupted."`
 
 	Top ctlTopCmd `cmd:"" help:"Show which endpoints are asked most, how fast and how well, until it is interrupted."`

@@ -338,6 +338,37 @@ listeners: [{address: "127.0.0.1:8443", tls: {cert: nowhere, key: nowhere}}]
 		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
 	})
 
+	It("shows the limits, and what they have decided", func() {
+		file := filepath.Join(GinkgoT().TempDir(), "gateway.yaml")
+		Expect(os.WriteFile(file, []byte("limits:\n  rules: [{name: few, by: address, rate: 2, per: 1h}]\n"+
+			"  store: valkey://127.0.0.1:1\n  concurrency: {total: 9, adaptive: true}\n  connections: {total: 99}\n"+
+			"legacy:\n  upstreams: [{name: shop, url: 'http://127.0.0.1:1'}]\n  routes: [{path: /old, upstream: shop, weight: 100, public: a test}]\n"), 0o600)).To(Succeed())
+		out, _, signals, code := start(append(anyPort, "--config", file)...)
+		Eventually(out).WithTimeout(patience).Should(gbytes.Say(`operators http`))
+		text := string(out.Contents())
+		address := regexp.MustCompile(`operators http://(\S+)`).FindStringSubmatch(text)[1]
+		front := regexp.MustCompile(`serves (http://[^,\s]+),`).FindStringSubmatch(text)[1]
+		for range 3 {
+			resp, err := http.Get(front + "/old")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(resp.Body.Close()).To(Succeed())
+		}
+		for want, args := range map[string][]string{
+			`few +- +- +address +2 in 1h0m0s +2 +memory +- +2 +1\n`:                        {"limits"},
+			`store 127\.0\.0\.1:1, environment default: does not answer.*breaker closed`:   {"limits"},
+			`requests at once: 0 of 9; refused: none\nunary calls at once: 0 of \d+`:       {"limits"},
+			`connections: \d+ of 99, of one address any number; refused: none\n$`:          {"limits"},
+			`"rules": \[\n +\{\n +"name": "few"(?s:.*)"refused": 1(?s:.*)"adaptive": true`: {"limits", "--format", "json"},
+		} {
+			said, _, _, code := start(append([]string{"ctl", "--admin", address}, args...)...)
+			Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
+			Expect(string(said.Contents())).To(MatchRegexp(want), "%v", args)
+		}
+		http.DefaultClient.CloseIdleConnections()
+		signals <- syscall.SIGTERM
+		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
+	})
+
 	It("says which services have not come that should have", func() {
 		file := filepath.Join(GinkgoT().TempDir(), "gateway.yaml")
 		Expect(os.WriteFile(file, []byte("services: {billing: {instances: 2}}\n"), 0o600)).To(Succeed())
