@@ -21,6 +21,9 @@ func Unknown() (wrong []string) {
 				continue
 			}
 			found[known.path] = true
+			if s.unless != "" && !slices.ContainsFunc(list, func(other setting) bool { return other.key == s.unless }) {
+				wrong = append(wrong, at+": there is no "+s.unless+" beside it")
+			}
 			if shapeOf(s.typ).flat() && s.preset != "" {
 				if _, err := s.parseFlat(s.preset); err != nil {
 					wrong = append(wrong, at+": default: "+err.Error())

@@ -3,9 +3,9 @@ package config
 import (
 	"io"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"strconv"
-	"time"
 
 	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/auth"
@@ -33,13 +33,7 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 		cfg.Listeners = append(cfg.Listeners, f.Listeners[i].gateway())
 	}
 	cfg.AdminTokens, cfg.AdminHosts = f.Admin.TokenFile, f.Admin.Hosts
-	cfg.Neighbours, cfg.Routing = f.Node.Neighbours, l.policy(&f.Routing, "routing")
-	for service, p := range f.Services {
-		if cfg.Services == nil {
-			cfg.Services = map[string]routing.Policy{}
-		}
-		cfg.Services[service] = l.policy(&p, "services["+service+"]")
-	}
+	cfg.Neighbours, cfg.Routing, cfg.Services = f.Node.Neighbours, l.routing, maps.Clone(l.services)
 	for i := range f.Endpoints {
 		cfg.Access = append(cfg.Access, f.Endpoints[i].gateway(l.Origin("endpoints["+strconv.Itoa(i)+"]")))
 	}
@@ -150,32 +144,6 @@ func (l *Limits) gateway(environment string) limit.Config {
 		out.Priorities = append(out.Priorities, limit.Priority{Service: p.Service, Endpoint: p.Endpoint, Class: limit.Class(p.Class)})
 	}
 	return out
-}
-
-// policy is a policy as routing has it, where zero is what nobody has said: a zero that was said means never.
-func (l *Loaded) policy(p *Policy, path string) routing.Policy {
-	number := func(key string, n int) int { return said(l, path+"."+key, n) }
-	duration := func(key string, d time.Duration) time.Duration { return said(l, path+"."+key, d) }
-	e := &p.Ejection
-	return routing.Policy{
-		Version:  routing.VersionPolicy(p.Version),
-		Balancer: p.Balancer, SlowStart: duration("slowStart", p.SlowStart), PanicPercent: number("panicPercent", p.PanicPercent),
-		Instances: number("instances", p.Instances),
-		Hedge:     routing.Hedge{After: duration("hedge.after", p.Hedge.After)}, Trust: routing.Trust(p.Trust), Loosen: p.Overlays.Loosen,
-		Ejection: routing.Ejection{
-			Off: e.Off, ConsecutiveFailures: number("ejection.consecutiveFailures", e.ConsecutiveFailures),
-			FailurePercent: number("ejection.failurePercent", e.FailurePercent), MinRequests: e.MinRequests, Window: e.Window,
-			BaseTime: e.BaseTime, MaxTime: e.MaxTime, MaxEjectedPercent: e.MaxEjectedPercent,
-		},
-	}
-}
-
-// said is a number or time, or that it is off where zero was said.
-func said[T int | time.Duration](l *Loaded, path string, v T) T {
-	if _, ok := l.origins[path]; ok && v == 0 {
-		return routing.Off
-	}
-	return v
 }
 
 func (l *Listener) gateway() gateway.Listener {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/internal/fault"
 	"github.com/stella-ops/router/internal/spelling"
 	"github.com/stella-ops/router/internal/strictyaml"
@@ -20,6 +21,7 @@ type Source struct {
 	// Variable looks up a variable. Nil: there are none.
 	Variable func(name string) (value string, ok bool)
 	Flags    []Flag
+	Host     string // this machine's name, which is the gateway's where nobody says another
 }
 
 // Flag is a value that a flag gives.
@@ -31,9 +33,11 @@ type Flag struct {
 
 // Loaded is a configuration without faults.
 type Loaded struct {
-	File File
+	File File // with what is in force where nobody says anything
 
-	origins map[string]Origin
+	origins  map[string]Origin
+	routing  routing.Policy            // what was said of it
+	services map[string]routing.Policy // what was said of them
 }
 
 // Origin is where a value came from.
@@ -100,7 +104,7 @@ func (l *Loaded) Explain(err, kind error) error {
 	for _, leaf := range fault.Leaves(err) {
 		message := strings.TrimPrefix(leaf.Err.Error(), kind.Error()+": ")
 		if !slices.ContainsFunc(faults, func(f Fault) bool { return f.Path == leaf.Setting && f.Message == message }) {
-			faults = append(faults, Fault{Origin: l.Origin(leaf.Setting), Path: leaf.Setting, Message: message})
+			faults = append(faults, Fault{Origin: l.place(leaf.Setting), Path: leaf.Setting, Message: message})
 		}
 	}
 	faults.sort()
@@ -155,6 +159,7 @@ func Load(s Source) (*Loaded, error) {
 		r.faults.sort()
 		return nil, r.faults
 	}
+	r.loaded.derive(s.Host)
 	return r.loaded, nil
 }
 
@@ -371,8 +376,19 @@ func (r *reader) flat(s *setting, v reflect.Value, path, text string, from Origi
 	r.loaded.origins[path] = from
 }
 
-// Origin is where the value at a path came from, or the whole that it is a part of.
+// Origin is where the value at a path came from.
 func (l *Loaded) Origin(path string) Origin {
+	if o, ok := l.origins[path]; ok {
+		return o
+	}
+	if from := l.inherited(path); from != "" {
+		return l.Origin(from)
+	}
+	return Origin{Kind: FromDefault}
+}
+
+// place is where a fault of the setting at a path stands: the setting, or what of the file it would be a part of.
+func (l *Loaded) place(path string) Origin {
 	for path != "" {
 		if o, ok := l.origins[path]; ok {
 			return o

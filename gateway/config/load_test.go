@@ -11,8 +11,10 @@ import (
 
 	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/config"
+	"github.com/stella-ops/router/gateway/edge"
 	"github.com/stella-ops/router/gateway/limit"
 	"github.com/stella-ops/router/gateway/routing"
+	"github.com/stella-ops/router/spec"
 	_ "github.com/stella-ops/router/transports/tcp"
 )
 
@@ -44,7 +46,7 @@ var _ = Describe("a configuration", func() {
 		l, err := load(whole, nil)
 		Expect(err).NotTo(HaveOccurred())
 		f := l.File
-		Expect(f.Node).To(Equal(config.Node{ID: "gw-1", Region: "eu"}))
+		Expect(f.Node).To(Equal(config.Node{ID: "gw-1", Region: "eu", Environment: "default"}))
 		Expect(f.Listeners).To(HaveLen(1))
 		Expect(f.Listeners[0].TLS).To(Equal(&config.ListenerTLS{Cert: "a.pem", Key: "a.key", ClientCAs: "roots.pem", Clients: "required"}))
 		Expect(f.Listeners[0].ProxyFrom).To(Equal([]string{"10.0.0.0/8", "fd00::/8"}))
@@ -69,7 +71,7 @@ var _ = Describe("a configuration", func() {
 			"STELLA_TRANSPORTS_HEARTBEAT": "2s", "STELLA_NODE": "",
 		}, config.Flag{Name: "--region", Path: "node.region", Text: "ap"})
 		Expect(err).NotTo(HaveOccurred())
-		Expect(l.File.Node).To(Equal(config.Node{ID: "gw-1", Region: "ap"}))
+		Expect(l.File.Node).To(Equal(config.Node{ID: "gw-1", Region: "ap", Environment: "default"}))
 		Expect(l.File.Transports.Listen).To(Equal([]string{"tcp://127.0.0.1:1", "tcp://127.0.0.1:2"}))
 		Expect(l.File.Transports.Owners).To(Equal(map[string]string{"/a": "one", "/b": "two"}))
 		for path, want := range map[string]string{
@@ -93,6 +95,80 @@ var _ = Describe("a configuration", func() {
 		Expect(values["transports.memory"].Text).To(Equal("256MiB"))
 		Expect(values["transports.retain"].Text).To(Equal("10m"))
 	})
+
+	Describe("that says little", func() {
+		shown := func(text string, variables map[string]string) map[string]string {
+			GinkgoHelper()
+			l, err := config.Load(config.Source{
+				Name: "gateway.yaml", Text: []byte(text), Host: "host-7",
+				Variable: func(name string) (string, bool) { v, ok := variables[name]; return v, ok },
+			})
+			Expect(err).NotTo(HaveOccurred())
+			values := map[string]string{}
+			for _, v := range l.Values() {
+				values[v.Path] = v.Text + " " + v.Origin
+			}
+			return values
+		}
+
+		It("shows what is in force, and that nobody has said it", func() {
+			values := shown("node: {region: eu}\ntransports: {heartbeat: 2s}\nlisteners: []\nlimits: {rules: [{name: a, rate: 7}]}\n"+
+				"issuers: [{issuer: a, audiences: [b], jwks: c}]\ndev: {enabled: true, tokenFile: t}\n", nil)
+			for path, want := range map[string]string{
+				"node.id": "host-7 default", "node.region": "eu gateway.yaml:1:8", "node.environment": "default default", "http": "127.0.0.1:8080 default",
+				"transports.acceptRate": "100 default", "transports.heartbeat": "2s gateway.yaml:2:14", "limits.rules[0].burst": "7 default",
+				"limits.rules[0].service": "(every one) default", "limits.rules[0].rate": "7 gateway.yaml:4:28", "issuers[0].algorithms": "ES256,RS256 default",
+				"issuers[0].tenantClaim": "(tenant, or tid) default", "routing.slowStart": "10s default", "routing.ejection.consecutiveFailures": "5 default",
+				"routing.ejection.maxTime": "5m default", "routing.balancer": "ewma default", "routing.trust": "gateway default",
+				"routing.version.default": "capacity default", "dev.key": "t.key default",
+			} {
+				Expect(values).To(HaveKeyWithValue(path, want))
+			}
+		})
+
+		It("shows no address where listeners take its place, and no version where weights do", func() {
+			values := shown("listeners: [{address: '127.0.0.1:1'}]\nservices: {a: {version: {weights: {1.0.0: 1}}}}\n", nil)
+			Expect(values).To(HaveKeyWithValue("http", " default"))
+			Expect(values).To(HaveKeyWithValue("services[a].version.default", " default"))
+			values = shown("listeners: [{address: '127.0.0.1:1'}]\n", map[string]string{"STELLA_HTTP": "127.0.0.1:2"})
+			Expect(values).To(HaveKeyWithValue("http", "127.0.0.1:2 STELLA_HTTP"))
+		})
+
+		It("shows of services what they have from routing, and where that is said", func() {
+			values := shown("routing: {slowStart: 0s, version: {default: newest}, ejection: {off: true, baseTime: 10m}, overlays: {loosen: [timeout]}}\n"+
+				"services:\n  a: {ejection: {off: false, failurePercent: 0}, overlays: {loosen: []}}\n  b: {version: {weights: {1.0.0: 1}, sticky: subject}}\n", nil)
+			for path, want := range map[string]string{
+				"routing.ejection.maxTime": "10m default", "services[a].slowStart": "0s gateway.yaml:1:11", "services[a].version.default": "newest gateway.yaml:1:36",
+				"services[a].ejection.off": "false gateway.yaml:3:18", "services[a].ejection.failurePercent": "0 gateway.yaml:3:30",
+				"services[a].ejection.baseTime": "10m gateway.yaml:1:76", "services[a].ejection.window": "10s default", "services[a].overlays.loosen": " gateway.yaml:3:61",
+				"services[b].ejection.off": "true gateway.yaml:1:65", "services[b].overlays.loosen": "timeout gateway.yaml:1:103",
+				"services[b].version.default": " default",
+			} {
+				Expect(values).To(HaveKeyWithValue(path, want))
+			}
+		})
+
+		It("shows what a gateway without a configuration has", func() {
+			l, err := config.Load(config.Source{})
+			Expect(err).NotTo(HaveOccurred())
+			cfg := l.Gateway(GinkgoWriter, new(slog.LevelVar))
+			Expect(cfg.Routing).To(BeZero(), "what nobody has said is the gateway's own to choose")
+			none := cfg.Routing.Over(routing.Policy{})
+			f := &l.File
+			Expect(f.Routing.SlowStart).To(Equal(none.SlowStart))
+			Expect(f.Routing.Ejection.MaxEjectedPercent).To(Equal(none.Ejection.MaxEjectedPercent))
+			Expect([]any{cfg.HTTP, cfg.Listen, cfg.Admin, cfg.AcceptRate, cfg.Memory, cfg.Grace, cfg.Retain, cfg.Stall, cfg.Heartbeat}).To(Equal([]any{
+				gateway.DefaultHTTP, []string{gateway.DefaultListen}, gateway.DefaultAdmin, gateway.DefaultAcceptRate, int64(gateway.DefaultMemory),
+				gateway.DefaultGrace, routing.DefaultRetain, edge.DefaultStall, spec.HeartbeatInterval,
+			}))
+		})
+	})
+
+	DescribeTable("is refused where zero would silently be the default", func(setting string) {
+		_, err := load("routing: {ejection: {"+setting+"}}\n", nil)
+		Expect(err).To(MatchError(ContainSubstring("gateway.yaml:1:")))
+		Expect(err).To(MatchError(ContainSubstring(": expected at least ")))
+	}, Entry(nil, "maxEjectedPercent: 0"), Entry(nil, "minRequests: 0"), Entry(nil, "window: 0s"), Entry(nil, "baseTime: 0s"), Entry(nil, "maxTime: 0s"))
 
 	DescribeTable("is refused with the place of each fault",
 		func(text string, want ...string) {
@@ -170,8 +246,8 @@ var _ = Describe("a configuration", func() {
 			Store: "valkey://limits.internal:6379", Environment: "production", Gateways: 2, Keys: limit.DefaultKeys, Headers: true,
 			Rules: []limit.Rule{
 				{Name: "everybody", By: "address", Rate: 50, Per: time.Second, Burst: 200, Scope: limit.ScopeInstance},
-				{Name: "tenants", By: "tenant", Rate: 1000, Per: time.Minute, Scope: limit.ScopeEnvironment, Failure: limit.FailureLocal},
-				{Name: "new-invoices", Endpoint: "POST /invoices", By: "tenant", Rate: 5, Per: time.Second, Scope: limit.ScopeEnvironment, Failure: limit.FailureClosed},
+				{Name: "tenants", By: "tenant", Rate: 1000, Per: time.Minute, Burst: 1000, Scope: limit.ScopeEnvironment, Failure: limit.FailureLocal},
+				{Name: "new-invoices", Endpoint: "POST /invoices", By: "tenant", Rate: 5, Per: time.Second, Burst: 5, Scope: limit.ScopeEnvironment, Failure: limit.FailureClosed},
 			},
 			Priorities: []limit.Priority{
 				{Service: "checkout", Class: limit.ClassCritical}, {Endpoint: "GET /reports/{id}", Class: limit.ClassBackground},
@@ -198,10 +274,11 @@ var _ = Describe("a configuration", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(before.Diff(before)).To(BeEmpty())
 		Expect(before.Diff(after)).To(Equal([]config.Change{
+			{Path: "http", New: "127.0.0.1:8080", Kind: "changed", Origin: "default", Restart: true},
 			{Path: "transports.token", Old: "(not shown)", New: "(not shown)", Kind: "changed", Origin: "gateway.yaml:2:14", Restart: true},
 			{Path: "log.level", Old: "info", New: "warn", Kind: "changed", Origin: "gateway.yaml:1:7"},
 			{Path: "listeners[0].address", Old: "127.0.0.1:1", Kind: "removed", Origin: "gateway.yaml:2:14", Restart: true},
-			{Path: "listeners[0].proxyProtocol", Kind: "removed", Origin: "gateway.yaml:2:13", Restart: true},
+			{Path: "listeners[0].proxyProtocol", Kind: "removed", Origin: "default", Restart: true},
 		}))
 	})
 })

@@ -46,11 +46,16 @@ func referSection(b *strings.Builder, t reflect.Type, path, doc string, restart 
 		if !strings.Contains(path, "[") {
 			variable = "`" + s.variable(at) + "`"
 		}
-		preset := s.preset
-		if preset == "" && s.required {
+		preset := s.unsaid
+		switch {
+		case s.required:
 			preset = "required"
-		} else if preset != "" {
-			preset = "`" + preset + "`"
+		case s.base != "":
+			preset = "that of `" + s.base + "`"
+		case s.unless != "":
+			preset = "`" + s.preset + "`; none with `" + s.unless + "`"
+		case s.preset != "":
+			preset = "`" + s.preset + "`"
 		}
 		note := s.doc
 		if restart || s.restart {

@@ -10,7 +10,7 @@ import (
 func (r *reader) relations() {
 	f := &r.loaded.File
 	fault := func(path, message, hint string) {
-		r.faults = append(r.faults, Fault{Origin: r.loaded.Origin(path), Path: path, Message: message, Hint: hint})
+		r.faults = append(r.faults, Fault{Origin: r.loaded.place(path), Path: path, Message: message, Hint: hint})
 	}
 	switch {
 	case f.Dev.Enabled && f.Dev.TokenFile == "":

@@ -14,6 +14,8 @@ type setting struct {
 	path     string // in the file: [] stands for any item of a list
 	doc      string // what it means
 	preset   string // what counts if nobody says anything; empty: the zero value
+	unless   string // the key beside it that leaves no need for the preset
+	unsaid   string // in words, what counts if nobody says anything, where that is neither one value nor none
 	env      string // the variable, where it is not STELLA_ and the path
 	format   string // that its text, or the texts of its list or map, have to have: see formats; empty: any
 	keys     string // the format of a map's keys
@@ -25,7 +27,8 @@ type setting struct {
 	secret   bool // it is not shown
 
 	key   string
-	index int // of the field
+	base  string // the section that says what counts if nobody says anything; empty: there is none
+	index int    // of the field
 	typ   reflect.Type
 }
 
@@ -37,7 +40,11 @@ var byPath = func() map[string]*setting {
 		for j := range settings {
 			below, ok := strings.CutPrefix(settings[j].path, settings[i].like+".")
 			if ok && settings[i].like != "" {
-				m[strings.TrimSuffix(join(settings[i].path, below), "[]")] = &settings[j]
+				own := settings[j]
+				if own.preset != "" {
+					own.preset, own.unless, own.base = "", "", settings[i].like
+				}
+				m[strings.TrimSuffix(join(settings[i].path, below), "[]")] = &own
 			}
 		}
 	}

@@ -9,7 +9,7 @@ import (
 // Value is one value of a configuration, as operators see it.
 type Value struct {
 	Path    string `json:"path"`
-	Text    string `json:"value"`
+	Text    string `json:"value"` // or, in parentheses, what counts where there is none
 	Origin  string `json:"origin"`
 	Restart bool   `json:"restart,omitempty"` // it cannot change while the gateway runs
 
@@ -46,8 +46,12 @@ func (l *Loaded) walk(v reflect.Value, path string, restart bool, all *[]Value) 
 				l.walk(field.MapIndex(reflect.ValueOf(key)), fmt.Sprintf("%s[%s]", at, key), fixed, all)
 			}
 		case scalar, list, table:
-			text := format(field)
-			*all = append(*all, Value{Path: at, Text: shown(s, text), Origin: l.Origin(at).String(), Restart: fixed, compare: text})
+			text, origin := format(field), l.Origin(at)
+			shown := shown(s, text)
+			if s.unsaid != "" && field.IsZero() && origin.Kind == FromDefault {
+				shown = "(" + s.unsaid + ")"
+			}
+			*all = append(*all, Value{Path: at, Text: shown, Origin: origin.String(), Restart: fixed, compare: text})
 		}
 	}
 }

@@ -76,7 +76,7 @@ var _ = Describe("a call that may be hedged", func() {
 	})
 
 	It("keeps its timeout, fails as the first does when both do, and costs no more than the budget", func() {
-		r := routed(routing.Policy{Hedge: routing.Hedge{After: after}, Ejection: routing.Ejection{Off: true}})
+		r := routed(routing.Policy{Hedge: routing.Hedge{After: after}, Ejection: routing.Ejection{Off: new(true)}})
 		var cancelled, taken atomic.Int64
 		short := limits(spec.Limits{TimeoutMS: 80})
 		for _, id := range []string{"one", "two"} {

@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -88,7 +89,7 @@ func (cfg *Config) Check() error {
 		}
 	}
 	c.in("default", func() {
-		c.policy(&cfg.Default, cfg)
+		c.policy(&cfg.Default, &Policy{}, cfg)
 		if v := &cfg.Default.Version; v.Weights != nil {
 			c.in("version", func() { c.faultf("weights", "versions are a service's own: name the service") })
 		}
@@ -99,7 +100,7 @@ func (cfg *Config) Check() error {
 				c.faultf(name, "%s", unprefixed(err))
 			}
 			p := cfg.Services[name]
-			c.in(name, func() { c.policy(&p, cfg) })
+			c.in(name, func() { c.policy(&p, &cfg.Default, cfg) })
 		}
 	})
 	c.in("access", func() { c.access(cfg.Access) })
@@ -131,7 +132,8 @@ func (c *checker) regions(cfg *Config) {
 	}
 }
 
-func (c *checker) policy(p *Policy, cfg *Config) {
+// policy checks what a policy says, which lies above base.
+func (c *checker) policy(p, base *Policy, cfg *Config) {
 	c.in("version", func() { c.version(&p.Version) })
 	if p.Balancer != "" && builtIn(p.Balancer) == nil && cfg.Balancers[p.Balancer] == nil {
 		names := slices.Sorted(maps.Keys(cfg.Balancers))
@@ -155,8 +157,13 @@ func (c *checker) policy(p *Policy, cfg *Config) {
 		c.duration("window", e.Window, minWindow, false)
 		c.duration("baseTime", e.BaseTime, time.Millisecond, false)
 		c.duration("maxTime", e.MaxTime, time.Millisecond, false)
-		if e.MaxTime > 0 && e.BaseTime > e.MaxTime {
-			c.faultf("maxTime", "%v is shorter than baseTime, %v", e.MaxTime, e.BaseTime)
+		least, most := cmp.Or(e.BaseTime, base.Ejection.BaseTime, DefaultBaseTime), cmp.Or(e.MaxTime, base.Ejection.MaxTime)
+		switch { // a maxTime that nobody has said grows with baseTime
+		case most <= 0 || least <= most:
+		case e.MaxTime > 0:
+			c.faultf("maxTime", "%v is shorter than baseTime, %v", most, least)
+		case e.BaseTime > 0:
+			c.faultf("baseTime", "%v is longer than maxTime, %v", least, most)
 		}
 		c.number("maxEjectedPercent", e.MaxEjectedPercent, 100, false)
 	})

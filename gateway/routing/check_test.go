@@ -61,6 +61,17 @@ var _ = Describe("a configuration", func() {
 		Expect((&routing.Config{Default: off}).Check()).To(Succeed())
 	})
 
+	It("has the times of ejection in order, those of services with what they have from the others, too", func() {
+		times := func(least, most time.Duration) routing.Policy {
+			return routing.Policy{Ejection: routing.Ejection{BaseTime: least, MaxTime: most}}
+		}
+		Expect((&routing.Config{Default: times(time.Hour, 0)}).Check()).To(Succeed(), "the other one grows with it")
+		Expect(faults((&routing.Config{Default: times(0, time.Second)}).Check())).To(Equal([]string{"default.ejection.maxTime"}))
+		Expect(faults((&routing.Config{Default: times(0, time.Minute), Services: map[string]routing.Policy{
+			"a": times(time.Hour, 0), "b": times(0, time.Second), "c": times(time.Second, 2*time.Second), "d": {},
+		}}).Check())).To(Equal([]string{"services.a.ejection.baseTime", "services.b.ejection.maxTime"}))
+	})
+
 	It("needs a region to have neighbours", func() {
 		Expect(faults((&routing.Config{Neighbours: []string{"us"}}).Check())).To(Equal([]string{"neighbours"}))
 	})

@@ -53,7 +53,7 @@ func (r *Registry) judgeTier(rel *release, rank []*Instance, now time.Time) (cha
 		v := in.vitals
 		switch {
 		case !v.ejected():
-		case rel.policy.Ejection.Off:
+		case rel.policy.Ejection.off():
 			r.readmit(rel, in, now, "ejection is off")
 			changed = true
 		case !now.Before(v.until):
@@ -80,7 +80,7 @@ func (r *Registry) judgeTier(rel *release, rank []*Instance, now time.Time) (cha
 		if why == nil || v.ejected() {
 			continue
 		}
-		if ejected >= most || e.Off {
+		if ejected >= most || e.off() {
 			v.suspect.Store(nil)
 			v.deaf.Store(now.Add(deafness).UnixNano())
 			continue

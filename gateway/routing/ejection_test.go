@@ -167,8 +167,18 @@ var _ = Describe("ejection", func() {
 		Expect(w.shares("/a", 50)).NotTo(HaveKey(in))
 	})
 
+	It("may be off, and a service's own policy may have it on again", func() {
+		on := routing.Policy{Ejection: routing.Ejection{Off: new(false)}}
+		w = newWorldOf(routing.Config{
+			Default: routing.Policy{Ejection: routing.Ejection{Off: new(true)}, SlowStart: routing.Off}, Services: map[string]routing.Policy{"a": on},
+		})
+		all = w.several(3)
+		w.fail(all[0], 5)
+		Expect(w.shown(all[0]).Ejected).NotTo(BeEmpty())
+	})
+
 	It("may be off", func() {
-		setup(3, routing.Ejection{Off: true})
+		setup(3, routing.Ejection{Off: new(true)})
 		w.fail(all[0], 100)
 		Expect(w.shown(all[0]).Ejected).To(BeEmpty())
 	})

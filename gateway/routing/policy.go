@@ -75,7 +75,7 @@ const (
 // Ejection says when an instance is taken out of its tier because its calls fail: with a status of 500 or more, by the
 // loss of its session, or by a timeout. What clients break off counts neither for nor against it.
 type Ejection struct {
-	Off bool // nobody is ejected
+	Off *bool // nobody is ejected; nil: as in [Config.Default], and if that says nothing, false
 
 	ConsecutiveFailures int           // calls that fail in a row; [DefaultConsecutiveFailures]
 	FailurePercent      int           // of the calls of a window; [DefaultFailurePercent]
@@ -92,9 +92,12 @@ type Hedge struct {
 	After time.Duration // zero, the default: never
 }
 
-// over fills in what p leaves open: from base, and then with the defaults. [Off] becomes zero where the zero value then
-// stands for it.
-func (p Policy) over(base Policy) Policy {
+// off reports whether nobody is ejected.
+func (e *Ejection) off() bool { return e.Off != nil && *e.Off }
+
+// Over fills in what p leaves open: from base, and then with the defaults. It is the policy that is in force, so [Off] has become
+// zero, which then stands for it.
+func (p Policy) Over(base Policy) Policy {
 	if p.Version.zero() {
 		p.Version = base.Version
 	}
@@ -111,7 +114,7 @@ func (p Policy) over(base Policy) Policy {
 	p.PanicPercent = max(cmp.Or(p.PanicPercent, base.PanicPercent), 0)
 	p.Hedge.After = max(cmp.Or(p.Hedge.After, base.Hedge.After), 0)
 	e, b := &p.Ejection, &base.Ejection
-	e.Off = e.Off || b.Off
+	e.Off = cmp.Or(e.Off, b.Off, new(bool))
 	e.ConsecutiveFailures = max(cmp.Or(e.ConsecutiveFailures, b.ConsecutiveFailures, DefaultConsecutiveFailures), 0)
 	e.FailurePercent = max(cmp.Or(e.FailurePercent, b.FailurePercent, DefaultFailurePercent), 0)
 	e.MinRequests = cmp.Or(e.MinRequests, b.MinRequests, DefaultMinRequests)

@@ -229,7 +229,7 @@ type weight struct {
 
 // prepare fills a policy in, which has been checked.
 func prepare(p, base Policy) *policy {
-	prepared := &policy{Policy: p.over(base)}
+	prepared := &policy{Policy: p.Over(base)}
 	v := &prepared.Version
 	if v.Sticky != "" {
 		prepared.key, _ = ParseKey(v.Sticky) // checked

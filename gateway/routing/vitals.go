@@ -195,7 +195,7 @@ func (r *Release) Observe(in *Instance, result Result, took time.Duration, now t
 		v.observe(took, result == Answered, at)
 	}
 	e := &r.policy.Ejection
-	if e.Off || result == Outrun {
+	if e.off() || result == Outrun {
 		return
 	}
 	if result == Answered {

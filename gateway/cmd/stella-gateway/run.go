@@ -113,7 +113,8 @@ func (c *settings) flags() []config.Flag {
 // source is what the configuration is made of: flags above variables above the file.
 func (c *settings) source() (config.Source, error) {
 	text, err := readConfig(c.Config)
-	return config.Source{Name: c.Config, Text: text, Variable: os.LookupEnv, Flags: c.flags()}, err
+	host, _ := os.Hostname() // a name for people; it may be empty
+	return config.Source{Name: c.Config, Text: text, Variable: os.LookupEnv, Flags: c.flags(), Host: host}, err
 }
 
 func (c *settings) load() (*config.Loaded, config.Source, error) {
