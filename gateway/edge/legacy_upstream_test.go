@@ -494,6 +494,25 @@ var _ = Describe("a legacy upstream behind a gateway", func() {
 		Expect(got.body).To(Equal(text))
 	})
 
+	It("is under an authority as far as endpoints are: no route lets in whom nobody has spoken of yet, or who is refused", func() {
+		s := upstream(dump)
+		word := filepath.Join(GinkgoT().TempDir(), "authority.json")
+		down := upstream(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+		for source, want := range map[string]struct {
+			status int
+			code   string
+		}{down.URL: {503, "authority_unavailable"}, word: {401, "unauthenticated"}} {
+			Expect(os.WriteFile(word, []byte(`{"services": {"test": {"GET /books/{id}": {"claims": [{"type": "scope", "value": "x"}]}}}}`), 0o600)).To(Succeed())
+			r := start(fronts(s, legacy.Route{Path: "/{rest...}", Weight: 100}), func(c *gateway.Config) {
+				c.Authority = gateway.Authority{Source: source, Every: time.Minute}
+			})
+			r.join(identity{}, says("new"), endpoint("GET", "/books/{id}"))
+			Eventually(func() string { return r.do("GET", "/books/7", "").body }).WithTimeout(patience).Should(ContainSubstring(`"code":"` + want.code + `"`))
+			Expect(r.do("GET", "/books/7", "").StatusCode).To(Equal(want.status))
+			Expect(r.do("GET", "/other", "").StatusCode).To(Equal(200), "what no endpoint has is the configuration's alone")
+		}
+	})
+
 	It("keeps the requests that it has when the route is gone, and gets no more", func() {
 		entered, release := make(chan struct{}, 1), make(chan struct{})
 		s := upstream(func(w http.ResponseWriter, _ *http.Request) {
