@@ -94,9 +94,40 @@ func (e *Edge) Explain(method, target, version, key string) routing.Explanation 
 	case fault != "":
 		return routing.Explanation{Method: method, Path: target, Fault: fault}
 	case slash:
-		return e.explainSlash(method, path, version)
+		x := e.explainSlash(method, path, version)
+		e.explainOwn(&x, path, slash)
+		return x
 	}
 	x := e.cfg.Registry.Explain(method, path, version, key)
 	e.explainLegacy(&x, version, key)
+	e.explainOwn(&x, path, slash)
 	return x
+}
+
+// explainOwn adds to an explanation what the gateway itself has at a path that nobody else takes.
+func (e *Edge) explainOwn(x *routing.Explanation, path string, slash bool) {
+	m := e.cfg.Registry.Snapshot().Match(x.Method, path, nil)
+	if x.Legacy != nil || !slash && m.Allow() != "" || x.Method != http.MethodGet && x.Method != http.MethodHead {
+		return
+	}
+	if d, err := e.cfg.Catalog.Find(path); err == nil && d != nil && !slash {
+		x.Own, x.Fault = "a document about all services", ""
+		return
+	}
+	d := e.policy.Load().folder(path)
+	if d == nil {
+		return
+	}
+	switch f, folder, err := d.Open(path, slash, true); {
+	case err != nil:
+	case f != nil:
+		x.Own = "the file " + f.Name + " of static " + d.Path
+		if f.Fallback {
+			x.Own += ", for pages"
+		}
+		x.Fault = ""
+		_ = f.Close() // nothing has been written
+	default:
+		x.Own, x.Fault = "a redirect to "+folder+" of static "+d.Path, ""
+	}
 }

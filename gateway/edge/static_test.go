@@ -2,6 +2,7 @@ package edge_test
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/edge"
+	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/gateway/static"
 )
 
@@ -122,6 +124,22 @@ var _ = Describe("static files", func() {
 		Expect(lost.StatusCode).To(Equal(404))
 		Expect(lost.body).To(ContainSubstring(`"code":"not_found"`))
 		Expect(r.do("POST", "/users/7", "x", "Accept", "text/html").StatusCode).To(Equal(404))
+	})
+
+	It("are explained", func() {
+		r := start(serving(static.Dir{Path: "/app", Fallback: "index.html"}), func(c *gateway.Config) { c.OpenAPI = "Everything" })
+		r.join(identity{}, echo, endpoint("POST", "/app/orders"))
+		for request, want := range map[[2]string]string{
+			{"GET", "/app/main.js"}: "the file main.js of static /app", {"HEAD", "/app/docs/"}: "the file index.html of static /app",
+			{"GET", "/app/docs"}: "a redirect to ./docs/ of static /app", {"GET", "/app/users/7"}: "the file index.html of static /app, for pages",
+			{"GET", "/openapi.json"}: "a document about all services",
+			{"GET", "/other"}:        "", {"POST", "/app/main.js"}: "", {"GET", "/app/orders"}: "",
+		} {
+			var x routing.Explanation
+			Expect(json.Unmarshal([]byte(r.operator("GET", "/v1/explain?method="+request[0]+"&target="+request[1])), &x)).To(Succeed())
+			Expect(x.Own).To(Equal(want), "%v", request)
+			Expect(x.Fault == "").To(Equal(want != ""), "%v: %s", request, x.Fault)
+		}
 	})
 
 	It("are only read", func() {

@@ -21,6 +21,7 @@ type Explanation struct {
 	Balancer string `json:"balancer,omitempty"`
 
 	Legacy   *LegacyStep `json:"legacy,omitempty"` // what is decided before the version; nil: the request falls under no legacy route
+	Own      string      `json:"own,omitempty"`    // what the gateway itself answers with, where no service has the path
 	Upgrades bool        `json:"-"`                // the endpoint is a WebSocket
 
 	Versions  []VersionStep  `json:"versions,omitempty"`  // the endpoint's, the best first

@@ -55,6 +55,9 @@ func explain(s streams, e *routing.Explanation) error {
 	if l := e.Legacy; l != nil {
 		line(legacyName(l.Upstream), l.Route, fmt.Sprintf("%.4g %%", 100*l.Share), l.Why) //nolint:mnd // percent
 	}
+	if e.Own != "" {
+		line("gateway", e.Own)
+	}
 	if e.Sticky != "" {
 		line("sticky", "by "+e.Sticky)
 	}
