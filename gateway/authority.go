@@ -27,6 +27,9 @@ func (a *Authority) auth() auth.AuthorityConfig {
 // awaits reports whether nobody passes before the authority has been reached.
 func (c *Config) awaits() bool { return c.Authority.Source != "" && !c.Authority.Declared }
 
+// awaiting reports whether nobody passes now, since the authority has not been reached.
+func (g *Gateway) awaiting() bool { return g.cfg.awaits() && g.authority.Decrees() == nil }
+
 // govern makes what asks the authority, where there is one, and puts in force what a file says.
 func (g *Gateway) govern() error {
 	if g.cfg.Authority.Source == "" {

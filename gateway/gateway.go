@@ -156,7 +156,8 @@ func New(cfg Config) (*Gateway, error) {
 		}
 	}
 	g.admin = admin.Server(admin.Handler(admin.Config{
-		Access: access, Audit: admin.NewAudit(cfg.Logger), Registry: g.registry, Edge: front, Ended: g.ended, Ready: g.ready.Load, Metrics: g.telemetry.Handler(),
+		Access: access, Audit: admin.NewAudit(cfg.Logger), Registry: g.registry, Edge: front, Ended: g.ended, Ready: g.readiness, Awaiting: g.awaiting,
+		Metrics:       g.telemetry.Handler(),
 		Configuration: cfg.Configuration, Reload: cfg.Reload, Catalog: g.catalog,
 		Verifier: g.verifier, Authority: g.authority, Limiter: g.limiter, Restart: cfg.Restart,
 	}))
@@ -319,6 +320,14 @@ func (g *Gateway) HTTPAddrs() []string {
 
 // AdminAddr is the address for operators: host:port, or the path of a socket.
 func (g *Gateway) AdminAddr() string { return g.adminAddr.Addr().String() }
+
+// AdminURL is the address for operators as stella-gateway ctl --admin takes it: http://host:port, or unix:///path.
+func (g *Gateway) AdminURL() string {
+	if g.adminAddr.Addr().Network() == "unix" {
+		return unixScheme + g.AdminAddr()
+	}
+	return "http://" + g.AdminAddr()
+}
 
 // ListenAddrs are the URLs that services dial.
 func (g *Gateway) ListenAddrs() []string {

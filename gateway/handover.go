@@ -350,7 +350,7 @@ func (g *Gateway) takeOver(ctx context.Context, accept func(*entrance)) (serve b
 	defer late.Stop()
 	gone := before.Gone()
 	for {
-		missing, governed := g.missing(expected), !g.cfg.awaits() || g.authority.Decrees() != nil
+		missing, governed := g.missing(expected), !g.awaiting()
 		if len(missing) == 0 && governed {
 			return true, nil
 		}

@@ -74,6 +74,27 @@ func (g *Gateway) keepToken(ctx context.Context) error {
 	return nil
 }
 
+var (
+	errStarting = errors.New("starting")
+	errDraining = errors.New("draining")
+	errAwaiting = errors.New("the authority has not been reached since the start, and nobody passes before")
+)
+
+// readiness says why this gateway is not to be sent requests. That it would refuse them all is one reason only where another
+// gateway may not: what all gateways of an environment ask, issuers' keys and the server of the rate limits, they lose together,
+// and what needs neither is still served.
+func (g *Gateway) readiness() error {
+	switch {
+	case g.draining.Load() || g.closing.Load():
+		return errDraining
+	case !g.ready.Load():
+		return errStarting
+	case g.awaiting():
+		return errAwaiting
+	}
+	return nil
+}
+
 // served says that requests are accepted.
 func (g *Gateway) served() {
 	g.cfg.Sockets.Own() // before the process before is told

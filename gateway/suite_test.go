@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -200,6 +202,37 @@ var _ = Describe("the admin address", func() {
 
 		status, _ = get(admin + "/debug/pprof/cmdline")
 		Expect(status).To(Equal(200))
+	})
+})
+
+var _ = Describe("readiness", func() {
+	It("waits for the authority that nobody passes without, and for no other", func() {
+		var up atomic.Bool
+		authority := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if !up.Load() {
+				w.WriteHeader(http.StatusInternalServerError)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"services":{}}`)
+		}))
+		DeferCleanup(authority.Close)
+		cfg := config(GinkgoWriter)
+		cfg.Authority = gateway.Authority{Source: authority.URL, Every: time.Second}
+		closed := run(cfg)
+		cfg.Authority.Declared = true
+		declared := run(cfg)
+		Eventually(func() int { s, _ := get("http://" + declared.AdminAddr() + "/readyz"); return s }).WithTimeout(patience).Should(Equal(200))
+		Eventually(func() string {
+			status, says := get("http://" + closed.AdminAddr() + "/readyz")
+			return strconv.Itoa(status) + " " + says
+		}).WithTimeout(patience).Should(Equal("503 the authority has not been reached since the start, and nobody passes before\n"))
+		_, body := get("http://" + closed.AdminAddr() + "/v1/access")
+		Expect(body).To(ContainSubstring(`"awaiting": true`))
+		up.Store(true)
+		Eventually(func() int { s, _ := get("http://" + closed.AdminAddr() + "/readyz"); return s }).WithTimeout(2 * patience).Should(Equal(200))
+		_, body = get("http://" + closed.AdminAddr() + "/v1/access")
+		Expect(body).NotTo(ContainSubstring(`"awaiting"`))
 	})
 })
 

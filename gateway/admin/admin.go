@@ -32,8 +32,10 @@ type Config struct {
 	Audit    *Audit
 	Registry *routing.Registry
 	Edge     *edge.Edge
-	// Ready reports whether the gateway takes on requests.
-	Ready func() bool
+	// Ready says why the gateway takes on no requests; nil: it does.
+	Ready func() error
+	// Awaiting reports whether nobody passes, since the authority has not been reached.
+	Awaiting func() bool
 	// Ended is closed when the gateway ends: whoever listens is sent away.
 	Ended <-chan struct{}
 	// Configuration is what is in force, where it came from, and why the file is not. Nil: there is none.
@@ -92,10 +94,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *handler) health() {
 	h.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
 	h.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if h.cfg.Ready() {
-			say(w, http.StatusOK, "ready")
+		if err := h.cfg.Ready(); err != nil {
+			say(w, http.StatusServiceUnavailable, err.Error())
 		} else {
-			say(w, http.StatusServiceUnavailable, "draining")
+			say(w, http.StatusOK, "ready")
 		}
 	})
 }
@@ -137,7 +139,7 @@ func (h *handler) views() {
 		v := AccessView{Rules: h.cfg.Registry.AccessRules()}
 		if h.cfg.Authority != nil {
 			status := h.cfg.Authority.Status()
-			v.Authority = &status
+			v.Authority, v.Awaiting = &status, h.cfg.Awaiting()
 		}
 		return v, nil
 	})
@@ -168,6 +170,7 @@ func (h *handler) views() {
 // AccessView is who says who may call what, beside the services themselves.
 type AccessView struct {
 	Authority *auth.AuthorityStatus    `json:"authority,omitempty"`
+	Awaiting  bool                     `json:"awaiting,omitempty"` // nobody passes before the authority has been reached
 	Rules     []routing.AccessRuleView `json:"rules"`
 }
 

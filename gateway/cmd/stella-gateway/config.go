@@ -10,7 +10,12 @@ import (
 	"github.com/stella-ops/router/gateway/config"
 )
 
-const formatJSON = "json"
+// The formats beside text; the latter two are checks'.
+const (
+	formatJSON       = "json"
+	formatNagios     = "nagios"
+	formatPrometheus = "prometheus"
+)
 
 type checkCmd struct {
 	File string `arg:"" help:"The configuration file."`

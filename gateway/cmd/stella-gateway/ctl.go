@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -73,6 +72,8 @@ type ctlCmd struct {
 	Audit ctlAuditCmd `cmd:"" help:"List what operators have changed."`
 
 	Check struct {
+		Ready ctlReadyCmd `cmd:"" help:"Say whether the gateway takes on requests, whatever is behind it: for what starts it anew. Exit codes: 0, 2 not, 3 unknown."`
+
 		Health ctlHealthCmd `cmd:"" help:"Say whether the gateway is ready and what is behind it is well. Exit codes: 0, 1 a warning, 2 critical, 3 unknown."`
 	} `cmd:"" help:"Checks for monitoring."`
 }
@@ -86,7 +87,7 @@ const maxAnswer = 64 << 20
 // send asks the gateway. The caller closes the answer's body, unless there is an error.
 func (c *ctlCmd) send(ctx context.Context, method, path string) (*http.Response, error) {
 	transport := &http.Transport{DisableKeepAlives: true}
-	host := c.Admin
+	host := strings.TrimSuffix(strings.TrimPrefix(c.Admin, "http://"), "/") // as run prints it, too
 	if file, ok := strings.CutPrefix(c.Admin, "unix://"); ok {
 		host = "localhost"
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -114,10 +115,18 @@ func (c *ctlCmd) send(ctx context.Context, method, path string) (*http.Response,
 	case http.StatusUnauthorized:
 		return nil, fmt.Errorf("%w: %s; give it in STELLA_ADMIN_TOKEN", gateway.ErrConfig, bytes.TrimSpace(text))
 	case http.StatusNotFound:
-		return nil, errors.New("the gateway does not have this: it is another version, or was started without it")
+		return nil, &answerError{resp.StatusCode, "it does not have this: it is another version, or was started without it"}
 	}
-	return nil, fmt.Errorf("the gateway: %s", bytes.TrimSpace(text))
+	return nil, &answerError{resp.StatusCode, string(bytes.TrimSpace(text))}
 }
+
+// answerError is what the gateway answers where it does not do what it is asked for.
+type answerError struct {
+	status int
+	text   string
+}
+
+func (e *answerError) Error() string { return "the gateway: " + e.text }
 
 // ask asks the gateway, and decodes its answer to v unless that is nil.
 func (c *ctlCmd) ask(method, path string, v any) ([]byte, error) {

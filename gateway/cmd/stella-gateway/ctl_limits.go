@@ -46,7 +46,8 @@ func limitLines(v *limit.View) []string {
 		if !st.Answers {
 			state = "does not answer, and the rules' failure modes decide: " + st.Error
 		}
-		lines = append(lines, fmt.Sprintf("store %s, environment %s: %s; breaker %s, %d of %d checks failed", st.Address, st.Environment, state, st.Breaker, st.Failures, st.Checks))
+		lines = append(lines, fmt.Sprintf("store %s, environment %s: %s; breaker %s, %d of %d checks failed",
+			st.Address, st.Environment, state, st.Breaker, st.Failures, st.Checks))
 	}
 	n := &v.Concurrency
 	lines = append(lines, fmt.Sprintf("requests at once: %d of %s; refused: %s", n.InFlight, bound(n.Total), counted(n.Shed)))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -31,6 +32,25 @@ func TestCommand(t *testing.T) {
 const patience = 5 * time.Second
 
 var anyPort = []string{"run", "--http", "127.0.0.1:0", "--listen", "tcp://127.0.0.1:0", "--admin", "127.0.0.1:0"}
+
+// connect connects instance one of the service test, which offers GET /a.
+func connect(url string) *session.Service {
+	GinkgoHelper()
+	m := &spec.Manifest{Service: "test", Version: "1.0.0", Endpoints: []spec.Endpoint{{
+		Method: "GET", Path: "/a", Handler: "Handler", Kind: spec.KindRaw, Status: 200, Stream: spec.StreamNone, Public: "a test", Limits: spec.DefaultLimits,
+	}}}
+	manifest, err := m.Encode()
+	Expect(err).NotTo(HaveOccurred())
+	link, err := transports.Dial(context.Background(), url)
+	Expect(err).NotTo(HaveOccurred())
+	s, err := session.Open(context.Background(), link, session.ServiceConfig{
+		Hello: spec.Hello{Instance: spec.Instance{Service: "test", Version: "1.0.0", ID: "one", Region: "eu"}, Lease: 8}, Manifest: manifest,
+		Serve: func(*session.Incoming) {},
+	})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(s.Close)
+	return s
+}
 
 // start runs the command; it is over when the returned channel gives its exit code.
 func start(args ...string) (out, err *gbytes.Buffer, signals chan os.Signal, code chan int) {
@@ -103,6 +123,27 @@ var _ = Describe("the command", func() {
 		Consistently(code).WithTimeout(50 * time.Millisecond).ShouldNot(Receive())
 		signals <- syscall.SIGTERM
 		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
+	})
+
+	It("says where operators ask it, in a form that ctl takes", func() {
+		socket := "unix://" + filepath.Join(GinkgoT().TempDir(), "admin.sock")
+		for _, address := range []string{socket, "127.0.0.1:0"} {
+			out, _, signals, code := start("run", "--http", "127.0.0.1:0", "--listen", "tcp://127.0.0.1:0", "--admin", address)
+			Eventually(out).WithTimeout(patience).Should(gbytes.Say(`operators \S+\n`))
+			printed := regexp.MustCompile(`operators (\S+)`).FindStringSubmatch(string(out.Contents()))[1]
+			if address == socket {
+				Expect(printed).To(Equal(socket))
+			} else {
+				Expect(printed).To(HavePrefix("http://127.0.0.1:"))
+			}
+			for _, admin := range []string{printed, strings.TrimPrefix(printed, "http://"), printed + map[bool]string{false: "/"}[address == socket]} {
+				said, _, _, asked := start("ctl", "--admin", admin, "check", "ready")
+				Eventually(asked).WithTimeout(patience).Should(Receive(BeZero()), admin)
+				Expect(said).To(gbytes.Say("OK: the gateway takes on requests\n"))
+			}
+			signals <- syscall.SIGTERM
+			Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
+		}
 	})
 
 	It("keeps a token in a file, and makes others with the same key", func() {
@@ -212,19 +253,7 @@ listeners: [{address: "127.0.0.1:8443", tls: {cert: nowhere, key: nowhere}}]
 		text := string(out.Contents())
 		address := regexp.MustCompile(`operators http://(\S+)`).FindStringSubmatch(text)[1]
 		dial := regexp.MustCompile(`services dial (\S+),`).FindStringSubmatch(text)[1]
-		m := &spec.Manifest{Service: "test", Version: "1.0.0", Endpoints: []spec.Endpoint{{
-			Method: "GET", Path: "/a", Handler: "Handler", Kind: spec.KindRaw, Status: 200, Stream: spec.StreamNone, Public: "a test", Limits: spec.DefaultLimits,
-		}}}
-		manifest, err := m.Encode()
-		Expect(err).NotTo(HaveOccurred())
-		link, err := transports.Dial(context.Background(), dial)
-		Expect(err).NotTo(HaveOccurred())
-		s, err := session.Open(context.Background(), link, session.ServiceConfig{
-			Hello: spec.Hello{Instance: spec.Instance{Service: "test", Version: "1.0.0", ID: "one", Region: "eu"}, Lease: 8}, Manifest: manifest,
-			Serve: func(*session.Incoming) {},
-		})
-		Expect(err).NotTo(HaveOccurred())
-		defer s.Close()
+		connect(dial)
 		ctl := func(args ...string) (int, string) {
 			GinkgoHelper()
 			out, err, _, code := start(append([]string{"ctl", "--admin", address}, args...)...)
@@ -377,7 +406,109 @@ listeners: [{address: "127.0.0.1:8443", tls: {cert: nowhere, key: nowhere}}]
 		address := regexp.MustCompile(`operators http://(\S+)`).FindStringSubmatch(string(out.Contents()))[1]
 		said, _, _, health := start("ctl", "--admin", address, "check", "health")
 		Eventually(health).WithTimeout(patience).Should(Receive(Equal(2)))
-		Expect(said).To(gbytes.Say("CRITICAL: .*\nmissing: billing has 0 of the 2 instances that it should have\n"))
+		Expect(said).To(gbytes.Say("CRITICAL: .*, 0 versions without an instance, 1 services with too few instances, .*\n" +
+			"nothing is routed: no service is connected, and no legacy route takes requests\nmissing: billing has 0 of the 2 instances that it should have\n"))
+		signals <- syscall.SIGTERM
+		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
+	})
+
+	DescribeTable("a check of its health says what keeps requests from being served",
+		func(file string, ready, code int, reason string) {
+			name := filepath.Join(GinkgoT().TempDir(), "gateway.yaml")
+			Expect(os.WriteFile(name, []byte(file), 0o600)).To(Succeed())
+			out, _, signals, ended := start(append(anyPort, "--config", name)...)
+			Eventually(out).WithTimeout(patience).Should(gbytes.Say(`operators http`))
+			text := string(out.Contents())
+			address := regexp.MustCompile(`operators (http://\S+)`).FindStringSubmatch(text)[1]
+			s := connect(regexp.MustCompile(`services dial (\S+),`).FindStringSubmatch(text)[1])
+			check := func(args ...string) (int, string) {
+				GinkgoHelper()
+				out, _, _, code := start(append([]string{"ctl", "--admin", address, "check"}, args...)...)
+				var got int
+				Eventually(code).WithTimeout(patience).Should(Receive(&got))
+				return got, string(out.Contents())
+			}
+			Eventually(func() string { _, text := check("health"); return text }).WithTimeout(patience).Should(MatchRegexp(
+				`(?m)^[A-Z]+: 1 versions of services, 1 instances routed, .*(\n.*)*` + reason))
+			got, _ := check("health")
+			Expect(got).To(Equal(code))
+			got, said := check("health", "--format", "nagios")
+			Expect(got).To(Equal(code))
+			Expect(said).To(MatchRegexp(`^STELLA (OK|WARNING|CRITICAL) - .*` + reason + `[^|]* \| live=1;;;0 [^|]*\n$`))
+			got, said = check("health", "--format", "json")
+			Expect(got).To(Equal(code))
+			var found struct {
+				State   string   `json:"state"`
+				Reasons []string `json:"reasons"`
+			}
+			Expect(json.Unmarshal([]byte(said), &found)).To(Succeed())
+			Expect(found.State).To(Equal(healthWords[code]))
+			if code > 0 {
+				Expect(found.Reasons).To(ContainElement(MatchRegexp(reason)))
+			}
+			got, said = check("ready")
+			Expect(got).To(Equal(ready), said)
+			resp, err := http.Get(address + "/readyz")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(resp.Body.Close()).To(Succeed())
+			Expect(resp.StatusCode).To(Equal(map[int]int{0: 200, 2: 503}[ready]))
+			Expect(s.Close()).To(Succeed())
+			http.DefaultClient.CloseIdleConnections()
+			signals <- syscall.SIGTERM
+			Eventually(ended).WithTimeout(patience).Should(Receive(BeZero()))
+		},
+		Entry("nothing", "log: {level: info}", 0, 0, ""),
+		Entry("an authority that nobody passes without", `authority: {source: "http://127.0.0.1:1/a"}`, 2, 2,
+			`authority http://127.0.0.1:1/a: never reached, and nobody passes before: .*refused`),
+		Entry("an authority without which what is declared counts", `authority: {source: "http://127.0.0.1:1/a", unreached: declared}`, 0, 1,
+			`authority http://127.0.0.1:1/a: never reached, and what services and configuration say counts until then: .*refused`),
+		Entry("the only issuer without keys", `issuers: [{issuer: "https://a", audiences: [x], algorithms: [RS256], jwks: "http://127.0.0.1:1/keys"}]`, 0, 2,
+			`issuer https://a: closed, no token of it is taken: .*refused`),
+		Entry("the server of a limit for everything that fails closed",
+			`limits: {store: "valkey://127.0.0.1:1", rules: [{name: a, rate: 5, per: 1s, scope: environment, failure: closed}]}`, 0, 2,
+			`limits: 127.0.0.1:1 does not answer \(there has been no connection yet\), and rule a fails closed: everything`),
+		Entry("the server of a limit for one service that fails closed",
+			`limits: {store: "valkey://127.0.0.1:1", rules: [{name: a, service: shop, rate: 5, per: 1s, scope: environment, failure: closed}]}`, 0, 1,
+			`rule a fails closed: shop is refused`),
+		Entry("the server of a limit that fails open",
+			`limits: {store: "valkey://127.0.0.1:1", rules: [{name: a, rate: 5, per: 1s, scope: environment, failure: open}]}`, 0, 1, `rule a fails open`),
+		Entry("one instance of two", `services: {test: {instances: 2}}`, 0, 1,
+			`missing: test has 1 of the 2 instances that it should have`),
+	)
+
+	It("says why its health is not known, in every format", func() {
+		for format, want := range map[string]string{
+			"text": `^UNKNOWN: .*refused.*\n$`, "nagios": `^STELLA UNKNOWN - .*refused.* \| live=0`, "json": `"reasons": \[\s+".*refused`,
+			"prometheus": `stella_check_state 3\n`,
+		} {
+			for _, what := range []string{"health", "ready"} {
+				out, _, _, code := start("ctl", "--admin", "127.0.0.1:1", "check", what, "--format", format)
+				Eventually(code).WithTimeout(patience).Should(Receive(Equal(3)))
+				if what == "health" || format != "nagios" {
+					Expect(string(out.Contents())).To(MatchRegexp(want))
+				}
+			}
+		}
+	})
+
+	It("says the reason of a refused configuration, and is ready all the same", func() {
+		file := filepath.Join(GinkgoT().TempDir(), "gateway.yaml")
+		Expect(os.WriteFile(file, []byte("log: {level: info}\n"), 0o600)).To(Succeed())
+		out, _, signals, code := start(append(anyPort, "--config", file)...)
+		Eventually(out).WithTimeout(patience).Should(gbytes.Say(`operators http`))
+		text := string(out.Contents())
+		address := regexp.MustCompile(`operators (http://\S+)`).FindStringSubmatch(text)[1]
+		s := connect(regexp.MustCompile(`services dial (\S+),`).FindStringSubmatch(text)[1])
+		Expect(os.WriteFile(file, []byte("log: {level: 'a|b'}\n"), 0o600)).To(Succeed())
+		signals <- syscall.SIGHUP
+		Eventually(func() string {
+			out, _, _, code := start("ctl", "--admin", address, "check", "health", "--format", "nagios")
+			Eventually(code).WithTimeout(patience).Should(Receive())
+			return string(out.Contents())
+		}).WithTimeout(patience).Should(MatchRegexp(`^STELLA WARNING - configuration refused: .*log\.level.*"a/b.*; 1 versions of services[^|]* \| live=1`))
+		_, _, _, ready := start("ctl", "--admin", address, "check", "ready")
+		Eventually(ready).WithTimeout(patience).Should(Receive(BeZero()))
+		Expect(s.Close()).To(Succeed())
 		signals <- syscall.SIGTERM
 		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
 	})

@@ -203,8 +203,8 @@ func (c *runCmd) Run(s streams) error {
 		return err
 	}
 	cfg.Serving = func() {
-		if err := s.printf("stella-gateway serves http://%s, services dial %s, operators http://%s\n",
-			strings.Join(g.HTTPAddrs(), ","), strings.Join(g.ListenAddrs(), ","), g.AdminAddr()); err != nil {
+		if err := s.printf("stella-gateway serves http://%s, services dial %s, operators %s\n",
+			strings.Join(g.HTTPAddrs(), ","), strings.Join(g.ListenAddrs(), ","), g.AdminURL()); err != nil {
 			cfg.Logger.Warn("nobody reads the standard output", "error", err)
 		}
 		if before == nil { // else that one tells: the service manager does not listen to this process yet
