@@ -19,7 +19,7 @@ import (
 // bounds how many requests are sent twice.
 func (e *Edge) dispatch(x *Exchange) *problem {
 	if !x.route.Release.Live() {
-		return &problem{Kind: kindNoInstance, detail: "no instance of " + x.route.Release.Service + " is connected", retryable: true}
+		return &problem{Kind: kindNoInstance, detail: x.route.Release.Absence(), retryable: true}
 	}
 	if x.route.Stream == spec.StreamUpgrade {
 		return e.dispatchUpgrade(x)

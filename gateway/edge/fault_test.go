@@ -46,7 +46,7 @@ var _ = Describe("a service", func() {
 			return got.StatusCode
 		}).WithTimeout(time.Second).Should(Equal(503))
 		Expect(got.Header.Get("Retry-After")).To(Equal("1"))
-		Expect(got.body).To(ContainSubstring(`"no_instance"`))
+		Expect(got.body).To(And(ContainSubstring(`"no_instance"`), ContainSubstring("no instance of test is connected")))
 
 		r.join(identity{}, named("back"), endpoint("GET", "/a"))
 		Expect(r.do("GET", "/a", "").body).To(Equal("back"))

@@ -34,7 +34,7 @@ var (
 	kindLimits          = &Kind{"limits_unavailable", 503, "proxy_internal_error", "A rate limit cannot be counted now, and is declared to pass nothing then. Try again after Retry-After."}
 	kindRange           = &Kind{"bad_range", 416, "http_request_error", "The part of a file that Range asks for is beyond its end; Content-Range has its size."}
 	kindUpgrade         = &Kind{"upgrade_required", 426, "http_request_error", "The endpoint is a WebSocket, and the request does not open one; detail says what is missing."}
-	kindNoInstance      = &Kind{"no_instance", 503, "destination_unavailable", "The endpoint is known, and no instance that offers it is connected. Try again after Retry-After."}
+	kindNoInstance      = &Kind{"no_instance", 503, "destination_unavailable", "The endpoint is known, and no instance that offers it can be picked: none is connected, or those that are drain, are out of routing or out of order. Try again after Retry-After."}
 	kindOverloaded      = &Kind{"overloaded", 503, "connection_limit_reached", "Every instance, or the gateway itself, has all that it takes at once. Try again after Retry-After."}
 	kindRefused         = &Kind{"refused", 503, "connection_refused", "The service did not take the call on: nothing was done, and it may be repeated whatever its method."}
 	kindTransport       = &Kind{"transport_unfit", 503, "proxy_configuration_error", "Its instances' transport carries small, idempotent calls only; detail says what the endpoint is instead."}

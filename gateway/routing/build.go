@@ -65,14 +65,18 @@ func same(a, b []offer) bool {
 // snap brings what the release is to requests up to date, and reports whether that has changed.
 func (rel *release) snap(l ladder, r *Registry) (changed bool) {
 	tiers, old := rel.tiers(l), rel.now
+	absence := ""
+	if len(tiers) == 0 {
+		absence = rel.absence()
+	}
 	who := r.who()
-	if old != nil && old.contract == rel.contract && old.policy == rel.policy && old.access == who && same(rel.routed, rel.offers) &&
+	if old != nil && old.contract == rel.contract && old.policy == rel.policy && old.access == who && old.absence == absence && same(rel.routed, rel.offers) &&
 		slices.EqualFunc(old.tiers, tiers, slices.Equal[[]*Instance]) {
 		return false
 	}
 	rel.now = &Release{
 		Service: rel.service, Version: rel.version.String(), Retries: rel.retries, version: rel.version, contract: rel.contract,
-		access: who, tiers: tiers, policy: rel.policy, balancer: rel.balancer, capacity: rel.capacity, registry: r,
+		access: who, tiers: tiers, absence: absence, policy: rel.policy, balancer: rel.balancer, capacity: rel.capacity, registry: r,
 	}
 	rel.routed, rel.routes = rel.offers, make([]*Route, len(rel.offers))
 	for i := range rel.offers { // each by itself: a stream keeps its route, and nothing else of a snapshot

@@ -88,6 +88,28 @@ func (rel *release) routable(in *Instance) bool {
 	return in.health.usable() && !in.vitals.ejected()
 }
 
+// absence says why no instance can be picked, by the instance that is nearest to it.
+func (rel *release) absence() string {
+	cordoned, ejected, silent := true, false, false
+	for _, in := range rel.standing {
+		cordoned = cordoned && in.cordoned.Load()
+		ejected = ejected || in.health.usable() && in.vitals.ejected()
+		silent = silent || in.health == Unhealthy
+	}
+	switch of := " instance of " + rel.service + " "; {
+	case len(rel.standing) == 0:
+		return "no" + of + "is connected"
+	case ejected:
+		return "every" + of + "that is connected has failed too often, and rests"
+	case silent:
+		return "no" + of + "that is connected shows signs of life"
+	case cordoned:
+		return "an operator has taken every" + of + "that is connected out of routing"
+	default:
+		return "every" + of + "that is connected drains"
+	}
+}
+
 // measure brings the capacity up to date, which changes with every lease.
 func (rel *release) measure() {
 	sum := int64(0)

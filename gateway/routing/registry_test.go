@@ -27,6 +27,29 @@ var _ = Describe("the registry", func() {
 		Expect(w.Services()).To(BeEmpty())
 	})
 
+	It("knows why no instance of a version can be picked", func() {
+		w := newWorld("")
+		one := w.join(who{service: "a", version: "1.0.0"}, endpoint("GET", "/a"))
+		two := w.join(who{service: "a", version: "1.0.0"}, endpoint("GET", "/a"))
+		Expect(w.release("/a").Absence()).To(BeEmpty())
+		w.Cordon("a", one.ID(), true)
+		w.Cordon("a", two.ID(), true)
+		w.later(0)
+		Expect(w.release("/a").Absence()).To(Equal("an operator has taken every instance of a that is connected out of routing"))
+		w.Cordon("a", two.ID(), false)
+		w.later(4 * time.Second) // 4 intervals without HEARTBEAT
+		Expect(w.release("/a").Absence()).To(Equal("no instance of a that is connected shows signs of life"))
+		w.alive(0, two)
+		Expect(w.release("/a").Absence()).To(BeEmpty())
+		w.Leave(two)
+		w.later(0)
+		Expect(w.release("/a").Absence()).To(Equal("every instance of a that is connected drains"))
+		w.Remove(one, w.now)
+		w.Remove(two, w.now)
+		w.later(0)
+		Expect(w.release("/a").Absence()).To(Equal("no instance of a is connected"))
+	})
+
 	It("keeps an endpoint that a higher version dropped for as long as the lower one lives", func() {
 		w := newWorld("")
 		w.join(who{service: "a", version: "1.0.0"}, endpoint("GET", "/old"), endpoint("GET", "/both"))

@@ -110,6 +110,7 @@ type Release struct {
 	contract string        // digest
 	access   *access       // who may call what
 	tiers    [][]*Instance // in order of preference
+	absence  string        // why there are none
 	policy   *policy
 	balancer Balancer
 	capacity *atomic.Int64 // the release's, which changes between snapshots
@@ -118,6 +119,9 @@ type Release struct {
 
 // Live reports whether any instance can be picked.
 func (r *Release) Live() bool { return len(r.tiers) > 0 }
+
+// Absence says for a caller why no instance can be picked; empty where one can.
+func (r *Release) Absence() string { return r.absence }
 
 // HedgeAfter is how long an idempotent call waits for RESPONSE before it is sent to a second instance as well; 0 is for
 // ever.
