@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -219,6 +220,7 @@ func (c *Config) check() error {
 	}
 	add("node", welcome.Check()) // every service would refuse it
 	add("", c.checkClients())
+	add("", c.checkAddresses())
 	for i, raw := range c.Listen {
 		add("transports.listen["+strconv.Itoa(i)+"]", c.checkListen(raw))
 	}
@@ -278,6 +280,14 @@ func (c *Config) checkClients() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkCertificates refuses certificates that nobody is asked for.
+func (c *Config) checkCertificates() error {
+	if c.Policy.Certificates == nil || slices.ContainsFunc(c.listeners(), func(l Listener) bool { return l.TLS != nil && l.TLS.ClientCAs != "" }) {
+		return nil
+	}
+	return fmt.Errorf("%w: no client is asked for a certificate: expected a listener with tls.clientCAs", ErrConfig)
 }
 
 // checkLegacy refuses upstreams that are the gateway itself: what goes there would come back for ever.
@@ -366,6 +376,7 @@ func Check(cfg Config) error {
 		add("authority", err)
 	}
 	add("", cfg.Policy.Check())
+	add("certificates.enabled", cfg.checkCertificates())
 	add("legacy", cfg.checkLegacy())
 	add("limits", cfg.Limits.Check())
 	for i, l := range cfg.listeners() {

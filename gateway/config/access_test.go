@@ -12,11 +12,18 @@ import (
 	"github.com/stella-ops/router/gateway/config"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/spec"
+	"github.com/stella-ops/router/transports/trust"
 )
 
 var _ = Describe("who may call, by a configuration", func() {
 	It("is what the file says", func() {
-		l, err := load(`certificates:
+		dir := GinkgoT().TempDir()
+		authority, err := trust.OpenAuthority(dir)
+		Expect(err).NotTo(HaveOccurred())
+		cert, key, err := authority.IssueFiles(dir, "front", "127.0.0.1")
+		Expect(err).NotTo(HaveOccurred())
+		l, err := load(`listeners: [{address: "127.0.0.1:8443", tls: {cert: '`+cert+`', key: '`+key+`', clientCAs: '`+dir+`/ca.pem'}}]
+certificates:
   enabled: true
   trustDomains: [prod.example]
   grants: [{subject: spiffe://prod.example/billing, claims: [scope orders:read, "name with spaces in it"]}]
@@ -36,10 +43,10 @@ authority: {source: https://authority.example/claims.json, unreached: declared}
 		Expect(cfg.Policy.TenantHeader).To(Equal("X-Tenant-Id"))
 		Expect(cfg.Access).To(Equal([]routing.AccessRule{
 			{
-				Service: "billing", Endpoint: "POST /invoices/{id}", Origin: "gateway.yaml:7:5",
+				Service: "billing", Endpoint: "POST /invoices/{id}", Origin: "gateway.yaml:8:5",
 				Claims: []spec.ClaimRequirement{{Type: "scope", Value: "billing:write"}, {Type: "team"}},
 			},
-			{Service: "billing", Endpoint: "GET /report", Origin: "gateway.yaml:8:5", Public: "printed on every invoice"},
+			{Service: "billing", Endpoint: "GET /report", Origin: "gateway.yaml:9:5", Public: "printed on every invoice"},
 		}))
 		Expect(cfg.Authority).To(Equal(gateway.Authority{Source: "https://authority.example/claims.json", Every: 30 * time.Second, Declared: true}))
 	})

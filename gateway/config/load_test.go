@@ -115,7 +115,7 @@ var _ = Describe("a configuration", func() {
 			values := shown("node: {region: eu}\ntransports: {heartbeat: 2s}\nlisteners: []\nlimits: {rules: [{name: a, rate: 7}]}\n"+
 				"issuers: [{issuer: a, audiences: [b], jwks: c}]\ndev: {enabled: true, tokenFile: t}\n", nil)
 			for path, want := range map[string]string{
-				"node.id": "host-7 default", "node.region": "eu gateway.yaml:1:8", "node.environment": "default default", "http": "127.0.0.1:8080 default",
+				"node.id": "host-7 default", "node.region": "eu gateway.yaml:1:8", "http": "127.0.0.1:8080 default",
 				"transports.acceptRate": "100 default", "transports.heartbeat": "2s gateway.yaml:2:14", "limits.rules[0].burst": "7 default",
 				"limits.rules[0].service": "(every one) default", "limits.rules[0].rate": "7 gateway.yaml:4:28", "issuers[0].algorithms": "ES256,RS256 default",
 				"issuers[0].tenantClaim": "(tenant, or tid) default", "routing.slowStart": "10s default", "routing.ejection.consecutiveFailures": "5 default",
@@ -247,7 +247,10 @@ var _ = Describe("a configuration", func() {
 			Rules: []limit.Rule{
 				{Name: "everybody", By: "address", Rate: 50, Per: time.Second, Burst: 200, Scope: limit.ScopeInstance},
 				{Name: "tenants", By: "tenant", Rate: 1000, Per: time.Minute, Burst: 1000, Scope: limit.ScopeEnvironment, Failure: limit.FailureLocal},
-				{Name: "new-invoices", Endpoint: "POST /invoices", By: "tenant", Rate: 5, Per: time.Second, Burst: 5, Scope: limit.ScopeEnvironment, Failure: limit.FailureClosed},
+				{
+					Name: "new-invoices", Endpoint: "POST /invoices", By: "tenant", Rate: 5, Per: time.Second, Burst: 5, Scope: limit.ScopeEnvironment,
+					Failure: limit.FailureClosed,
+				},
 			},
 			Priorities: []limit.Priority{
 				{Service: "checkout", Class: limit.ClassCritical}, {Endpoint: "GET /reports/{id}", Class: limit.ClassBackground},
