@@ -25,16 +25,16 @@ type certsDevCmd struct {
 func (c *certsDevCmd) Run(s streams) error {
 	for _, name := range append(append([]string(nil), c.Host...), c.Service...) {
 		if name == "" || strings.ContainsAny(name, "/\\ \t") {
-			return fmt.Errorf("%w: %q is no name for a certificate", gateway.ErrConfig, name)
+			return usagef("%q is no name for a certificate", name)
 		}
 	}
 	for _, name := range c.Service {
 		if name == "gateway" || name == "ca" {
-			return fmt.Errorf("%w: --service %s would overwrite another file of the folder", gateway.ErrConfig, name)
+			return usagef("--service %s would overwrite another file of the folder", name)
 		}
 	}
 	if len(c.Host) == 0 {
-		return fmt.Errorf("%w: --host is empty, expected a name of the gateway", gateway.ErrConfig)
+		return usagef("--host is empty, expected a name of the gateway")
 	}
 	dir := c.Dir
 	if dir == "" {

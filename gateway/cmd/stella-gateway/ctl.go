@@ -9,15 +9,18 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/stella-ops/router/gateway"
+	"github.com/alecthomas/kong"
+
 	"github.com/stella-ops/router/gateway/admin"
 	"github.com/stella-ops/router/gateway/config"
 	"github.com/stella-ops/router/gateway/edge"
 	"github.com/stella-ops/router/gateway/routing"
+	"github.com/stella-ops/router/spec"
 )
 
 // ctlCmd asks a gateway that runs, by its address for operators.
@@ -26,7 +29,7 @@ type ctlCmd struct {
 
 	Token string `env:"STELLA_ADMIN_TOKEN" help:"An operator's token. Better give the variable: processes are listed." placeholder:"TOKEN"`
 
-	Format string `default:"text" enum:"text,json,nagios,prometheus" help:"text, or the JSON that the gateway gives; check health has nagios and prometheus, too."`
+	Format string `default:"text" enum:"text,json,nagios,prometheus" help:"text, or the JSON that the gateway gives; checks have nagios and prometheus, too."`
 
 	Services struct {
 		Ls ctlServicesCmd `cmd:"" default:"1" help:"List services, versions and instances."`
@@ -42,6 +45,10 @@ type ctlCmd struct {
 		Drain  ctlDrainCmd  `cmd:"" help:"Take an instance out of routing. What it has begun goes on."`
 		Resume ctlResumeCmd `cmd:"" help:"Let an instance in again."`
 	} `cmd:"" help:"Instances, one by one."`
+
+	Drain ctlDrainOneCmd `cmd:"" help:"Take an instance out of routing, by its id alone: as instances drain does."`
+
+	Resume ctlResumeOneCmd `cmd:"" help:"Let an instance in again, by its id alone."`
 
 	Inflight struct {
 		Ls ctlInFlightCmd `cmd:"" default:"1" help:"List the requests that wait for a service, or stream."`
@@ -78,6 +85,15 @@ type ctlCmd struct {
 	} `cmd:"" help:"Checks for monitoring."`
 }
 
+// AfterApply refuses formats that a command does not have.
+func (c *ctlCmd) AfterApply(k *kong.Context) error {
+	checks := strings.HasPrefix(k.Command(), "ctl check ")
+	if !checks && (c.Format == formatNagios || c.Format == formatPrometheus) {
+		return usagef("--format %s is for ctl check; expected text or json", c.Format)
+	}
+	return nil
+}
+
 // ctlPatience bounds what a command waits for the gateway.
 const ctlPatience = 30 * time.Second
 
@@ -97,7 +113,7 @@ func (c *ctlCmd) send(ctx context.Context, method, path string) (*http.Response,
 	}
 	q, err := http.NewRequestWithContext(ctx, method, "http://"+host+path, nil)
 	if err != nil {
-		return nil, fmt.Errorf("%w: --admin: %w", gateway.ErrConfig, err)
+		return nil, usagef("--admin: %w", err)
 	}
 	if c.Token != "" {
 		q.Header.Set("Authorization", "Bearer "+c.Token)
@@ -113,7 +129,7 @@ func (c *ctlCmd) send(ctx context.Context, method, path string) (*http.Response,
 	_ = resp.Body.Close()                                       // it has been read
 	switch resp.StatusCode {
 	case http.StatusUnauthorized:
-		return nil, fmt.Errorf("%w: %s; give it in STELLA_ADMIN_TOKEN", gateway.ErrConfig, bytes.TrimSpace(text))
+		return nil, &answerError{resp.StatusCode, string(bytes.TrimSpace(text)) + "; give it in STELLA_ADMIN_TOKEN"}
 	case http.StatusNotFound:
 		return nil, &answerError{resp.StatusCode, "it does not have this: it is another version, or was started without it"}
 	}
@@ -192,14 +208,34 @@ func (ctlServicesCmd) Run(s streams, c *cli) error {
 				row(service.Service, service.Version, "-", "", "gone", "", "", "", service.Warning)
 			}
 			for _, in := range service.Instances {
-				note := in.Quarantine
-				if in.Cordoned {
-					note = "taken out of routing by an operator"
-				}
-				row(service.Service, service.Version, in.ID, in.Region, in.Health, in.InFlight, in.Lease, ago(in.Since), note)
+				health, note := standing(&in)
+				row(service.Service, service.Version, in.ID, in.Region, health, in.InFlight, in.Lease, ago(in.Since), note)
 			}
 		}
 	})
+}
+
+// standing is what an instance is to requests, and everything that there is to say of that.
+func standing(in *routing.InstanceView) (health, note string) {
+	var notes []string
+	health = string(in.Health)
+	if in.Cordoned {
+		notes = append(notes, "taken out of routing by an operator")
+	}
+	if in.Ejected != "" {
+		notes = append(notes, "ejected: "+in.Ejected)
+	}
+	if in.Quarantine != "" {
+		notes = append(notes, in.Quarantine)
+	}
+	switch {
+	case in.Health == routing.Draining:
+	case in.Quarantine != "":
+		health = "quarantined"
+	case in.Health != routing.Unhealthy && in.Ejected != "":
+		health = "ejected"
+	}
+	return health, strings.Join(notes, "; ")
 }
 
 // endpoints are all that is routed.
@@ -236,18 +272,22 @@ type ctlEndpointCmd struct {
 
 // Run shows all versions of one endpoint.
 func (e *ctlEndpointCmd) Run(s streams, c *cli) error {
+	identity, err := spec.ParseIdentity(e.Name)
+	if err != nil {
+		return usagef("expected METHOD /path in quotes, such as 'GET /invoices/{id}', and got %q: %w", e.Name, err)
+	}
 	list, _, err := c.Ctl.endpoints()
 	if err != nil {
 		return err
 	}
 	var found []routing.EndpointView
 	for _, v := range list {
-		if v.Method+" "+v.Path == e.Name {
+		if is, err := spec.ParseIdentity(v.Method + " " + v.Path); err == nil && is == identity {
 			found = append(found, v)
 		}
 	}
 	if len(found) == 0 {
-		return fmt.Errorf("%w: nothing is routed as %q: stella-gateway ctl endpoints lists what is", gateway.ErrConfig, e.Name)
+		return fmt.Errorf("nothing is routed as %q: stella-gateway ctl endpoints ls lists what is", e.Name)
 	}
 	return writeJSON(s, found)
 }
@@ -260,6 +300,9 @@ type instance struct {
 }
 
 func (i *instance) change(s streams, c *cli, action string) error {
+	if i.Service == "" || i.ID == "" {
+		return usagef("expected the name of a service and the id of an instance, and got %q and %q: stella-gateway ctl services ls lists them", i.Service, i.ID)
+	}
 	path := "/v1/services/" + url.PathEscape(i.Service) + "/instances/" + url.PathEscape(i.ID) + "/" + action
 	if _, err := c.Ctl.ask(http.MethodPost, path, nil); err != nil {
 		return err
@@ -276,6 +319,62 @@ type ctlResumeCmd struct{ instance }
 
 // Run lets an instance in again.
 func (r *ctlResumeCmd) Run(s streams, c *cli) error { return r.change(s, c, "resume") }
+
+// instanceOf names an instance by its id, and its service where that does not say enough.
+type instanceOf struct {
+	Names []string `arg:"" help:"The instance's id; behind its service's name where instances of several services have the id." name:"instance"`
+}
+
+func (i *instanceOf) change(s streams, c *cli, action string) error {
+	var one instance
+	switch len(i.Names) {
+	case 1:
+		service, err := c.Ctl.serviceOf(i.Names[0])
+		if err != nil {
+			return err
+		}
+		one = instance{service, i.Names[0]}
+	case 2: //nolint:mnd // as instances drain has them
+		one = instance{i.Names[0], i.Names[1]}
+	default:
+		return usagef("expected one instance: [SERVICE] INSTANCE, and got %q", i.Names)
+	}
+	return one.change(s, c, action)
+}
+
+// serviceOf finds the service that has an instance of this id.
+func (c *ctlCmd) serviceOf(id string) (string, error) {
+	var v struct {
+		Services []routing.ServiceView `json:"services"`
+	}
+	if _, err := c.ask(http.MethodGet, "/v1/services", &v); err != nil {
+		return "", err
+	}
+	var found []string
+	for _, service := range v.Services {
+		has := slices.ContainsFunc(service.Instances, func(in routing.InstanceView) bool { return in.ID == id })
+		if has && !slices.Contains(found, service.Service) {
+			found = append(found, service.Service)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", fmt.Errorf("no service has an instance %q: stella-gateway ctl services ls lists them", id)
+	case 1:
+		return found[0], nil
+	}
+	return "", usagef("services %s each have an instance %q: name one before it", strings.Join(found, ", "), id)
+}
+
+type ctlDrainOneCmd struct{ instanceOf }
+
+// Run takes an instance out of routing.
+func (d *ctlDrainOneCmd) Run(s streams, c *cli) error { return d.change(s, c, "drain") }
+
+type ctlResumeOneCmd struct{ instanceOf }
+
+// Run lets an instance in again.
+func (r *ctlResumeOneCmd) Run(s streams, c *cli) error { return r.change(s, c, "resume") }
 
 type ctlInFlightCmd struct{}
 
@@ -305,6 +404,9 @@ type ctlCancelCmd struct {
 
 // Run ends a request.
 func (r *ctlCancelCmd) Run(s streams, c *cli) error {
+	if r.ID == "" {
+		return usagef("expected the id of a request, as X-Request-Id has it: stella-gateway ctl inflight ls lists them")
+	}
 	if _, err := c.Ctl.ask(http.MethodPost, "/v1/inflight/"+url.PathEscape(r.ID)+"/cancel", nil); err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/routing"
 )
 
@@ -25,7 +24,7 @@ type ctlRequestCmd struct {
 func (r *ctlRequestCmd) Run(s streams, c *cli) error {
 	method, target, ok := strings.Cut(r.Request, " ")
 	if !ok {
-		return fmt.Errorf("%w: expected METHOD /path in quotes, such as 'GET /invoices/7', and got %q", gateway.ErrConfig, r.Request)
+		return usagef("expected METHOD /path in quotes, such as 'GET /invoices/7', and got %q", r.Request)
 	}
 	var e routing.Explanation
 	q := url.Values{"method": {method}, "target": {target}, "version": {r.Version}, "key": {r.Key}}

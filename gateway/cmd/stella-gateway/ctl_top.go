@@ -17,7 +17,6 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/edge"
 )
 
@@ -35,7 +34,7 @@ const leastInterval = 100 * time.Millisecond
 // Run looks at the gateway's metrics again and again.
 func (t *ctlTopCmd) Run(s streams, c *cli) error {
 	if t.Interval < leastInterval || t.Rows < 1 || t.Count < 0 {
-		return fmt.Errorf("%w: expected an --interval of %s or more, --rows of 1 or more and no negative --count", gateway.ErrConfig, leastInterval)
+		return usagef("expected an --interval of %s or more, --rows of 1 or more and no negative --count", leastInterval)
 	}
 	ctx, cancel := s.interruptible()
 	defer cancel()

@@ -160,7 +160,7 @@ type dlqRequeueCmd struct {
 // Run puts jobs back. It says which, so that what was done is known after a failure, too.
 func (r *dlqRequeueCmd) Run(s streams, c *cli) error {
 	if r.All == (len(r.Jobs) > 0) {
-		return fmt.Errorf("%w: expected the IDs of jobs, or --all", gateway.ErrConfig)
+		return usagef("expected the IDs of jobs, or --all")
 	}
 	if r.All {
 		return r.all(s, c)
@@ -235,7 +235,7 @@ func (p *dlqPurgeCmd) Run(s streams, c *cli) error {
 					dead = d.Dead
 				}
 			}
-			return fmt.Errorf("%w: %d dead jobs would be gone for good: export them if they are wanted, and say --yes", gateway.ErrConfig, dead)
+			return usagef("%d dead jobs would be gone for good: export them if they are wanted, and say --yes", dead)
 		}
 		n, err := q.Purge(ctx, name)
 		if err != nil {

@@ -227,6 +227,8 @@ func (h *health) version(v *routing.ServiceView) {
 		in := &v.Instances[i]
 		which := name + " " + in.ID
 		switch {
+		case in.Quarantine != "" && in.Health == routing.Draining && !in.Cordoned: // it leaves, as one does whose next session has its place
+			held++
 		case in.Quarantine != "":
 			held++
 			h.Held = append(h.Held, which+": "+in.Quarantine)

@@ -120,12 +120,17 @@ func run(args []string, s streams) (code int) {
 	return 0
 }
 
+// usageError is that a command was asked for something that it cannot be asked for.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
 func fail(s streams, err error) int {
 	if code, ok := errors.AsType[exitError](err); ok {
 		return int(code)
 	}
 	s.sayf("%v", err)
-	if errors.Is(err, gateway.ErrConfig) {
+	if _, ok := errors.AsType[usageError](err); ok || errors.Is(err, gateway.ErrConfig) {
 		return exitWrong
 	}
 	return exitFailed

@@ -36,15 +36,21 @@ var anyPort = []string{"run", "--http", "127.0.0.1:0", "--listen", "tcp://127.0.
 // connect connects instance one of the service test, which offers GET /a.
 func connect(url string) *session.Service {
 	GinkgoHelper()
-	m := &spec.Manifest{Service: "test", Version: "1.0.0", Endpoints: []spec.Endpoint{{
-		Method: "GET", Path: "/a", Handler: "Handler", Kind: spec.KindRaw, Status: 200, Stream: spec.StreamNone, Public: "a test", Limits: spec.DefaultLimits,
+	return connectAs(url, "test", "one", "/a")
+}
+
+// connectAs connects an instance of a service in version 1.0.0, which offers a path.
+func connectAs(url, service, id, path string) *session.Service {
+	GinkgoHelper()
+	m := &spec.Manifest{Service: service, Version: "1.0.0", Endpoints: []spec.Endpoint{{
+		Method: "GET", Path: path, Handler: "Handler", Kind: spec.KindRaw, Status: 200, Stream: spec.StreamNone, Public: "a test", Limits: spec.DefaultLimits,
 	}}}
 	manifest, err := m.Encode()
 	Expect(err).NotTo(HaveOccurred())
 	link, err := transports.Dial(context.Background(), url)
 	Expect(err).NotTo(HaveOccurred())
 	s, err := session.Open(context.Background(), link, session.ServiceConfig{
-		Hello: spec.Hello{Instance: spec.Instance{Service: "test", Version: "1.0.0", ID: "one", Region: "eu"}, Lease: 8}, Manifest: manifest,
+		Hello: spec.Hello{Instance: spec.Instance{Service: service, Version: "1.0.0", ID: id, Region: "eu"}, Lease: 8}, Manifest: manifest,
 		Serve: func(*session.Incoming) {},
 	})
 	Expect(err).NotTo(HaveOccurred())
@@ -269,7 +275,21 @@ listeners: [{address: "127.0.0.1:8443", tls: {cert: nowhere, key: nowhere}}]
 		}{
 			{0, "GET     /a    test     1.0.0    true      1", []string{"endpoints", "ls"}},
 			{0, `"public": "a test"`, []string{"endpoints", "show", "GET /a"}},
-			{2, `nothing is routed as "GET /b"`, []string{"endpoints", "show", "GET /b"}},
+			{1, `stella-gateway: nothing is routed as "GET /b": stella-gateway ctl endpoints ls lists what is`, []string{"endpoints", "show", "GET /b"}},
+			{2, `stella-gateway: expected METHOD /path in quotes, such as 'GET /invoices/{id}', and got "/a"`, []string{"endpoints", "show", "/a"}},
+			{0, "GET     /a    test", []string{"endpoints"}},
+			{2, `stella-gateway: expected the id of a request`, []string{"inflight", "cancel", ""}},
+			{2, `stella-gateway: expected the name of a service and the id of an instance, and got "test" and ""`, []string{"instances", "drain", "test", ""}},
+			{2, "--format nagios is for ctl check; expected text or json", []string{"services", "ls", "--format", "nagios"}},
+			{2, "--format prometheus is for ctl check", []string{"--format", "prometheus", "audit"}},
+			{2, `--format must be one of "text"`, []string{"services", "ls", "--format", "yaml"}},
+			{0, "test one: drain", []string{"drain", "one"}},
+			{0, "test one: resume", []string{"resume", "one"}},
+			{0, "test one: drain", []string{"drain", "test", "one"}},
+			{0, "test one: resume", []string{"resume", "test", "one"}},
+			{1, `no service has an instance "two"`, []string{"drain", "two"}},
+			{1, `service "shop" has no instance "one" here`, []string{"drain", "shop", "one"}},
+			{2, `expected one instance: [SERVICE] INSTANCE`, []string{"drain", "test", "one", "two"}},
 			{0, `"origin": "manifest"`, []string{"endpoints", "show", "GET /a"}},
 			{0, "test     GET /c    scope=x team          authority  no service offers it\n", []string{"access"}},
 			{0, "authority.json: answered ", []string{"access"}},
@@ -278,7 +298,7 @@ listeners: [{address: "127.0.0.1:8443", tls: {cert: nowhere, key: nowhere}}]
 			{0, "version   1.0.0   100 %  the policy's choice: capacity\n", []string{"request", "--explain-routing", "GET /a"}},
 			{0, "instance  one  1.0.0  eu  tier 1  0 of 8  healthy\n", []string{"request", "--explain-routing", "GET /a"}},
 			{0, "fault    no service offers this path\n", []string{"request", "--explain-routing", "GET /b"}},
-			{2, "expected METHOD /path in quotes", []string{"request", "--explain-routing", "/a"}},
+			{2, "stella-gateway: expected METHOD /path in quotes", []string{"request", "--explain-routing", "/a"}},
 			{0, `"balancer": "ewma"`, []string{"request", "--explain-routing", "GET /a?b", "--version", "1.0.0", "--format", "json"}},
 			{0, "SERVICE  VERSION  ENDPOINT  PER SECOND", []string{"top", "--count", "1", "--interval", "100ms"}},
 			{2, "expected an --interval of 100ms or more", []string{"top", "--interval", "1ms"}},

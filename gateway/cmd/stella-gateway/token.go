@@ -21,13 +21,13 @@ type tokenCmd struct {
 // Run prints a token.
 func (c *tokenCmd) Run(s streams) error {
 	if c.TTL <= 0 {
-		return fmt.Errorf("%w: --ttl %v, expected more than nothing", gateway.ErrConfig, c.TTL)
+		return usagef("--ttl %v, expected more than nothing", c.TTL)
 	}
 	claims := make([]spec.Claim, 0, len(c.Claim))
 	for _, text := range c.Claim {
 		kind, value, ok := strings.Cut(text, "=")
 		if !ok || kind == "" || value == "" {
-			return fmt.Errorf("%w: --claim %q, expected TYPE=VALUE", gateway.ErrConfig, text)
+			return usagef("--claim %q, expected TYPE=VALUE", text)
 		}
 		claims = append(claims, spec.Claim{Type: kind, Value: value})
 	}
