@@ -71,6 +71,7 @@ type Gateway struct {
 	closing  atomic.Bool   // services that come now are turned away
 	passing  atomic.Bool   // a handover is under way
 	inviting atomic.Bool   // services that come now are asked to come again: the next process takes them
+	leaving  chan struct{} // closed when it begins to drain by itself
 	ended    chan struct{} // closed by Close
 	once     sync.Once
 	wg       sync.WaitGroup // every goroutine but those of the HTTP servers
@@ -95,7 +96,7 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		cfg: cfg, log: cfg.Logger, ended: make(chan struct{}), sessions: map[*service]struct{}{},
+		cfg: cfg, log: cfg.Logger, leaving: make(chan struct{}), ended: make(chan struct{}), sessions: map[*service]struct{}{},
 		restarts: make(chan restart), succeeded: make(chan struct{}), joined: make(chan struct{}, 1), clientele: newClientele(),
 		door: newDoor(cfg.AcceptRate), memory: session.NewMemory(cfg.Memory),
 	}

@@ -115,6 +115,8 @@ func (g *Gateway) Handover(start func(*handover.Held) (*handover.Successor, erro
 	r := restart{start, make(chan error, 1)}
 	select {
 	case g.restarts <- r:
+	case <-g.leaving:
+		return fmt.Errorf("%w: the gateway drains and ends: start another one", ErrHandover)
 	case <-g.ended:
 		return fmt.Errorf("%w: the gateway ends", ErrHandover)
 	case <-g.succeeded:

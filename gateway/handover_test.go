@@ -278,6 +278,35 @@ var _ = Describe("a gateway that hands over", func() {
 		Eventually(r.served).WithTimeout(patience).Should(Receive(BeNil()))
 	})
 
+	It("is refused at once while the gateway drains, and starts nothing", func() {
+		r := run(config(GinkgoWriter))
+		entered, leave := make(chan struct{}), make(chan struct{})
+		r.join(func(in *session.Incoming) {
+			close(entered)
+			<-leave
+			_ = in.Respond(&spec.Response{Status: 200, ContentLength: -1}, nil)
+		})
+		answered := make(chan int, 1)
+		go func() {
+			defer GinkgoRecover()
+			status, _ := get("http://" + r.HTTPAddr() + "/a")
+			answered <- status
+		}()
+		Eventually(entered).WithTimeout(patience).Should(BeClosed())
+		r.cancel()
+		Eventually(func() int { status, _ := get("http://" + r.AdminAddr() + "/readyz"); return status }).WithTimeout(patience).Should(Equal(503))
+		refused := make(chan error, 1)
+		go func() {
+			refused <- r.Handover(func(*handover.Held) (*handover.Successor, error) { return nil, errors.New("it was started") })
+		}()
+		Eventually(refused).WithTimeout(patience).Should(Receive(And(
+			MatchError(gateway.ErrHandover), MatchError(ContainSubstring("the gateway drains and ends: start another one")))))
+		Consistently(r.served).WithTimeout(10 * time.Millisecond).ShouldNot(Receive())
+		close(leave)
+		Eventually(answered).WithTimeout(patience).Should(Receive(Equal(200)))
+		Eventually(r.served).WithTimeout(patience).Should(Receive(BeNil()))
+	})
+
 	It("says how it ended when the gateway ends meanwhile: the next process may serve by then", func() {
 		r := run(config(GinkgoWriter))
 		n := playNext()

@@ -140,6 +140,7 @@ func serve(what string, s *http.Server, l net.Listener) error {
 func (g *Gateway) drain() {
 	g.ready.Store(false)
 	g.draining.Store(true)
+	close(g.leaving)
 	g.log.Info("draining", "delay", g.cfg.DrainDelay, "grace", g.cfg.Grace)
 	select {
 	case <-time.After(g.cfg.DrainDelay):
