@@ -51,7 +51,8 @@ type Gateway struct {
 	clients     []net.Listener // at least one
 	http3       []*http3Front
 	adminAddr   net.Listener
-	token       *tokenFile       // nil outside development mode
+	token       *tokenFile // nil outside development mode
+	audit       *admin.Audit
 	tokens      *tokens          // nil where services need none
 	queue       transports.Queue // or nil
 	catalog     *catalog.Catalog // or nil
@@ -150,6 +151,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g.edge, g.http = front, front.Server()
 	g.http.ConnState = g.clientele.changed
+	g.audit = admin.NewAudit(cfg.Logger)
 	access := admin.Access{Hosts: cfg.AdminHosts}
 	if cfg.AdminTokens != "" {
 		if access.Tokens, err = admin.NewTokens(cfg.AdminTokens, cfg.Logger); err != nil {
@@ -157,7 +159,7 @@ func New(cfg Config) (*Gateway, error) {
 		}
 	}
 	g.admin = admin.Server(admin.Handler(admin.Config{
-		Access: access, Audit: admin.NewAudit(cfg.Logger), Registry: g.registry, Edge: front, Ended: g.ended, Ready: g.readiness, Awaiting: g.awaiting,
+		Access: access, Audit: g.audit, Registry: g.registry, Edge: front, Ended: g.ended, Ready: g.readiness, Awaiting: g.awaiting,
 		Metrics:       g.telemetry.Handler(),
 		Configuration: cfg.Configuration, Reload: cfg.Reload, Catalog: g.catalog,
 		Verifier: g.verifier, Authority: g.authority, Limiter: g.limiter, Restart: cfg.Restart,
@@ -377,6 +379,12 @@ func (g *Gateway) Apply(cfg Config) error {
 
 // Reloaded counts that the configuration was read anew; err says why it was refused.
 func (g *Gateway) Reloaded(err error) { g.telemetry.Reload(err) }
+
+// Changed writes down a change that no operator has asked for by the admin address, for those who look there: what brought it about, what
+// was done to what, and why it was not.
+func (g *Gateway) Changed(cause, action, target string, err error) {
+	g.audit.Note(cause, action, target, err)
+}
 
 // Registry is who is connected and what they offer.
 func (g *Gateway) Registry() *routing.Registry { return g.registry }

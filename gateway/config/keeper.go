@@ -40,8 +40,8 @@ type KeeperConfig struct {
 	Read func() (Source, error)
 	// Apply puts a configuration in force, whole or not at all. What only a restart can change it leaves alone.
 	Apply func(*Loaded) error
-	// Reloaded is told of each attempt that was made. May be nil.
-	Reloaded func(err error)
+	// Reloaded is told of each attempt that was made, and why. May be nil.
+	Reloaded func(why string, err error)
 	Logger   *slog.Logger
 }
 
@@ -133,7 +133,7 @@ func (k *Keeper) reload(why string, always bool) error {
 		err = k.cfg.Apply(next)
 	}
 	if k.cfg.Reloaded != nil {
-		k.cfg.Reloaded(err)
+		k.cfg.Reloaded(why, err)
 	}
 	if err != nil {
 		k.state.Refused, k.state.RefusedAt = err.Error(), time.Now().UTC()

@@ -19,6 +19,7 @@ var _ = Describe("a keeper", func() {
 		file    string
 		applied []string // levels that were put in force
 		told    []error
+		whys    []string
 		refuse  error
 		k       *config.Keeper
 	)
@@ -29,7 +30,7 @@ var _ = Describe("a keeper", func() {
 		Expect(os.Rename(next, file)).To(Succeed())
 	}
 	BeforeEach(func() {
-		file, applied, told, refuse = filepath.Join(GinkgoT().TempDir(), "gateway.yaml"), nil, nil, nil
+		file, applied, told, whys, refuse = filepath.Join(GinkgoT().TempDir(), "gateway.yaml"), nil, nil, nil, nil
 		write("log: {level: info}\n")
 		read := func() (config.Source, error) {
 			text, err := config.ReadFile(file)
@@ -40,7 +41,7 @@ var _ = Describe("a keeper", func() {
 		started, err := config.Load(source)
 		Expect(err).NotTo(HaveOccurred())
 		k = config.NewKeeper(config.KeeperConfig{
-			Read: read, Logger: slog.New(slog.NewTextHandler(GinkgoWriter, nil)), Reloaded: func(err error) { told = append(told, err) },
+			Read: read, Logger: slog.New(slog.NewTextHandler(GinkgoWriter, nil)), Reloaded: func(why string, err error) { told, whys = append(told, err), append(whys, why) },
 			Apply: func(l *config.Loaded) error {
 				if refuse == nil {
 					applied = append(applied, l.File.Log.Level)
@@ -55,6 +56,7 @@ var _ = Describe("a keeper", func() {
 		Expect(k.Reload("a test")).To(Succeed())
 		Expect(applied).To(Equal([]string{"warn"}))
 		Expect(told).To(Equal([]error{nil}))
+		Expect(whys).To(Equal([]string{"a test"}))
 		Expect(k.State().Generation).To(Equal(2))
 		Expect(k.State().Values).To(ContainElement(And(HaveField("Path", "log.level"), HaveField("Text", "warn"), HaveField("Origin", file+":1:7"))))
 	})

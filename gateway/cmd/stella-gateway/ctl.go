@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -76,7 +77,7 @@ type ctlCmd struct {
 
 	Restart ctlRestartCmd `cmd:"" help:"Have a new process take the gateway's place, without losing a request."`
 
-	Audit ctlAuditCmd `cmd:"" help:"List what operators have changed."`
+	Audit ctlAuditCmd `cmd:"" help:"List what operators, signals and the file have changed."`
 
 	Check struct {
 		Ready ctlReadyCmd `cmd:"" help:"Say whether the gateway takes on requests, whatever is behind it: for what starts it anew. Exit codes: 0, 2 not, 3 unknown."`
@@ -474,7 +475,7 @@ func (ctlAuditCmd) Run(s streams, c *cli) error {
 	}
 	return c.Ctl.table(s, text, "AT\tWHO\tROLE\tACTION\tTARGET\tERROR", func(row func(...any)) {
 		for _, ch := range v.Changes {
-			row(ch.At.Format(time.RFC3339), ch.Who, ch.Role, ch.Action, ch.Target, ch.Error)
+			row(ch.At.Format(time.RFC3339), ch.Who, cmp.Or(ch.Role, "-"), ch.Action, ch.Target, ch.Error)
 		}
 	})
 }

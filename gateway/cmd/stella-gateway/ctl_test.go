@@ -129,3 +129,26 @@ var _ = Describe("an operator without a token", func() {
 		Expect(code).To(BeZero())
 	})
 })
+
+var _ = Describe("the list of changes", func() {
+	It("has reloads and restarts that no operator has asked for, and why they were refused", func() {
+		file := filepath.Join(GinkgoT().TempDir(), "gateway.yaml")
+		write := func(text string) {
+			GinkgoHelper()
+			Expect(os.WriteFile(file, []byte(text), 0o600)).To(Succeed())
+		}
+		write("log: {level: info}\n")
+		g := runGateway("", "--config", file)
+		write("log: {level: warn}\n")
+		Eventually(g.says("audit")).WithTimeout(patience).Should(MatchRegexp(`\n\S+ +the file has changed +- +reload +configuration *\n`))
+		g.signals <- syscall.SIGHUP
+		Eventually(g.says("audit")).WithTimeout(patience).Should(MatchRegexp(`\n\S+ +SIGHUP +- +reload +configuration *\n`))
+		write("log: {level: loud}\n")
+		Eventually(g.says("audit")).WithTimeout(patience).Should(MatchRegexp(`\n\S+ +the file has changed +- +reload +configuration +.*log\.level: expected debug`))
+		code, _ := g.ctl("reload")
+		Expect(code).To(Equal(1))
+		_, said := g.ctl("audit")
+		Expect(said).To(MatchRegexp(`\n\S+ +local +admin +reload +configuration +config: refused`))
+		Expect(said).NotTo(ContainSubstring("an operator asks"), "it is there by the operator's name")
+	})
+})

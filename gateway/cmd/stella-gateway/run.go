@@ -170,7 +170,12 @@ func (c *runCmd) Run(s streams) error {
 		keeper *config.Keeper
 	)
 	keeper = config.NewKeeper(config.KeeperConfig{
-		Read: c.source, Logger: cfg.Logger, Reloaded: func(err error) { g.Reloaded(err) },
+		Read: c.source, Logger: cfg.Logger, Reloaded: func(why string, err error) {
+			g.Reloaded(err)
+			if why != whyOperator { // else the address where it was asked for writes down who
+				g.Changed(why, "reload", "configuration", err)
+			}
+		},
 		Apply: func(l *config.Loaded) error {
 			if err := g.Apply(l.Gateway(io.Discard, new(slog.LevelVar))); err != nil {
 				return l.Explain(err, gateway.ErrConfig)
@@ -187,7 +192,7 @@ func (c *runCmd) Run(s streams) error {
 		}
 	}
 	cfg.Configuration = func() any { return keeper.State() }
-	cfg.Reload = func() error { return keeper.Reload("an operator asks for it") }
+	cfg.Reload = func() error { return keeper.Reload(whyOperator) }
 	cfg.Sockets, cfg.Predecessor = sockets, before
 	cfg.Restart = func() error {
 		err := refused
@@ -233,9 +238,9 @@ func (c *runCmd) Run(s streams) error {
 			}
 			cancel()
 		},
-		end:     func() { _ = g.Close() },                             // Serve tells
-		reload:  func() { _ = keeper.Reload("SIGHUP") },               // it has been logged
-		restart: func() { watching.Go(func() { _ = cfg.Restart() }) }, // it has been logged
+		end:     func() { _ = g.Close() },               // Serve tells
+		reload:  func() { _ = keeper.Reload("SIGHUP") }, // it has been logged
+		restart: func() { watching.Go(func() { g.Changed("SIGUSR2", "restart", "gateway", cfg.Restart()) }) },
 	})
 }
 
@@ -258,6 +263,9 @@ func restart(g *gateway.Gateway, tell func(state string)) error {
 	}
 	return err
 }
+
+// whyOperator is why the configuration is read anew when an operator asks for it by the admin address.
+const whyOperator = "an operator asks for it"
 
 // acts are what signals may have done.
 type acts struct{ drain, end, reload, restart func() }
