@@ -103,6 +103,7 @@ func causes() []cause {
 		{304, "", "The client has the static file, or the gateway's own document, as it is now.", false, asks("GET /files/a.txt", "If-None-Match: *\r\n")},
 		{308, "", "A folder of static files is asked for without the slash at its end.", false, asks("GET /files/sub")},
 		{400, "", "The request breaks HTTP/1.1: its line, a header field, Host, Content-Length. The connection ends.", false, sends("GET /do HTTP/1.1\r\n\r\n")},
+		{400, "", "A listener with TLS is asked without it. The connection ends.", false, asksPlainly},
 		{400, "bad_path", "An encoded slash, dot segment or control character, a backslash, an empty segment.", false, asks("GET /a/%2e%2e/do")},
 		{400, "bad_request", "Connection names a field that must not be hidden.", false, asks("GET /do", "Connection: X-User-Id\r\n")},
 		{400, "bad_request", "A field that frames the body is spelt with an underscore. The connection ends.", false, asks("GET /do", "Content_Length: 3\r\n")},
@@ -124,7 +125,7 @@ func causes() []cause {
 		{404, "job_not_found", "The job's ID is wrong, or the job is somebody else's, or is over for long.", false, asks("GET " + anyJob + "1")},
 		{405, "method_not_allowed", "The path is offered for other methods.", false, asks("DELETE /do")},
 		{405, "method_not_allowed", "CONNECT and TRACE.", false, asks("TRACE /do")},
-		{408, "body_stalled", "The body stopped arriving for 10 s; a body of up to 16 KiB was not whole by then.", false, asks("POST /do", "Content-Length: 10\r\n")},
+		{408, "body_stalled", "The body stopped arriving for `transports.stall`, 10 s; a body of up to 16 KiB was not whole by then.", false, asks("POST /do", "Content-Length: 10\r\n")},
 		{412, "", "If-Match or If-Unmodified-Since names another state of a static file.", false, asks("GET /files/a.txt", "If-Match: \"other\"\r\n")},
 		{413, "payload_too_large", "Content-Length is over the endpoint's limit.", false, asks("POST /do", "Content-Length: 1001\r\n")},
 		{413, "payload_too_large", "A body of unknown length has passed the endpoint's limit.", false, sends("POST /do HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + fmt.Sprintf("%x\r\n%s\r\n", 2000, strings.Repeat("x", 2000)))},
@@ -135,7 +136,7 @@ func causes() []cause {
 			s.get("GET /seldom")
 			return s.get("GET /seldom")
 		}},
-		{431, "", "The request's head is larger than 64 KiB. The connection ends.", false, asks("GET /do", "X: "+strings.Repeat("x", 80<<10)+"\r\n")},
+		{431, "", "The request's head is larger than `limits.requests.headerSize`, 64 KiB. The connection ends.", false, asks("GET /do", "X: "+strings.Repeat("x", 80<<10)+"\r\n")},
 		{431, "headers_too_large", "More than 128 header fields.", false, asks("GET /do", strings.Repeat("X: 1\r\n", 200))},
 		{431, "headers_too_large", "More than 128 trailers.", false, sends(trailedBy(strings.Repeat("X: 1\r\n", 200)))},
 		{501, "", "Transfer-Encoding is anything else than `chunked`. The connection ends.", false, asks("POST /do", "Transfer-Encoding: gzip, chunked\r\n")},
@@ -276,6 +277,17 @@ func apart(config string, change ...func(*spec.Endpoint)) *statuses {
 	}).Should(Succeed())
 	s.service(s.listen, "main", 64, does, offered("GET", "/do", spec.Limits{}, change...))
 	return s
+}
+
+// asksPlainly asks a listener with TLS as if it had none.
+func asksPlainly(*statuses) answer {
+	GinkgoHelper()
+	c, at := newCertificates(), address()
+	values, err := url.ParseQuery(c.issue("gateway", "127.0.0.1"))
+	Expect(err).NotTo(HaveOccurred())
+	apart(fmt.Sprintf("listeners: [{address: %q, tls: {cert: %q, key: %q}}]\n", at, values.Get("cert"), values.Get("key")))
+	_, r := raw(at, "GET /do HTTP/1.1\r\nHost: h\r\n\r\n")
+	return respond(r, http.MethodGet)
 }
 
 // asksAsPage asks as a browser does, which has a certificate, for a page of another site.
@@ -456,9 +468,10 @@ const statusesFoot = `
 
 | what the client sees | cause |
 |---|---|
-| The connection ends before an answer. | The request's head took longer than 10 s, or the connection was idle for 120 s. |
-| A WebSocket's connection is reset. | The service was lost or gave up; nothing has moved either way for longer than the endpoint's idle limit; the client read nothing for 10 s; or the gateway's grace was over. |
-| The answer is broken off: HTTP/1.1 without its last chunk or its length, HTTP/2 by RST_STREAM. | The service was lost, gave up, fell silent for longer than its idle limit, or did not keep to its Content-Length; or the client read nothing for 10 s. |
+| The connection ends before an answer. | The request's head took longer than ` + "`limits.requests.headerTime`, or the connection was idle for longer than `limits.requests.idle`" + `. |
+| The connection ends before a byte is read. | There are too many, in all or of the address: ` + "`limits.connections`" + `. Or it comes from a peer of ` + "`proxyProtocol`" + ` and does not begin with a PROXY header. |
+| A WebSocket's connection is reset. | The service was lost or gave up; nothing has moved either way for longer than the endpoint's idle limit; the client read nothing for ` + "`transports.stall`" + `; or the gateway's grace was over. |
+| The answer is broken off: HTTP/1.1 without its last chunk or its length, HTTP/2 by RST_STREAM. | The service was lost, gave up, fell silent for longer than its idle limit, or did not keep to its Content-Length; or the client read nothing for ` + "`transports.stall`" + `. |
 | A connection of HTTP/2 ends. | Its client has reset 200 requests more, within a second of their beginning, than were answered; one is forgiven every 50 ms. Or it broke the protocol: GOAWAY says how. |
 | Nothing, since it has left. | The access log says 499, and the outcome is ` + "`client_gone`" + `. |
 `
