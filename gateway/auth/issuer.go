@@ -65,6 +65,15 @@ type FieldError struct {
 
 func (f *FieldError) Error() string { return strings.TrimPrefix(f.Field, "/") + ": " + f.Problem }
 
+// setting is what the fault is about, as gateway.yaml has it below an issuer: .algorithms[1].
+func (f *FieldError) setting() string {
+	field, item, isItem := strings.Cut(strings.TrimPrefix(f.Field, "/"), "/")
+	if isItem {
+		return "." + field + "[" + item + "]"
+	}
+	return "." + field
+}
+
 // Check returns every fault at once, each a [*FieldError], joined by [errors.Join]. It opens no file and asks no one.
 func (i *Issuer) Check() error {
 	var faults []error

@@ -47,8 +47,13 @@ func (v *Verifier) Prepare(issuers []Issuer) (put func(), err error) {
 	for i, issuer := range issuers {
 		s, err := now.prepare(issuer, next, v.cfg)
 		if err != nil {
-			err = fmt.Errorf("%w: issuer %q: %w", ErrConfig, issuer.Issuer, err)
-			faults = append(faults, fault.At("issuers["+strconv.Itoa(i)+"]", err))
+			for _, leaf := range fault.Leaves(err) {
+				setting := "issuers[" + strconv.Itoa(i) + "]"
+				if field, ok := errors.AsType[*FieldError](leaf.Err); ok {
+					setting += field.setting()
+				}
+				faults = append(faults, fault.At(setting, fmt.Errorf("%w: issuer %q: %w", ErrConfig, issuer.Issuer, leaf.Err)))
+			}
 			continue
 		}
 		next.add(s)

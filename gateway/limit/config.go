@@ -98,20 +98,20 @@ func (c Config) Check() error {
 	for i := range c.Rules {
 		r := &c.Rules[i]
 		setting := fmt.Sprintf("rules[%d]", i)
-		errs = append(errs, fault.At("limits."+setting, r.Check()))
+		err := r.Check()
+		errs = append(errs, fault.At("limits."+setting, err))
 		if names[r.Name] {
 			wrong(setting+".name", "rule %q is given twice: expected a name of its own for each", r.Name)
 		}
 		names[r.Name] = true
-		identity, err := spec.ParseIdentity(r.Endpoint)
-		if err != nil {
-			identity = r.Endpoint
+		if err == nil { // else it is not known what it would count
+			identity, _ := spec.ParseIdentity(r.Endpoint) // none, or it has been checked
+			at := place{r.Service, identity, r.by()}
+			if other, taken := places[at]; taken && other != r.Name {
+				wrong(setting, "rule %q counts the same requests by the same as rule %q: expected one of them", r.Name, other)
+			}
+			places[at] = r.Name
 		}
-		at := place{r.Service, identity, r.by()}
-		if other, taken := places[at]; taken && other != r.Name {
-			wrong(setting, "rule %q counts the same requests by the same as rule %q: expected one of them", r.Name, other)
-		}
-		places[at] = r.Name
 		if r.Scope == ScopeEnvironment {
 			shared = r.Name
 		}

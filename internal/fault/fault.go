@@ -28,8 +28,13 @@ func At(setting string, err error) error {
 	return &Error{setting, err}
 }
 
-// Leaves are the errors that err joins, each with the setting that it is about, which may be empty.
-func Leaves(err error) []Error { return leaves(nil, "", err) }
+// Leaves are the errors that err joins, each with the setting that it is about, which may be empty. Nil joins none.
+func Leaves(err error) []Error {
+	if err == nil {
+		return nil
+	}
+	return leaves(nil, "", err)
+}
 
 func leaves(all []Error, setting string, err error) []Error {
 	if at, ok := err.(*Error); ok { //nolint:errorlint // this one, and not one that it wraps

@@ -19,6 +19,7 @@ func TestLeaves(t *testing.T) {
 		err  error
 		want [][2]string // setting and text
 	}{
+		{"none", nil, nil},
 		{"one that says nothing of a setting", plain, [][2]string{{"", "plain"}}},
 		{"one of a setting", fault.At("a.b", plain), [][2]string{{"a.b", "plain"}}},
 		{"several", errors.Join(fault.At("a", plain), nil, plain), [][2]string{{"a", "plain"}, {"", "plain"}}},
