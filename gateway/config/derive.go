@@ -6,7 +6,7 @@ func (l *Loaded) derive(host string) {
 	if f.Node.ID == "" {
 		f.Node.ID = host
 	}
-	if !l.says("http") && len(f.Listeners) > 0 {
+	if !l.says(httpPath) && len(f.Listeners) > 0 {
 		f.HTTP = ""
 	}
 	for i := range f.Limits.Rules {

@@ -1,9 +1,16 @@
 package config
 
 import (
+	"io"
+	"log/slog"
 	"reflect"
 	"slices"
+
+	"github.com/stella-ops/router/gateway"
 )
+
+// Asked is what a source asks of a gateway, as far as it can be read.
+func Asked(s Source) gateway.Config { return read(s).loaded.Gateway(io.Discard, new(slog.LevelVar)) }
 
 // Unknown lists the paths that the table or the file's structs have and the other has not, and what is wrong with texts
 // of the table.

@@ -149,7 +149,9 @@ func (l *Limits) gateway(environment string) limit.Config {
 func (l *Listener) gateway() gateway.Listener {
 	out := gateway.Listener{Address: l.Address}
 	for _, text := range l.ProxyFrom {
-		out.ProxyFrom = append(out.ProxyFrom, netip.MustParsePrefix(text)) // Load has checked it
+		if network, err := netip.ParsePrefix(text); err == nil { // Load has checked it
+			out.ProxyFrom = append(out.ProxyFrom, network)
+		}
 	}
 	if t := l.TLS; t != nil {
 		out.TLS = &gateway.ListenerTLS{Cert: t.Cert, Key: t.Key, ClientCAs: t.ClientCAs, Required: t.Clients == clientsRequired, HTTP3: t.HTTP3}

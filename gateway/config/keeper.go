@@ -127,7 +127,9 @@ func (k *Keeper) reload(why string, always bool) error {
 	var next *Loaded
 	if err == nil {
 		k.seen = source.Text
-		next, err = Load(source)
+		if next, err = Load(source); err != nil {
+			_, err = Check(source) // it names everything
+		}
 	}
 	if err == nil {
 		err = k.cfg.Apply(next)

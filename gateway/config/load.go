@@ -100,15 +100,20 @@ func (l *Loaded) Explain(err, kind error) error {
 	if !errors.Is(err, kind) {
 		return err
 	}
-	var faults Faults
-	for _, leaf := range fault.Leaves(err) {
-		message := strings.TrimPrefix(leaf.Err.Error(), kind.Error()+": ")
-		if !slices.ContainsFunc(faults, func(f Fault) bool { return f.Path == leaf.Setting && f.Message == message }) {
-			faults = append(faults, Fault{Origin: l.place(leaf.Setting), Path: leaf.Setting, Message: message})
-		}
-	}
+	faults := l.faults(err, kind)
 	faults.sort()
 	return fmt.Errorf("%w:\n%w", kind, faults)
+}
+
+// faults are what an error of the gateway's joins, each once.
+func (l *Loaded) faults(err, kind error) (list Faults) {
+	for _, leaf := range fault.Leaves(err) {
+		message := strings.TrimPrefix(leaf.Err.Error(), kind.Error()+": ")
+		if !slices.ContainsFunc(list, func(f Fault) bool { return f.Path == leaf.Setting && f.Message == message }) {
+			list = append(list, Fault{Origin: l.place(leaf.Setting), Path: leaf.Setting, Message: message})
+		}
+	}
+	return list
 }
 
 // Faults is an error: everything that is wrong with a configuration, in the order of the file, behind what is wrong with
@@ -130,8 +135,32 @@ func (f Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Load reads a configuration. Its error is [Faults].
+// Load reads a configuration. Its error is [Faults]: what can be said without the parts of a gateway. [Check] says the rest.
 func Load(s Source) (*Loaded, error) {
+	r := read(s)
+	if len(r.faults) > 0 {
+		r.faults.sort()
+		return nil, r.faults
+	}
+	return r.loaded, nil
+}
+
+// Check reads a configuration as Load does, and has the parts of a gateway check it, too: its error is everything that is wrong,
+// but for what hangs on something else that is.
+func Check(s Source) (*Loaded, error) {
+	r := read(s)
+	if !r.blind {
+		r.gateway()
+	}
+	if len(r.faults) > 0 {
+		r.faults.sort()
+		return nil, r.faults
+	}
+	return r.loaded, nil
+}
+
+// read reads a configuration as far as it goes.
+func read(s Source) *reader {
 	r := &reader{name: s.Name, loaded: &Loaded{origins: map[string]Origin{}}}
 	root := reflect.ValueOf(&r.loaded.File).Elem()
 	var node *strictyaml.Node
@@ -141,26 +170,27 @@ func Load(s Source) (*Loaded, error) {
 		for _, f := range faults {
 			r.faults = append(r.faults, Fault{Origin: r.at(f.Place), Message: f.Message, Hint: f.Hint})
 		}
-		if len(faults) > 0 {
-			return nil, r.faults
+		if node == nil {
+			r.blind = true
+			return r
 		}
+		r.refused = refusedIn(faults)
 	}
 	r.section(node, root, "")
+	for _, found := range r.refused {
+		r.blind = r.blind || !*found
+	}
 	r.variables(root, "", s.Variable)
 	for _, f := range s.Flags {
 		if !r.flag(root, f) {
 			r.faults = append(r.faults, Fault{Origin: Origin{Kind: FromFlag, Name: f.Name}, Message: "there is no setting " + f.Path})
 		}
 	}
-	if len(r.faults) == 0 {
+	if !r.blind {
 		r.relations()
 	}
-	if len(r.faults) > 0 {
-		r.faults.sort()
-		return nil, r.faults
-	}
 	r.loaded.derive(s.Host)
-	return r.loaded, nil
+	return r
 }
 
 // reader makes a File of a document, variables and flags.
@@ -168,6 +198,10 @@ type reader struct {
 	name   string
 	loaded *Loaded
 	faults Faults
+
+	blind    bool     // it is not known what the faults so far hide: nothing that hangs on several settings can be said
+	doubtful []string // the paths of settings that have faults
+	refused  refused
 }
 
 func (r *reader) at(p strictyaml.Place) Origin {
@@ -175,6 +209,7 @@ func (r *reader) at(p strictyaml.Place) Origin {
 }
 
 func (r *reader) faultf(n *strictyaml.Node, path, text string, args ...any) *Fault {
+	r.doubt(path)
 	r.faults = append(r.faults, Fault{Origin: r.at(n.Place), Path: path, Message: fmt.Sprintf(text, args...)})
 	return &r.faults[len(r.faults)-1]
 }
@@ -186,6 +221,7 @@ func (r *reader) section(n *strictyaml.Node, v reflect.Value, path string) {
 	if n != nil {
 		if n.Kind != strictyaml.Mapping {
 			r.faultf(n, path, "expected keys and values, got %s", n.Kind)
+			r.blind = r.blind || path == ""
 			return
 		}
 		for _, m := range n.Members {
@@ -194,8 +230,10 @@ func (r *reader) section(n *strictyaml.Node, v reflect.Value, path string) {
 				r.unknown(m.Key, path, settings)
 				continue
 			}
+			at := join(path, m.Key.Text)
+			r.look(at, m.Key, m.Value)
 			given[m.Key.Text] = m.Value
-			r.loaded.origins[join(path, m.Key.Text)] = r.at(m.Key.Place)
+			r.loaded.origins[at] = r.at(m.Key.Place)
 		}
 	}
 	for i := range settings {
@@ -213,12 +251,14 @@ func (r *reader) section(n *strictyaml.Node, v reflect.Value, path string) {
 }
 
 func (r *reader) unknown(key *strictyaml.Node, path string, settings []setting) {
+	r.look(path, key)
 	f := r.faultf(key, path, "there is no key %.80q", key.Text)
 	names := make([]string, len(settings))
 	for i := range settings {
 		names[i] = settings[i].key
 	}
 	if near := spelling.Suggest(key.Text, names); near != "" {
+		r.doubt(join(path, near))
 		f.Hint = "is it " + near + "?"
 		return
 	}
@@ -244,6 +284,9 @@ func (r *reader) preset(s *setting, v reflect.Value, path string) {
 
 // value reads what stands behind a key.
 func (r *reader) value(n *strictyaml.Node, s *setting, v reflect.Value, path string) {
+	if r.unread(n) {
+		return
+	}
 	if n.Kind == strictyaml.Null {
 		r.faultf(n, path, "is empty").Hint = "write a value, or remove the key"
 		return
@@ -277,7 +320,10 @@ func (r *reader) items(n *strictyaml.Node, v reflect.Value, path string, one fun
 	for i, item := range n.Items {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		r.loaded.origins[at] = r.at(item.Place)
-		one(item, v.Index(i), at)
+		r.look(at, item)
+		if !r.unread(item) {
+			one(item, v.Index(i), at)
+		}
 	}
 }
 
@@ -290,6 +336,10 @@ func (r *reader) members(n *strictyaml.Node, s *setting, v reflect.Value, path s
 	for _, m := range n.Members {
 		at := fmt.Sprintf("%s[%s]", path, m.Key.Text)
 		r.loaded.origins[at] = r.at(m.Key.Place)
+		r.look(at, m.Key, m.Value)
+		if r.unread(m.Value) {
+			continue
+		}
 		if err := s.checkKey(m.Key.Text); err != nil {
 			r.faultf(m.Key, path, "%v", err)
 			continue
@@ -364,6 +414,7 @@ func (r *reader) flag(v reflect.Value, f Flag) bool {
 func (r *reader) flat(s *setting, v reflect.Value, path, text string, from Origin) {
 	value, err := s.parseFlat(text)
 	if err != nil {
+		r.doubt(path)
 		r.faults = append(r.faults, Fault{Origin: from, Path: path, Message: err.Error()})
 		return
 	}

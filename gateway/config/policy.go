@@ -8,7 +8,14 @@ import (
 	"github.com/stella-ops/router/gateway/routing"
 )
 
-const routingPath = "routing"
+// Paths of settings that more than one place knows.
+const (
+	httpPath       = "http"
+	legacyPath     = "legacy"
+	listenersPath  = "listeners"
+	routingPath    = "routing"
+	transportsPath = "transports"
+)
 
 func servicePath(service string) string { return "services[" + service + "]" }
 

@@ -10,6 +10,9 @@ import (
 func (r *reader) relations() {
 	f := &r.loaded.File
 	fault := func(path, message, hint string) {
+		if r.hidden(path) {
+			return
+		}
 		r.faults = append(r.faults, Fault{Origin: r.loaded.place(path), Path: path, Message: message, Hint: hint})
 	}
 	switch {

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"text/tabwriter"
 
 	"github.com/stella-ops/router/gateway"
@@ -23,22 +22,23 @@ type checkCmd struct {
 
 // Run reads a file as run would, with the variables of this process above it, and takes no address.
 func (c *checkCmd) Run(s streams) error {
-	loaded, _, err := (&settings{Config: c.File}).load()
-	if err != nil {
-		return err
-	}
-	if err := loaded.Explain(gateway.Check(loaded.Gateway(s.err, new(slog.LevelVar))), gateway.ErrConfig); err != nil {
+	if _, err := checkFile(c.File); err != nil {
 		return err
 	}
 	return s.printf("%s is right\n", c.File)
 }
 
-func loadFile(name string) (*config.Loaded, error) {
-	text, err := readConfig(name)
+// checkFile reads a file, with the variables of this process above it, and says everything that is wrong with that.
+func checkFile(name string) (*config.Loaded, error) {
+	source, err := (&settings{Config: name}).source()
 	if err != nil {
 		return nil, err
 	}
-	return loadConfig(config.Source{Name: name, Text: text})
+	loaded, err := config.Check(source)
+	if err != nil {
+		return nil, fmt.Errorf("%w:\n%w", gateway.ErrConfig, err)
+	}
+	return loaded, nil
 }
 
 type diffCmd struct {
@@ -49,13 +49,14 @@ type diffCmd struct {
 	Format string `default:"text" enum:"text,json" help:"text or json (${default})."`
 }
 
-// Run compares two files.
+// Run compares two files, with the variables of this process above both. The new one has to be right; of the old one, what it
+// names, such as files, may have gone.
 func (c *diffCmd) Run(s streams) error {
-	before, err := loadFile(c.Old)
+	before, _, err := (&settings{Config: c.Old}).load()
 	if err != nil {
 		return err
 	}
-	after, err := loadFile(c.New)
+	after, err := checkFile(c.New)
 	if err != nil {
 		return err
 	}

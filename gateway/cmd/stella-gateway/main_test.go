@@ -181,6 +181,8 @@ var _ = Describe("the command", func() {
 		Expect(os.WriteFile(before, []byte("node: {region: eu}\n"), 0o600)).To(Succeed())
 		Expect(os.WriteFile(after, []byte("node: {region: us}\nlog: {level: warn}\n"), 0o600)).To(Succeed())
 		Expect(os.WriteFile(wrong, []byte("nod: {}\nadmin: {address: '0.0.0.0:1'}\n"), 0o600)).To(Succeed())
+		unsafe := filepath.Join(dir, "unsafe.yaml") // as only the parts of a gateway see
+		Expect(os.WriteFile(unsafe, []byte("admin: {address: '0.0.0.0:1'}\n"), 0o600)).To(Succeed())
 		for _, c := range []struct {
 			code     int
 			out, err string
@@ -190,6 +192,8 @@ var _ = Describe("the command", func() {
 			{2, "", `c.yaml:1:1: there is no key "nod"`, []string{"check", wrong}},
 			{2, "", "no such file", []string{"check", filepath.Join(dir, "none")}},
 			{0, "~ node.region: eu -> us  (restart)\n~ log.level: info -> warn\n2 changes, 1 of them need a restart\n", "", []string{"diff", before, after}},
+			{2, "", "unsafe.yaml:1:9: admin.address: ", []string{"diff", before, unsafe}},
+			{0, "~ admin.address: ", "", []string{"diff", unsafe, before}},
 			{0, `"origin": "` + after + `:2:7"`, "", []string{"diff", "--format", "json", before, after}},
 			{0, "--region", "", []string{"config", "show", "--origin", "--config", after, "--region", "ap"}},
 			{0, "http://json-schema.org/draft-07/schema#", "", []string{"config", "schema"}},
@@ -225,7 +229,7 @@ listeners: [{address: "127.0.0.1:8443", tls: {cert: nowhere, key: nowhere}}]
 			places := []string{
 				"3:7: limits.rules[0]: ", "5:16: limits.priorities[0]: ", "8:38: routing.version.weights: ", "9:32: services[billing].version.default: ",
 				"10:23: transports.listen[0]: ", "10:54: transports.peers[0]: ", "11:9: admin.address: ", "2:3: limits.rules: ", "6:8: cors[0]: ",
-				"7:11: issuers[0]: ", "12:12: envelope.keyFile: ", "13:1: authority: ", "14:41: listeners[0].tls: ",
+				"7:70: issuers[0].jwks: ", "12:12: envelope.keyFile: ", "13:1: authority: ", "14:41: listeners[0].tls: ",
 			}
 			said := string(err.Contents())
 			for _, place := range places {

@@ -140,6 +140,7 @@ func readConfig(name string) ([]byte, error) {
 func loadConfig(s config.Source) (*config.Loaded, error) {
 	l, err := config.Load(s)
 	if err != nil {
+		_, err = config.Check(s) // it names everything
 		return nil, fmt.Errorf("%w:\n%w", gateway.ErrConfig, err)
 	}
 	return l, nil
