@@ -77,7 +77,8 @@ type Gateway struct {
 	once     sync.Once
 	wg       sync.WaitGroup // every goroutine but those of the HTTP servers
 
-	applying sync.Mutex // held by who puts a configuration in force
+	applying   sync.Mutex // held by who puts a configuration in force
+	neighbours []string   // of its region, as they are in force; guarded by applying
 
 	restarts  chan restart  // handovers that are asked for
 	succeeded chan struct{} // closed when another process serves
@@ -99,7 +100,7 @@ func New(cfg Config) (*Gateway, error) {
 	g := &Gateway{
 		cfg: cfg, log: cfg.Logger, leaving: make(chan struct{}), ended: make(chan struct{}), sessions: map[*service]struct{}{},
 		restarts: make(chan restart), succeeded: make(chan struct{}), joined: make(chan struct{}, 1), clientele: newClientele(),
-		door: newDoor(cfg.AcceptRate), memory: session.NewMemory(cfg.Memory),
+		door: newDoor(cfg.AcceptRate), memory: session.NewMemory(cfg.Memory), neighbours: cfg.Neighbours,
 	}
 	if g.tokens, err = newTokens(cfg.Tokens, cfg.Logger); err != nil {
 		return nil, err
@@ -342,7 +343,8 @@ func (g *Gateway) ListenAddrs() []string {
 	return addrs
 }
 
-// Apply puts what can change of a configuration in force, whole or not at all. The rest of it is not looked at.
+// Apply puts what can change of a configuration in force, whole or not at all. The rest of it is not looked at, nor are neighbours
+// of another region than the gateway was started in.
 func (g *Gateway) Apply(cfg Config) error {
 	if err := Check(cfg); err != nil {
 		return err
@@ -351,15 +353,15 @@ func (g *Gateway) Apply(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	cfg.Logger, cfg.Region, cfg.Balancers = g.log, g.cfg.Region, g.cfg.Balancers // which a restart changes, and the program
-	if err := cfg.routing().Check(); err != nil {                                // by this region, not the file's
-		return invalid("", err)
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	if cfg.Region != g.cfg.Region {
+		cfg.Neighbours = g.neighbours
 	}
+	cfg.Logger, cfg.Region, cfg.Balancers = g.log, g.cfg.Region, g.cfg.Balancers // which a restart changes, and the program
 	if e := cfg.Policy.Envelope; e != nil {
 		cfg.Policy.Envelope = &edge.Envelope{KeyFile: e.KeyFile, Services: e.Services, Logger: g.log}
 	}
-	g.applying.Lock()
-	defer g.applying.Unlock()
 	issuers, err := g.verifier.Prepare(cfg.Issuers) // files of keys may be wrong
 	if err != nil {
 		return invalid("issuers", err)
@@ -374,6 +376,7 @@ func (g *Gateway) Apply(cfg Config) error {
 	}
 	issuers()
 	policy()
+	g.neighbours = cfg.Neighbours
 	return g.registry.Configure(*cfg.routing(), time.Now()) // it has been checked
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,12 +49,12 @@ type KeeperConfig struct {
 // Keeper keeps a gateway at what its file says. A file that is wrong changes nothing: what was in force stays in force,
 // and log, metric and admin address say so. Its methods may be called concurrently.
 type Keeper struct {
-	cfg     KeeperConfig
-	started *Loaded // with what only a restart changes
+	cfg KeeperConfig
 
 	mu      sync.Mutex
 	current *Loaded
-	seen    []byte // the text that was tried last
+	running []Value // what is in force, and what waits
+	seen    []byte  // the text that was tried last
 	state   State
 }
 
@@ -65,13 +66,13 @@ type State struct {
 	Refused    string    `json:"refused,omitempty"`  // why the file as it is now is not in force
 	RefusedAt  time.Time `json:"refusedAt,omitzero"` // when that was found
 	Restart    []string  `json:"restart,omitempty"`  // settings of which only a restart puts in force what the file says
-	Values     []Value   `json:"values,omitempty"`   // in force, but for those of Restart
+	Values     []Value   `json:"values,omitempty"`   // in force
 }
 
 // NewKeeper keeps what a gateway was started with.
 func NewKeeper(cfg KeeperConfig, started *Loaded, source Source) *Keeper {
 	return &Keeper{
-		cfg: cfg, started: started, current: started, seen: source.Text,
+		cfg: cfg, current: started, running: started.Values(), seen: source.Text,
 		state: State{File: source.Name, Generation: 1, Since: time.Now().UTC()},
 	}
 }
@@ -145,12 +146,8 @@ func (k *Keeper) reload(why string, always bool) error {
 	changes := k.current.Diff(next)
 	k.current = next
 	k.state.Generation++
-	k.state.Since, k.state.Refused, k.state.RefusedAt, k.state.Restart = time.Now().UTC(), "", time.Time{}, nil
-	for _, c := range k.started.Diff(next) {
-		if c.Restart {
-			k.state.Restart = append(k.state.Restart, c.Path)
-		}
-	}
+	k.state.Since, k.state.Refused, k.state.RefusedAt = time.Now().UTC(), "", time.Time{}
+	k.running, k.state.Restart = reloaded(k.running, next.Values())
 	k.cfg.Logger.Info("configuration in force", "file", k.state.File, "why", why, "generation", k.state.Generation, "changes", len(changes))
 	if len(k.state.Restart) > 0 {
 		k.cfg.Logger.Warn("these settings change with a restart alone", "settings", k.state.Restart)
@@ -163,6 +160,6 @@ func (k *Keeper) State() State {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	s := k.state
-	s.Values = k.current.Values()
+	s.Values = slices.Clone(k.running)
 	return s
 }

@@ -3,9 +3,11 @@ package config_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -87,6 +89,64 @@ var _ = Describe("a keeper", func() {
 		Expect(k.Reload("a test")).To(Succeed())
 		Expect(k.State().Restart).To(Equal([]string{"admin.address"}))
 		write("log: {level: info}\n")
+		Expect(k.Reload("a test")).To(Succeed())
+		Expect(k.State().Restart).To(BeEmpty())
+	})
+
+	It("shows what is in force, and beside it what waits for a restart", func() {
+		value := func(path string) string {
+			for _, v := range k.State().Values {
+				if v.Path == path && v.AfterRestart != nil {
+					return strings.TrimSpace(fmt.Sprintf("%s %s", v.Text, v.Origin)) + " -> " + strings.TrimSpace(v.AfterRestart.Text+" "+v.AfterRestart.Origin)
+				} else if v.Path == path {
+					return v.Text + " " + v.Origin
+				}
+			}
+			return ""
+		}
+		for range 2 {
+			write("admin: {address: '127.0.0.1:1'}\nlisteners: [{address: '127.0.0.1:2'}]\nlog: {level: warn}\n")
+			Expect(k.Reload("a test")).To(Succeed())
+			Expect(value("admin.address")).To(Equal("127.0.0.1:5190 default -> 127.0.0.1:1 " + file + ":1:9"))
+			Expect(value("listeners[0].address")).To(Equal(" -> 127.0.0.1:2 " + file + ":2:14"))
+			Expect(value("log.level")).To(Equal("warn " + file + ":3:7"))
+			Expect(k.State().Restart).To(Equal([]string{"http", "listeners[0].address", "listeners[0].proxyProtocol", "admin.address"}))
+		}
+		write("log: {level: warn}\n")
+		Expect(k.Reload("a test")).To(Succeed())
+		Expect(value("admin.address")).To(Equal("127.0.0.1:5190 default"))
+		Expect(value("listeners[0].address")).To(BeEmpty())
+		Expect(k.State().Restart).To(BeEmpty())
+	})
+
+	It("shows what a restart takes away", func() {
+		write("listeners: [{address: '127.0.0.1:2'}]\n")
+		text, err := config.ReadFile(file)
+		Expect(err).NotTo(HaveOccurred())
+		source := config.Source{Name: file, Text: text}
+		started, err := config.Load(source)
+		Expect(err).NotTo(HaveOccurred())
+		read := func() (config.Source, error) {
+			text, err := config.ReadFile(file)
+			return config.Source{Name: file, Text: text}, err
+		}
+		k = config.NewKeeper(config.KeeperConfig{
+			Read: read, Apply: func(*config.Loaded) error { return nil }, Logger: slog.New(slog.NewTextHandler(GinkgoWriter, nil)),
+		}, started, source)
+		for range 2 {
+			write("log: {level: warn}\n")
+			Expect(k.Reload("a test")).To(Succeed())
+			Expect(k.State().Values).To(ContainElement(And(
+				HaveField("Path", "listeners[0].address"), HaveField("Text", "127.0.0.1:2"), HaveField("AfterRestart", Equal(new(config.Waiting))),
+			)))
+		}
+	})
+
+	It("has neighbours wait with the region that they are those of", func() {
+		write("node: {region: eu-1, neighbours: [eu-2]}\n")
+		Expect(k.Reload("a test")).To(Succeed())
+		Expect(k.State().Restart).To(Equal([]string{"node.region", "node.neighbours"}))
+		write("node: {neighbours: [eu-2]}\n")
 		Expect(k.Reload("a test")).To(Succeed())
 		Expect(k.State().Restart).To(BeEmpty())
 	})

@@ -23,8 +23,9 @@ type setting struct {
 	oneOf    []string
 	min, max string // of a number, time or size
 	required bool
-	restart  bool // it cannot change while the gateway runs, nor can what is below it
-	secret   bool // it is not shown
+	with     string // the setting that this one is about: while that waits for a restart, so does this one
+	restart  bool   // it cannot change while the gateway runs, nor can what is below it
+	secret   bool   // it is not shown
 
 	key   string
 	base  string // the section that says what counts if nobody says anything; empty: there is none

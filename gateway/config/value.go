@@ -12,8 +12,18 @@ type Value struct {
 	Text    string `json:"value"` // or, in parentheses, what counts where there is none
 	Origin  string `json:"origin"`
 	Restart bool   `json:"restart,omitempty"` // it cannot change while the gateway runs
+	// AfterRestart is what the file says, where that is not in force. Then there may be neither value nor origin: nothing of the
+	// kind was there when the gateway was started.
+	AfterRestart *Waiting `json:"afterRestart,omitempty"`
 
 	compare string // what Text may not show
+	with    string
+}
+
+// Waiting is a value that a restart puts in force. It is empty where a restart takes the setting away.
+type Waiting struct {
+	Text   string `json:"value"`
+	Origin string `json:"origin"`
 }
 
 // Values lists all values, in the order of the reference. Secrets are not shown.
@@ -51,7 +61,7 @@ func (l *Loaded) walk(v reflect.Value, path string, restart bool, all *[]Value) 
 			if s.unsaid != "" && field.IsZero() && origin.Kind == FromDefault {
 				shown = "(" + s.unsaid + ")"
 			}
-			*all = append(*all, Value{Path: at, Text: shown, Origin: origin.String(), Restart: fixed, compare: text})
+			*all = append(*all, Value{Path: at, Text: shown, Origin: origin.String(), Restart: fixed, compare: text, with: s.with})
 		}
 	}
 }
@@ -76,13 +86,16 @@ type Change struct {
 }
 
 // Diff lists what another configuration, the newer, has otherwise.
-func (l *Loaded) Diff(newer *Loaded) []Change {
+func (l *Loaded) Diff(newer *Loaded) []Change { return diff(l.Values(), newer.Values()) }
+
+func diff(older, newer []Value) []Change {
 	changes := []Change{}
-	before := map[string]Value{}
-	for _, v := range l.Values() {
+	before, with := map[string]Value{}, map[string]string{}
+	for _, v := range older {
 		before[v.Path] = v
 	}
-	for _, v := range newer.Values() {
+	for _, v := range newer {
+		with[v.Path] = v.with
 		old, was := before[v.Path]
 		delete(before, v.Path)
 		switch {
@@ -92,10 +105,51 @@ func (l *Loaded) Diff(newer *Loaded) []Change {
 			changes = append(changes, Change{Path: v.Path, Old: old.Text, New: v.Text, Kind: "changed", Origin: v.Origin, Restart: v.Restart})
 		}
 	}
-	for _, v := range l.Values() { // in their order
+	for _, v := range older { // in their order
 		if _, gone := before[v.Path]; gone {
 			changes = append(changes, Change{Path: v.Path, Old: v.Text, Kind: "removed", Origin: v.Origin, Restart: v.Restart})
 		}
 	}
+	for i := range changes {
+		c := &changes[i]
+		c.Restart = c.Restart || slices.ContainsFunc(changes, func(other Change) bool { return other.Path == with[c.Path] && other.Restart })
+	}
 	return changes
+}
+
+// reloaded is what is in force when newer was read, but for what waits for a restart, which is listed.
+func reloaded(running, newer []Value) (now []Value, waiting []string) {
+	before, after := map[string]Value{}, map[string]Value{}
+	for _, v := range running {
+		if v.AfterRestart != nil && v.Origin == "" { // there was none
+			continue
+		}
+		v.AfterRestart = nil
+		before[v.Path] = v
+	}
+	running = slices.DeleteFunc(slices.Clone(running), func(v Value) bool { _, ok := before[v.Path]; return !ok })
+	waits := map[string]bool{}
+	for _, c := range diff(running, newer) {
+		if c.Restart {
+			waits[c.Path] = true
+			waiting = append(waiting, c.Path)
+		}
+	}
+	for _, v := range newer {
+		after[v.Path] = v
+		if waits[v.Path] {
+			old := before[v.Path]
+			v = Value{
+				Path: v.Path, Text: old.Text, Origin: old.Origin, Restart: v.Restart, AfterRestart: &Waiting{v.Text, v.Origin}, compare: old.compare, with: v.with,
+			}
+		}
+		now = append(now, v)
+	}
+	for _, v := range running {
+		if _, still := after[v.Path]; !still && waits[v.Path] {
+			v.AfterRestart = new(Waiting)
+			now = append(now, v)
+		}
+	}
+	return now, waiting
 }

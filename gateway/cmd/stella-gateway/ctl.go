@@ -437,6 +437,10 @@ func (ctlConfigCmd) Run(s streams, c *cli) error {
 	}
 	return c.Ctl.table(s, text, "SETTING\tVALUE\tORIGIN", func(row func(...any)) {
 		for _, v := range state.Values {
+			if next := v.AfterRestart; next != nil {
+				row(v.Path, fmt.Sprintf("%s (after a restart: %s)", v.Text, next.Text), cmp.Or(next.Origin, v.Origin))
+				continue
+			}
 			row(v.Path, v.Text, v.Origin)
 		}
 	})
