@@ -107,7 +107,7 @@ func (a *answer) again(name string) (*answer, error) {
 	if _, err := a.conn.Write(next.head()); err != nil {
 		return nil, err
 	}
-	return next.receive(a.conn, a.in, nil)
+	return next.receive(a.conn, a.in, nil, make(chan struct{}))
 }
 
 func (a *answer) String() string {
@@ -148,7 +148,7 @@ func (a *ask) send(ctx context.Context, address string) (got *answer, end func()
 	if _, err := conn.Write(a.head()); err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
-	goAhead, final, sent := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	goAhead, head, final, sent := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
 	if !a.Expect {
 		close(goAhead)
 	}
@@ -158,11 +158,12 @@ func (a *ask) send(ctx context.Context, address string) (got *answer, end func()
 		select {
 		case <-goAhead:
 		case <-late.C:
-		case <-final: // a handler may have answered, and wait for the body
+		case <-head: // what is sent to a server that has closed might cost the rest of the answer
+			<-final // and yet the handler may wait for the body
 		}
 		_, _ = conn.Write(a.payload()) // fails when the server has closed
 	}()
-	got, err = a.receive(conn, bufio.NewReader(conn), goAhead)
+	got, err = a.receive(conn, bufio.NewReader(conn), goAhead, head)
 	close(final)
 	if got != nil {
 		got.sent = sent
@@ -174,8 +175,8 @@ func (a *ask) send(ctx context.Context, address string) (got *answer, end func()
 	}, err
 }
 
-// receive reads answers up to the final one, and has the body sent when 100 comes.
-func (a *ask) receive(conn net.Conn, in *bufio.Reader, goAhead chan<- struct{}) (*answer, error) {
+// receive reads answers up to the final one, and has the body sent when 100 comes. It closes head when the final one begins.
+func (a *ask) receive(conn net.Conn, in *bufio.Reader, goAhead, head chan<- struct{}) (*answer, error) {
 	got, waits := &answer{Length: -1, conn: conn, in: in}, a.Expect
 	for {
 		resp, err := http.ReadResponse(in, &http.Request{Method: a.Method})
@@ -194,6 +195,7 @@ func (a *ask) receive(conn net.Conn, in *bufio.Reader, goAhead chan<- struct{}) 
 			}
 			continue
 		}
+		close(head)
 		got.Status, got.Header, got.Last = resp.StatusCode, resp.Header, resp.Close
 		if v := resp.Header.Get("Content-Length"); v != "" {
 			if got.Length, err = strconv.ParseInt(v, 10, 64); err != nil {
