@@ -126,7 +126,7 @@ func (s *setting) variable(path string) string {
 		return s.env
 	}
 	var b strings.Builder
-	b.WriteString("STELLA_")
+	b.WriteString(variablePrefix)
 	for _, r := range path {
 		switch {
 		case r == '.':

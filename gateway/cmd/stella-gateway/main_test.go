@@ -168,6 +168,15 @@ var _ = Describe("the command", func() {
 		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
 	})
 
+	It("warns of variables that nobody reads", func() {
+		GinkgoT().Setenv("STELLA_REGON", "secret")
+		_, err, signals, code := start(anyPort...)
+		Eventually(err).WithTimeout(patience).Should(gbytes.Say(`level=WARN msg="there is no such variable, it is ignored" variable=STELLA_REGON nearest=STELLA_REGION`))
+		signals <- syscall.SIGTERM
+		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
+		Expect(string(err.Contents())).NotTo(ContainSubstring("secret"))
+	})
+
 	It("takes its flags from variables, too", func() {
 		GinkgoT().Setenv("STELLA_ADMIN", "0.0.0.0:0")
 		_, err, _, code := start("run")

@@ -163,6 +163,9 @@ func (c *runCmd) Run(s streams) error {
 	}
 	level := new(slog.LevelVar)
 	cfg := loaded.Gateway(s.err, level)
+	for _, v := range config.UnknownVariables(os.Environ()) { // their values may be secrets
+		cfg.Logger.Warn("there is no such variable, it is ignored", "variable", v.Name, "nearest", v.Nearest)
+	}
 	if skipped != nil {
 		cfg.Logger.Warn("this process was given what it cannot use", "error", skipped)
 	}
