@@ -4,10 +4,17 @@ import (
 	"io"
 	"log/slog"
 	"reflect"
+	"regexp"
 	"slices"
 
 	"github.com/stella-ops/router/gateway"
 )
+
+// Agree is what the JSON Schema and a check say of a text of a format.
+func Agree(format, text string) (schema, check bool) {
+	f := formats[format]
+	return regexp.MustCompile(f.pattern).MatchString(text), f.check(text) == nil
+}
 
 // Asked is what a source asks of a gateway, as far as it can be read.
 func Asked(s Source) gateway.Config { return read(s).loaded.Gateway(io.Discard, new(slog.LevelVar)) }

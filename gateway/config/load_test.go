@@ -199,6 +199,10 @@ var _ = Describe("a configuration", func() {
 		Entry("a network that is none", "listeners: [{address: 127.0.0.1:1, proxyProtocol: [10.0.0.1]}]\n", `1:52: listeners[0].proxyProtocol[0]: expected a network`),
 		Entry("an owner that is no service", "transports: {owners: {/a: Not Me}}\n", `1:27: transports.owners[/a]: expected the name of a service`),
 		Entry("an owner of a pattern", "transports: {owners: {'/a/{b}': me}}\n", `1:23: transports.owners: expected a path without parameters`),
+		Entry("an owner of no path", "transports: {owners: {invoices: billing}}\n",
+			`1:23: transports.owners: expected a path without parameters, such as /invoices, got "invoices": path "invoices" does not begin with a slash`),
+		Entry("a store that is none", "limits: {store: 'tcp://127.0.0.1:1'}\n",
+			`1:17: limits.store: expected the URL of a Valkey or Redis server, such as valkey://127.0.0.1:6379, got "(not shown)": another scheme, or none`),
 		Entry("a weight of no version", "services: {billing: {version: {weights: {one: 1}}}}\n", `1:42: services[billing].version.weights: expected a version`),
 		Entry("a negative weight", "services: {billing: {version: {weights: {1.0.0: -1}}}}\n", `1:49: services[billing].version.weights[1.0.0]: expected at least 0`),
 		Entry("a policy of no service", "services: {No One: {balancer: ping}}\n", `1:12: services: expected the name of a service`),
@@ -213,12 +217,12 @@ var _ = Describe("a configuration", func() {
 		Entry(nil, "STELLA_GRACE", "soon", "shutdown.grace: expected a time"),
 		Entry(nil, "STELLA_OWNERS", "/a", "transports.owners: expected KEY=VALUE"),
 		Entry(nil, "STELLA_OWNERS", "/a=one,/a=two", "transports.owners: /a is given twice: one and two"),
-		Entry(nil, "STELLA_QUEUE", "user:secret", `transports.queue: expected a URL`),
+		Entry(nil, "STELLA_QUEUE", "user:secret", `transports.queue: expected the URL of a broker`),
 	)
 
 	It("does not repeat a secret that is wrong", func() {
 		_, err := load("transports: {queue: 'secret'}\n", nil)
-		Expect(err).To(MatchError(And(ContainSubstring("expected a URL"), Not(ContainSubstring(`"secret"`)))))
+		Expect(err).To(MatchError(And(ContainSubstring("expected the URL of a broker"), Not(ContainSubstring(`"secret"`)))))
 	})
 
 	It("has policies of routing, in which zero is said or is not", func() {
@@ -287,6 +291,13 @@ var _ = Describe("a configuration", func() {
 })
 
 var _ = Describe("the table of settings", func() {
+	It("has schema and check say the same of services' names", func() {
+		for _, name := range []string{"billing", "Billing", "9x", "a.b_c-d", "-a", ".a", "a b", "ä", "", strings.Repeat("a", 128), strings.Repeat("a", 129)} {
+			schema, check := config.Agree("service", name)
+			Expect(schema).To(Equal(check), name)
+		}
+	})
+
 	It("has every key of the file, and no others, with defaults and bounds that can be read", func() {
 		Expect(config.Unknown()).To(BeEmpty())
 	})

@@ -64,7 +64,7 @@ var settings = []setting{
 	{path: "transports.retain", preset: shortTime(routing.DefaultRetain), env: "STELLA_RETAIN", min: "1ms",
 		doc: "How long endpoints without instances stay known."},
 	{path: "transports.stall", preset: shortTime(edge.DefaultStall), min: "1ms", restart: true, doc: "How long a body may make no progress."},
-	{path: "transports.queue", env: "STELLA_QUEUE", format: "url", restart: true, secret: true,
+	{path: "transports.queue", env: "STELLA_QUEUE", format: "broker", restart: true, secret: true,
 		doc: "Transport URL of the broker for endpoints with delivery=queue. Without it they are not served."},
 	{path: "issuers[]", doc: "Whose tokens (JWT) prove who calls."},
 	{path: "issuers[].issuer", required: true, doc: "iss, as its tokens have it."},
@@ -196,7 +196,7 @@ var settings = []setting{
 		doc: "With scope environment: what counts while the store cannot be asked. Everything passes, nothing, or this gateway's " +
 			"share of the rate."},
 	{path: "limits.headers", doc: "Answers say RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10)."},
-	{path: "limits.store", format: "url", restart: true, secret: true,
+	{path: "limits.store", format: "store", restart: true, secret: true,
 		doc: "The Valkey or Redis server for rules of scope environment: valkey://[user:password@]host:port[/database][?prefix=name]; " +
 			"valkeys with TLS."},
 	{path: "limits.gateways", preset: "1", min: "1", doc: "How many gateways the environment has: the failure mode local divides the rate by it."},

@@ -26,12 +26,14 @@ var formats = map[string]struct {
 }{
 	"address":  {"host:port, such as 127.0.0.1:8080", `:[0-9]+$`, checkAddress},
 	"socket":   {"host:port or unix:///path", `(:[0-9]+|^unix:///.+)$`, checkSocket},
+	"broker":   {"the URL of a broker, such as valkey://127.0.0.1:6379", `^[a-z][a-z0-9+.-]*://`, checkURL},
+	"store":    {"the URL of a Valkey or Redis server, such as valkey://127.0.0.1:6379", `^(valkeys?|rediss?)://`, checkStore},
 	"url":      {"a URL, such as tcp://127.0.0.1:5100", `^[a-z][a-z0-9+.-]*://`, checkURL},
 	"http":     {"an http or https URL, such as http://127.0.0.1:4318", `^https?://`, checkHTTP},
 	"media":    {"a media type, such as application/json, or text/*", `^[^/]+/[^/]+$`, checkMedia},
 	"network":  {"a network, such as 10.0.0.0/8", `/[0-9]+$`, checkNetwork},
 	"file":     {"the name of a file", `\S`, checkFile},
-	"service":  {"the name of a service", `^[a-z]`, spec.CheckService},
+	"service":  {"the name of a service", `^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`, spec.CheckService},
 	"version":  {"a version, exactly, such as 1.4.0", `^[0-9]+\.[0-9]+\.[0-9]+`, checkVersion},
 	"grant":    {"a claim and its value, such as scope orders:read", `^\S+ \S`, checkGrant},
 	"reserved": {"a header field that never reaches services, such as Stella-Tenant or X-Tenant-Id", `^[A-Za-z0-9-]+$`, checkReserved},
@@ -66,6 +68,14 @@ func checkURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme == "" || !strings.HasPrefix(text[len(u.Scheme):], "://") { // the error repeats the text, which may hold a password
 		return errors.New("no scheme, or malformed")
+	}
+	return nil
+}
+
+// checkStore says no more than what kind of server is asked: the limiter knows the rest.
+func checkStore(text string) error {
+	if scheme, _, ok := strings.Cut(text, "://"); !ok || !slices.Contains([]string{"valkey", "valkeys", "redis", "rediss"}, scheme) {
+		return errors.New("another scheme, or none")
 	}
 	return nil
 }
@@ -134,10 +144,7 @@ func checkGrant(text string) error {
 	return nil
 }
 
-func checkPath(text string) error {
-	_, _, err := routing.ParseOwner(text + "=service")
-	return err
-}
+func checkPath(text string) error { return routing.CheckPath(text) }
 
 // check says what is wrong with the text of a setting, or of one item of it, before it is a value.
 func (s *setting) check(text string) error {

@@ -17,19 +17,27 @@ func ParseOwner(text string) (path, service string, err error) {
 	if !ok {
 		return "", "", fmt.Errorf("routing: owner %q, expected PATH=SERVICE such as /invoices=billing", text)
 	}
-	p, err := spec.ParsePattern(path)
-	if err != nil {
+	if err := CheckPath(path); err != nil {
 		return "", "", fmt.Errorf("routing: owner %q: %w", text, err)
-	}
-	for _, s := range p.Segments {
-		if s.Param != "" || s.Rest {
-			return "", "", fmt.Errorf("routing: owner %q: %s has parameters, expected a path such as /invoices", text, path)
-		}
 	}
 	if err := spec.CheckService(service); err != nil {
 		return "", "", fmt.Errorf("routing: owner %q: %w", text, err)
 	}
 	return path, service, nil
+}
+
+// CheckPath says what is wrong with a path that stands for all below it, too.
+func CheckPath(path string) error {
+	p, err := spec.ParsePattern(path)
+	if err != nil {
+		return err
+	}
+	for _, s := range p.Segments {
+		if s.Param != "" || s.Rest {
+			return fmt.Errorf("routing: %s has parameters, expected a path such as /invoices", path)
+		}
+	}
+	return nil
 }
 
 // of is the service that owns a pattern, and the path by which it does; both are empty where nobody does.
