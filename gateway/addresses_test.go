@@ -54,6 +54,11 @@ var _ = DescribeTable("addresses of UDP are others than those of TCP",
 	Entry("of TCP and HTTPS", "tcp://127.0.0.1:5104", false),
 )
 
+var _ = It("refuses a queue where there are none", func() {
+	Expect(gateway.Check(gateway.Config{Queue: "tcp://127.0.0.1:1"})).To(And(MatchError(gateway.ErrConfig),
+		MatchError(ContainSubstring("queue: tcp://127.0.0.1:1 has no queues: expected the URL of a broker"))))
+})
+
 var _ = It("refuses certificates that nobody is asked for", func() {
 	cfg := gateway.Config{HTTP: "127.0.0.1:0"}
 	cfg.Policy.Certificates = new(auth.CertRule)

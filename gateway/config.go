@@ -224,6 +224,9 @@ func (c *Config) check() error {
 	for i, raw := range c.Listen {
 		add("transports.listen["+strconv.Itoa(i)+"]", c.checkListen(raw))
 	}
+	if c.Queue != "" {
+		add("transports.queue", checkQueue(c.Queue))
+	}
 	for i, raw := range c.Peers {
 		add("transports.peers["+strconv.Itoa(i)+"]", checkPeer(raw))
 	}
@@ -245,6 +248,18 @@ func (c *Config) checkListen(raw string) error {
 			hint += ", or have them show certificates (clients=FILE)"
 		}
 		return fmt.Errorf("%w: listen: %w: %s", ErrConfig, err, hint)
+	}
+	return nil
+}
+
+// checkQueue checks the URL of the broker for jobs.
+func checkQueue(raw string) error {
+	u, t, err := transports.Parse(raw)
+	if err == nil && t.Queue == nil {
+		err = fmt.Errorf("%s has no queues: expected the URL of a broker, such as valkey://HOST:PORT", u.Redacted())
+	}
+	if err != nil {
+		return fmt.Errorf("%w: queue: %w", ErrConfig, err)
 	}
 	return nil
 }

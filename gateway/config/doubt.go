@@ -65,6 +65,9 @@ var hangs = []struct {
 	{transportsPath, []string{transportsPath}},                  // tokens, for listeners
 }
 
+// alone begins the paths of settings whose faults hang on nothing beside them.
+const alone = "issuers"
+
 // hidden reports whether a fault may be another one's consequence: one of the same section, or of the same item of a list or
 // table, or of what it hangs on.
 func (r *reader) hidden(path string) bool {
@@ -76,6 +79,9 @@ func (r *reader) hidden(path string) bool {
 		group += "]"
 	} else {
 		group, _, _ = strings.Cut(path, ".")
+	}
+	if within(path, alone) {
+		group = path
 	}
 	groups := []string{group}
 	for _, h := range hangs {

@@ -56,6 +56,11 @@ var _ = Describe("a configuration with faults of several kinds", func() {
 		Entry("of an issuer, each with its own place",
 			"issuers:\n- {issuer: a, audiences: [''], algorithms: [], jwks: 'http://192.0.2.1/'}\n",
 			`2:27: issuers[0].audiences[0]: auth: configuration: issuer "a": audiences/0: it is empty`, `2:32: issuers[0].algorithms: `, `2:48: issuers[0].jwks: `),
+		Entry("of an issuer, beside one of its values",
+			"issuers: [{issuer: a, audiences: [b], algorithms: [HS256], jwks: 'http://192.0.2.1/'}]\n",
+			`1:52: issuers[0].algorithms[0]: expected RS256 or`, `1:60: issuers[0].jwks: `),
+		Entry("of an issuer with a key that is misspelt, without which there are no keys", "issuers: [{issuer: a, audiences: [b], jwk: c}]\n",
+			`1:39: issuers[0]: there is no key "jwk" (is it jwks?)`),
 		Entry("of a rule that has another one: what it would count is not known", "limits: {rules: [{name: a b, rate: 1}, {name: x, rate: 1, failure: open}]}\n",
 			`1:18: limits.rules[0]: limit: rule "a b": its name`, `1:40: limits.rules[1]: limit: rule "x": failure: is for scope environment`),
 	)

@@ -242,6 +242,7 @@ func (r *reader) section(n *strictyaml.Node, v reflect.Value, path string) {
 		switch {
 		case node != nil:
 			r.value(node, s, v.Field(s.index), join(path, s.key))
+		case s.required && slices.Contains(r.doubtful, join(path, s.key)): // another key was probably meant to be this one
 		case s.required && n != nil:
 			r.faultf(n, join(path, s.key), "is not said: %s", s.doc)
 		default:

@@ -199,6 +199,7 @@ var _ = Describe("a configuration", func() {
 		Entry("a network that is none", "listeners: [{address: 127.0.0.1:1, proxyProtocol: [10.0.0.1]}]\n", `1:52: listeners[0].proxyProtocol[0]: expected a network`),
 		Entry("an owner that is no service", "transports: {owners: {/a: Not Me}}\n", `1:27: transports.owners[/a]: expected the name of a service`),
 		Entry("an owner of a pattern", "transports: {owners: {'/a/{b}': me}}\n", `1:23: transports.owners: expected a path without parameters`),
+		Entry("nowhere for services", "transports: {listen: []}\n", `1:14: transports.listen: is an empty list`),
 		Entry("an owner of no path", "transports: {owners: {invoices: billing}}\n",
 			`1:23: transports.owners: expected a path without parameters, such as /invoices, got "invoices": path "invoices" does not begin with a slash`),
 		Entry("a store that is none", "limits: {store: 'tcp://127.0.0.1:1'}\n",

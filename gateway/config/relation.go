@@ -3,6 +3,7 @@ package config
 import (
 	"strconv"
 
+	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -22,6 +23,9 @@ func (r *reader) relations() {
 		fault("dev.tokenFile", "is for development mode alone", "say dev.enabled: true, or leave it out")
 	case !f.Dev.Enabled && f.Dev.Key != "":
 		fault("dev.key", "is for development mode alone", "say dev.enabled: true, or leave it out")
+	}
+	if len(f.Transports.Listen) == 0 {
+		fault("transports.listen", "is an empty list: services could not dial in", "say where, or leave it out for "+gateway.DefaultListen)
 	}
 	switch {
 	case f.Envelope.KeyFile != "" && len(f.Envelope.Services) == 0:
