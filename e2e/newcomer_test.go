@@ -20,7 +20,8 @@ var _ = Describe("scripts/newcomer.sh", Label("curl"), func() {
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out
 		Expect(cmd.Run()).To(Succeed(), out.String())
-		Expect(out.String()).To(And(ContainSubstring("first answer\n"), ContainSubstring("of processor time"), MatchRegexp("answers through the gateway, after [1-9] commands")))
+		Expect(out.String()).To(And(
+			ContainSubstring("first answer\n"), ContainSubstring("of processor time"), MatchRegexp("answers through the gateway, after [1-9] commands")))
 		AddReportEntry("the steps", out.String())
 	}, SpecTimeout(5*time.Minute))
 })
