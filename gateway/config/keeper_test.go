@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -149,6 +150,31 @@ var _ = Describe("a keeper", func() {
 		write("node: {neighbours: [eu-2]}\n")
 		Expect(k.Reload("a test")).To(Succeed())
 		Expect(k.State().Restart).To(BeEmpty())
+	})
+
+	It("compares what is in force with another file, but for what counts above files", func() {
+		source := config.Source{
+			Name: file, Text: []byte("log: {level: warn}\ntransports: {token: [abcdefghijklmnop]}\nlisteners: [{address: '127.0.0.1:1'}]\n"), Host: "host-7",
+			Variable: func(name string) (string, bool) { return "eu", name == "STELLA_REGION" },
+			Flags:    []config.Flag{{Name: "--grace", Path: "shutdown.grace", Text: "7s"}},
+		}
+		started, err := config.Load(source)
+		Expect(err).NotTo(HaveOccurred())
+		state := config.NewKeeper(config.KeeperConfig{}, started, source).State()
+		text, err := json.Marshal(state)
+		Expect(err).NotTo(HaveOccurred())
+		var told config.State // as operators have it
+		Expect(json.Unmarshal(text, &told)).To(Succeed())
+		next, err := config.Load(config.Source{Name: "next.yaml", Host: "host-8", Text: []byte(
+			"node: {region: us}\nshutdown: {grace: 8s}\nlog: {level: error}\ntransports: {token: [abcdefghijklmnoq], retain: 1h}\n")})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(told.Diff(next)).To(Equal([]config.Change{
+			{Path: "http", New: "127.0.0.1:8080", Kind: "changed", Origin: "default", Restart: true},
+			{Path: "transports.retain", Old: "10m", New: "1h", Kind: "changed", Origin: "next.yaml:4:41"},
+			{Path: "log.level", Old: "warn", New: "error", Kind: "changed", Origin: "next.yaml:3:7"},
+			{Path: "listeners[0].address", Old: "127.0.0.1:1", Kind: "removed", Origin: file + ":3:14", Restart: true},
+			{Path: "listeners[0].proxyProtocol", Kind: "removed", Origin: "default", Restart: true},
+		}))
 	})
 
 	It("notices by itself that the file is another one", func() {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // Value is one value of a configuration, as operators see it.
@@ -87,6 +88,30 @@ type Change struct {
 
 // Diff lists what another configuration, the newer, has otherwise.
 func (l *Loaded) Diff(newer *Loaded) []Change { return diff(l.Values(), newer.Values()) }
+
+// Diff lists what a file has otherwise than the gateway that the state is of has in force: what that one's variables and flags say
+// stays, whatever the file says. Secrets are not shown, so that nothing can be said of them.
+func (s *State) Diff(file *Loaded) []Change {
+	var older, newer []Value
+	stays, running := map[string]bool{}, map[string]string{} // origins
+	for _, v := range s.Values {
+		if v.Origin == "" { // it waits for a restart, and is in force nowhere
+			continue
+		}
+		v.compare = v.Text
+		older, running[v.Path] = append(older, v), v.Origin
+		stays[v.Path] = strings.HasPrefix(v.Origin, "--") || strings.HasPrefix(v.Origin, variablePrefix)
+	}
+	for _, v := range file.Values() {
+		v.compare = v.Text
+		newer = append(newer, v)
+		if host := string(FromDefault); v.Path == "node.id" && v.Origin == host && running[v.Path] == host {
+			stays[v.Path] = true // whichever machine that is
+		}
+	}
+	unmoved := func(v Value) bool { return stays[v.Path] }
+	return diff(slices.DeleteFunc(older, unmoved), slices.DeleteFunc(newer, unmoved))
+}
 
 func diff(older, newer []Value) []Change {
 	changes := []Change{}

@@ -60,8 +60,11 @@ func (c *diffCmd) Run(s streams) error {
 	if err != nil {
 		return err
 	}
-	changes := before.Diff(after)
-	if c.Format == formatJSON {
+	return showChanges(s, before.Diff(after), c.Format)
+}
+
+func showChanges(s streams, changes []config.Change, form string) error {
+	if form == formatJSON {
 		return writeJSON(s, changes)
 	}
 	restart := 0

@@ -71,7 +71,11 @@ type ctlCmd struct {
 
 	Request ctlRequestCmd `cmd:"" help:"Say where a request would go, and why."`
 
-	Config ctlConfigCmd `cmd:"" help:"Show the configuration in force, and why the file is not."`
+	Config struct {
+		Show ctlConfigCmd `cmd:"" default:"1" help:"Show the configuration in force, and why the file is not."`
+
+		Diff ctlConfigDiffCmd `cmd:"" help:"Say what a file has otherwise than the gateway has in force."`
+	} `cmd:"" help:"The configuration in force."`
 
 	Reload ctlReloadCmd `cmd:"" help:"Have the configuration read anew."`
 
@@ -444,6 +448,30 @@ func (ctlConfigCmd) Run(s streams, c *cli) error {
 			row(v.Path, v.Text, v.Origin)
 		}
 	})
+}
+
+type ctlConfigDiffCmd struct {
+	File string `arg:"" help:"The configuration file that is to come."`
+}
+
+// Run compares a file, which has to be right, with what is in force.
+func (d *ctlConfigDiffCmd) Run(s streams, c *cli) error {
+	if _, err := checkFile(d.File); err != nil {
+		return err
+	}
+	text, err := readConfig(d.File)
+	if err != nil {
+		return err
+	}
+	loaded, err := loadConfig(config.Source{Name: d.File, Text: text}) // the gateway's variables count, and not this process's
+	if err != nil {
+		return err
+	}
+	var state config.State
+	if _, err := c.Ctl.ask(http.MethodGet, "/v1/config", &state); err != nil {
+		return err
+	}
+	return showChanges(s, state.Diff(loaded), c.Ctl.Format)
 }
 
 type ctlReloadCmd struct{}

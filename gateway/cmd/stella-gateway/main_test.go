@@ -266,6 +266,9 @@ listeners: [{address: "127.0.0.1:8443", tls: {cert: nowhere, key: nowhere}}]
 	It("asks a gateway that runs, and changes what is going on in it", func() {
 		word := filepath.Join(GinkgoT().TempDir(), "authority.json")
 		Expect(os.WriteFile(word, []byte(`{"services":{"test":{"GET /c":{"claims":[{"type":"scope","value":"x"},{"type":"team"}]}}}}`), 0o600)).To(Succeed())
+		next, wrong := filepath.Join(filepath.Dir(word), "next.yaml"), filepath.Join(filepath.Dir(word), "wrong.yaml")
+		Expect(os.WriteFile(next, []byte("http: 127.0.0.1:1\ntransports: {retain: 1h}\nlog: {level: warn}\nauthority: {source: none}\n"), 0o600)).To(Succeed())
+		Expect(os.WriteFile(wrong, []byte("nod: {}\n"), 0o600)).To(Succeed())
 		GinkgoT().Setenv("STELLA_AUTHORITY_SOURCE", word)
 		out, _, signals, code := start(anyPort...)
 		Eventually(out).WithTimeout(patience).Should(gbytes.Say(`operators http`))
@@ -328,6 +331,9 @@ listeners: [{address: "127.0.0.1:8443", tls: {cert: nowhere, key: nowhere}}]
 			{1, `no instance "two"`, []string{"instances", "resume", "test", "two"}},
 			{0, "in force", []string{"reload"}},
 			{0, "--admin", []string{"config"}},
+			{0, "~ transports.retain: 10m -> 1h\n~ log.level: info -> warn\n2 changes, 0 of them need a restart\n", []string{"config", "diff", next}},
+			{0, `"kind": "changed"`, []string{"config", "diff", next, "--format", "json"}},
+			{2, "wrong.yaml:1:1: there is no key", []string{"config", "diff", wrong}},
 			{0, "local  admin  reload", []string{"audit"}},
 		} {
 			got, text := ctl(c.args...)
