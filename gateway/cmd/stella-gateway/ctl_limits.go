@@ -50,20 +50,30 @@ func limitLines(v *limit.View) []string {
 			st.Address, st.Environment, state, st.Breaker, st.Failures, st.Checks))
 	}
 	n := &v.Concurrency
-	lines = append(lines, fmt.Sprintf("requests at once: %d of %s; refused: %s", n.InFlight, bound(n.Total), counted(n.Shed)))
+	if n.Total == 0 { // and where nothing else is limited none are counted
+		lines = append(lines, "requests at once: not bounded")
+	} else {
+		lines = append(lines, fmt.Sprintf("requests at once: %d of %d", n.InFlight, n.Total))
+	}
 	if n.Adaptive {
 		lines = append(lines, fmt.Sprintf("unary calls at once: %d of %d, by their latency, within %d and %d", n.Calls, n.Limit, n.Min, n.Max))
 	}
-	return append(lines, fmt.Sprintf("connections: %d of %s, of one address %s; refused: %s", v.Connections.Open, bound(int64(v.Connections.Total)),
-		bound(int64(v.Connections.PerAddress)), counted(v.Connections.Refused)))
+	if n.Total > 0 || n.Adaptive {
+		lines = append(lines, "refused since too many were served at once: "+counted(n.Shed))
+	}
+	if v.Connections.Total == 0 && v.Connections.PerAddress == 0 {
+		return append(lines, "connections: not bounded, and not counted")
+	}
+	return append(lines, fmt.Sprintf("connections: %d of %s, of one address %s; refused: %s", v.Connections.Open, bound(v.Connections.Total),
+		bound(v.Connections.PerAddress), counted(v.Connections.Refused)))
 }
 
 // bound is a limit, for people.
-func bound(n int64) string {
+func bound(n int) string {
 	if n == 0 {
 		return "any number"
 	}
-	return strconv.FormatInt(n, 10)
+	return strconv.Itoa(n)
 }
 
 // counted lists counts that are not zero by their names.

@@ -95,6 +95,14 @@ var _ = DescribeTable("what an instance is to requests", func(in routing.Instanc
 		"taken out of routing by an operator; why"),
 )
 
+var _ = Describe("limits that there are not", func() {
+	It("are said to be none", func() {
+		code, said := runGateway("").ctl("limits")
+		Expect(code).To(BeZero())
+		Expect(said).To(MatchRegexp(`^RULE .*\nrequests at once: not bounded\nconnections: not bounded, and not counted\n$`))
+	})
+})
+
 var _ = Describe("an instance by its id", func() {
 	It("is told from one of another service that has the same id", func() {
 		g := runGateway("")

@@ -422,11 +422,11 @@ listeners: [{address: "127.0.0.1:8443", tls: {cert: nowhere, key: nowhere}}]
 			Expect(resp.Body.Close()).To(Succeed())
 		}
 		for want, args := range map[string][]string{
-			`few +- +- +address +2 in 1h0m0s +2 +memory +- +2 +1\n`:                        {"limits"},
-			`store 127\.0\.0\.1:1, environment default: does not answer.*breaker closed`:   {"limits"},
-			`requests at once: 0 of 9; refused: none\nunary calls at once: 0 of \d+`:       {"limits"},
-			`connections: \d+ of 99, of one address any number; refused: none\n$`:          {"limits"},
-			`"rules": \[\n +\{\n +"name": "few"(?s:.*)"refused": 1(?s:.*)"adaptive": true`: {"limits", "--format", "json"},
+			`few +- +- +address +2 in 1h0m0s +2 +memory +- +2 +1\n`:                                                           {"limits"},
+			`store 127\.0\.0\.1:1, environment default: does not answer.*breaker closed`:                                      {"limits"},
+			`requests at once: 0 of 9\nunary calls at once: 0 of \d+, .*\nrefused since too many were served at once: none\n`: {"limits"},
+			`connections: \d+ of 99, of one address any number; refused: none\n$`:                                             {"limits"},
+			`"rules": \[\n +\{\n +"name": "few"(?s:.*)"refused": 1(?s:.*)"adaptive": true`:                                    {"limits", "--format", "json"},
 		} {
 			said, _, _, code := start(append([]string{"ctl", "--admin", address}, args...)...)
 			Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
