@@ -84,6 +84,8 @@ var _ = Describe("the files of examples/deploy", func() {
 		project, err := load([]string{"compose.yaml"}, secret)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(project.ServiceNames()).To(ConsistOf("gateway", "billing"))
+		Expect(project.Services["gateway"].HealthCheck.Test).To(BeEquivalentTo([]string{"CMD", "/stella-gateway", "ctl", "check", "ready"}),
+			"health would have a rogue's instance in quarantine start the gateway anew")
 	})
 
 	DescribeTable("have a Compose file by way of a broker, which gateway and service share, and no other network", func(file string) {
