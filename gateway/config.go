@@ -68,8 +68,11 @@ type Config struct {
 
 	Grace     time.Duration // for open requests, when the gateway ends; [DefaultGrace]
 	Heartbeat time.Duration // how often services send HEARTBEAT; [spec.HeartbeatInterval]
-	Retain    time.Duration // how long endpoints without instances stay known; [routing.DefaultRetain]
-	Stall     time.Duration // how long a body may make no progress; [edge.DefaultStall]
+	// DegradedAfter and UnhealthyAfter are how many intervals may pass without one: see [routing.Config].
+	DegradedAfter, UnhealthyAfter int
+
+	Retain time.Duration // how long endpoints without instances stay known; [routing.DefaultRetain]
+	Stall  time.Duration // how long a body may make no progress; [edge.DefaultStall]
 
 	// Requests is how long a request's head may be and take, and how long a client's connection may be idle.
 	Requests edge.Requests
@@ -171,6 +174,7 @@ func (c *Config) routing() *routing.Config {
 	return &routing.Config{
 		Region: c.Region, Neighbours: c.Neighbours, Heartbeat: c.Heartbeat, Retain: c.Retain, Owners: c.Owners, Default: c.Routing,
 		Services: c.Services, Balancers: c.Balancers, Access: c.Access, AwaitAuthority: c.awaits(),
+		DegradedAfter: c.DegradedAfter, UnhealthyAfter: c.UnhealthyAfter,
 		Logger: c.Logger,
 	}
 }

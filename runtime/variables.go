@@ -24,7 +24,7 @@ var gatewayVariables = []string{
 
 // gatewaySections begin the names of further ones, by the sections of a gateway's configuration.
 var gatewaySections = []string{
-	"STELLA_ADMIN_", "STELLA_AUTHORITY_", "STELLA_CERTIFICATES_", "STELLA_COMPRESSION_", "STELLA_ENVELOPE_", "STELLA_LIMITS_", "STELLA_LOG_",
+	"STELLA_ADMIN_", "STELLA_AUTHORITY_", "STELLA_CERTIFICATES_", "STELLA_COMPRESSION_", "STELLA_ENVELOPE_", "STELLA_HEALTH_", "STELLA_LIMITS_", "STELLA_LOG_",
 	"STELLA_NODE_", "STELLA_OPENAPI_", "STELLA_ROUTING_", "STELLA_TELEMETRY_", "STELLA_TENANT_", "STELLA_TRANSPORTS_",
 }
 

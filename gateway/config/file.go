@@ -12,6 +12,7 @@ type File struct {
 	Certificates Certificates      `key:"certificates"`
 	Tenant       Tenant            `key:"tenant"`
 	Envelope     Envelope          `key:"envelope"`
+	Health       Health            `key:"health"`
 	Routing      Policy            `key:"routing"`
 	Services     map[string]Policy `key:"services"`
 	Endpoints    []Endpoint        `key:"endpoints"`
@@ -67,6 +68,12 @@ type Transports struct {
 	Retain     time.Duration     `key:"retain"`
 	Stall      time.Duration     `key:"stall"`
 	Queue      string            `key:"queue"`
+}
+
+// Health is when instances count as worse than others.
+type Health struct {
+	DegradedAfter  int `key:"degradedAfter"`
+	UnhealthyAfter int `key:"unhealthyAfter"`
 }
 
 // Policy is how requests find a version and an instance of a service.

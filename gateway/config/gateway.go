@@ -32,6 +32,7 @@ func (l *Loaded) Gateway(w io.Writer, level *slog.LevelVar) gateway.Config {
 	for i := range f.Listeners {
 		cfg.Listeners = append(cfg.Listeners, f.Listeners[i].gateway())
 	}
+	cfg.DegradedAfter, cfg.UnhealthyAfter = f.Health.DegradedAfter, f.Health.UnhealthyAfter
 	cfg.AdminTokens, cfg.AdminHosts = f.Admin.TokenFile, f.Admin.Hosts
 	cfg.Neighbours, cfg.Routing, cfg.Services = f.Node.Neighbours, l.routing, maps.Clone(l.services)
 	for i := range f.Endpoints {

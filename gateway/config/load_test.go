@@ -239,6 +239,15 @@ var _ = Describe("a configuration", func() {
 		Expect(gateway.Check(cfg)).To(Succeed())
 	})
 
+	It("says when instances count as worse", func() {
+		l, err := load("health: {degradedAfter: 4, unhealthyAfter: 6}\n", map[string]string{"STELLA_HEALTH_UNHEALTHY_AFTER": "8"})
+		Expect(err).NotTo(HaveOccurred())
+		cfg := l.Gateway(GinkgoWriter, new(slog.LevelVar))
+		Expect([]int{cfg.DegradedAfter, cfg.UnhealthyAfter}).To(Equal([]int{4, 8}))
+		_, err = config.Check(config.Source{Name: "gateway.yaml", Text: []byte("health: {degradedAfter: 4}\n")})
+		Expect(err).To(MatchError(ContainSubstring("gateway.yaml:1:1: health.unhealthyAfter: ")))
+	})
+
 	It("has limits, which docs/limits.md shows whole", func() {
 		page, err := os.ReadFile("../../docs/limits.md")
 		Expect(err).NotTo(HaveOccurred())

@@ -99,6 +99,12 @@ var settings = []setting{
 	{path: "envelope.keyFile", format: "file",
 		doc: "File with a key of at least 32 characters on each line, of which the first one signs. It is read again when it has changed."},
 	{path: "envelope.services", format: "service", doc: "The services that get it."},
+	{path: "health", doc: "When instances count as worse than others because they are not heard of, in intervals (transports.heartbeat). " +
+		"A session that is silent altogether ends after three."},
+	{path: "health.degradedAfter", preset: strconv.Itoa(routing.DefaultDegradedAfter), min: "2", max: "100",
+		doc: "Intervals without a heartbeat until an instance is picked only where its region has no better one."},
+	{path: "health.unhealthyAfter", preset: strconv.Itoa(routing.DefaultUnhealthyAfter), min: "2", max: "100",
+		doc: "Intervals without a heartbeat until an instance is not picked."},
 	{path: "routing", doc: "How requests find a version and an instance, where a service's own policy says nothing."},
 	{path: "routing.version", doc: "Which version a request goes to that names none."},
 	{path: "routing.version.default", preset: routing.ByCapacity, unless: "weights",

@@ -22,6 +22,8 @@ const (
 	maxTime       = 24 * time.Hour
 	maxCount      = 1_000_000
 	minWindow     = 100 * time.Millisecond
+	minMissed     = 2   // intervals
+	maxMissed     = 100 // intervals
 )
 
 // maxExpected bounds the instances that a service should have.
@@ -80,6 +82,7 @@ func (c *checker) in(field string, f func()) {
 func (cfg *Config) Check() error {
 	c := new(checker)
 	c.regions(cfg)
+	c.health(cfg)
 	for _, name := range slices.Sorted(maps.Keys(cfg.Balancers)) {
 		switch {
 		case builtIn(name) != nil || name == "":
@@ -108,6 +111,23 @@ func (cfg *Config) Check() error {
 }
 
 func unprefixed(err error) string { return strings.TrimPrefix(err.Error(), "spec: ") }
+
+// health checks when instances are picked no longer. HEARTBEAT comes with a tenth more or less than its interval, so that one is too few.
+func (c *checker) health(cfg *Config) {
+	filled := *cfg
+	filled.fill()
+	c.in("health", func() {
+		degraded, unhealthy := filled.DegradedAfter, filled.UnhealthyAfter
+		if degraded < minMissed || degraded > maxMissed {
+			c.faultf("degradedAfter", "%d, expected %d to %d", degraded, minMissed, maxMissed)
+		}
+		if unhealthy < minMissed || unhealthy > maxMissed {
+			c.faultf("unhealthyAfter", "%d, expected %d to %d", unhealthy, minMissed, maxMissed)
+		} else if unhealthy < degraded {
+			c.faultf("unhealthyAfter", "%d is less than degradedAfter, %d", unhealthy, degraded)
+		}
+	})
+}
 
 func (c *checker) regions(cfg *Config) {
 	if cfg.Region != "" {

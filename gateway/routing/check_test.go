@@ -61,6 +61,12 @@ var _ = Describe("a configuration", func() {
 		Expect((&routing.Config{Default: off}).Check()).To(Succeed())
 	})
 
+	It("has instances degraded before they are unhealthy, and neither at the first interval", func() {
+		Expect((&routing.Config{DegradedAfter: 3}).Check()).To(Succeed())
+		Expect(faults((&routing.Config{DegradedAfter: 4}).Check())).To(Equal([]string{"health.unhealthyAfter"}), "which is 3 by default")
+		Expect(faults((&routing.Config{DegradedAfter: 1, UnhealthyAfter: 101}).Check())).To(Equal([]string{"health.degradedAfter", "health.unhealthyAfter"}))
+	})
+
 	It("has the times of ejection in order, those of services with what they have from the others, too", func() {
 		times := func(least, most time.Duration) routing.Policy {
 			return routing.Policy{Ejection: routing.Ejection{BaseTime: least, MaxTime: most}}

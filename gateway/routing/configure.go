@@ -13,16 +13,14 @@ func (r *Registry) Configure(cfg Config, now time.Time) error {
 	if err := cfg.Check(); err != nil {
 		return err
 	}
+	cfg.fill()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	owners := !maps.Equal(r.cfg.Owners, cfg.Owners)
 	r.cfg.Region, r.cfg.Neighbours, r.cfg.Owners = cfg.Region, cfg.Neighbours, cfg.Owners
 	r.cfg.Default, r.cfg.Services, r.cfg.Balancers = cfg.Default, cfg.Services, cfg.Balancers
 	r.cfg.Access = cfg.Access
-	r.cfg.Retain = cfg.Retain
-	if cfg.Retain == 0 {
-		r.cfg.Retain = DefaultRetain
-	}
+	r.cfg.Retain, r.cfg.DegradedAfter, r.cfg.UnhealthyAfter = cfg.Retain, cfg.DegradedAfter, cfg.UnhealthyAfter
 	r.adjust()
 	for _, rel := range r.releases {
 		r.govern(rel)

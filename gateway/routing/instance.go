@@ -14,15 +14,15 @@ type Health string
 // The healths. A Degraded instance is picked when its tier has no healthy one; an Unhealthy or Draining one never.
 const (
 	Healthy   Health = "healthy"
-	Degraded  Health = "degraded"  // no HEARTBEAT for 2 intervals, or it says so itself
-	Unhealthy Health = "unhealthy" // no HEARTBEAT for 3 intervals
+	Degraded  Health = "degraded"  // no HEARTBEAT for 2 intervals ([Config.DegradedAfter]), or it says so itself
+	Unhealthy Health = "unhealthy" // no HEARTBEAT for 3 intervals ([Config.UnhealthyAfter])
 	Draining  Health = "draining"
 )
 
-// Intervals without HEARTBEAT until an instance counts as Degraded, and as Unhealthy.
+// Intervals without HEARTBEAT until an instance counts as Degraded, and as Unhealthy, where [Config] says nothing else.
 const (
-	degradedAfter  = 2
-	unhealthyAfter = 3
+	DefaultDegradedAfter  = 2
+	DefaultUnhealthyAfter = 3
 )
 
 // Instance is one connected process of a service.
@@ -72,14 +72,14 @@ func (in *Instance) Latency(now time.Time) time.Duration {
 func (in *Instance) Ping() time.Duration { return in.Session.Ping() }
 
 // assess returns the instance's health at a moment.
-func (in *Instance) assess(now time.Time, interval time.Duration) Health {
+func (in *Instance) assess(now time.Time, cfg *Config) Health {
 	status, silent := *in.status.Load(), now.Sub(time.Unix(0, in.beat.Load()))
 	switch {
 	case in.leaves.Load() || in.cordoned.Load() || status == spec.StatusDraining:
 		return Draining
-	case silent > unhealthyAfter*interval:
+	case silent > time.Duration(cfg.UnhealthyAfter)*cfg.Heartbeat:
 		return Unhealthy
-	case silent > degradedAfter*interval || status == spec.StatusDegraded:
+	case silent > time.Duration(cfg.DegradedAfter)*cfg.Heartbeat || status == spec.StatusDegraded:
 		return Degraded
 	}
 	return Healthy

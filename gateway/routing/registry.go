@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -22,10 +23,14 @@ type Config struct {
 	Region     string        // the gateway's own, from its configuration and nothing else (invariant 3)
 	Neighbours []string      // regions to try after its own and before all others, the nearest first
 	Heartbeat  time.Duration // how often services send HEARTBEAT; [spec.HeartbeatInterval]
-	Retain     time.Duration // [DefaultRetain]
-	Owners     Owners        // of paths, by configuration
-	Default    Policy        // of services, for what their own leaves open
-	Services   map[string]Policy
+	// DegradedAfter and UnhealthyAfter are how many intervals an instance may be without a HEARTBEAT until it is picked only where
+	// no other one is as near, and until it is not picked; [DefaultDegradedAfter] and [DefaultUnhealthyAfter].
+	DegradedAfter, UnhealthyAfter int
+
+	Retain   time.Duration // [DefaultRetain]
+	Owners   Owners        // of paths, by configuration
+	Default  Policy        // of services, for what their own leaves open
+	Services map[string]Policy
 	// Access replaces who may call endpoints, as their manifests say it.
 	Access []AccessRule
 	// AwaitAuthority lets nobody pass before [Registry.Decree] has been called for the first time.
@@ -92,14 +97,18 @@ func (rel *release) live() bool {
 	return slices.ContainsFunc(rel.standing, func(in *Instance) bool { return in.health.usable() })
 }
 
+// fill fills in the defaults of what can change.
+func (cfg *Config) fill() {
+	cfg.Retain = cmp.Or(cfg.Retain, DefaultRetain)
+	cfg.DegradedAfter, cfg.UnhealthyAfter = cmp.Or(cfg.DegradedAfter, DefaultDegradedAfter), cmp.Or(cfg.UnhealthyAfter, DefaultUnhealthyAfter)
+}
+
 // NewRegistry returns a registry that knows nobody. The configuration has passed [Config.Check].
 func NewRegistry(cfg Config) *Registry {
 	if cfg.Heartbeat == 0 {
 		cfg.Heartbeat = spec.HeartbeatInterval
 	}
-	if cfg.Retain == 0 {
-		cfg.Retain = DefaultRetain
-	}
+	cfg.fill()
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
@@ -293,7 +302,7 @@ func (r *Registry) Refresh(now time.Time) {
 	defer r.mu.Unlock()
 	changed := false
 	for _, in := range r.instances {
-		if h := in.assess(now, r.cfg.Heartbeat); h != in.health {
+		if h := in.assess(now, &r.cfg); h != in.health {
 			r.cfg.Logger.Info("instance health", "service", in.Service(), "instance", in.ID(), "from", in.health, "to", h)
 			in.health, changed = h, true
 		}

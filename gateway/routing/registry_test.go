@@ -188,6 +188,22 @@ var _ = Describe("picking", func() {
 		Expect(w.Services()[0].Instances).To(ContainElement(HaveField("Health", routing.Degraded)))
 	})
 
+	It("counts instances as worse after as many intervals as the configuration says, which may change", func() {
+		cfg := routing.Config{DegradedAfter: 3, UnhealthyAfter: 5}
+		w := newWorldOf(cfg)
+		in := w.join(who{service: "a", version: "1.0.0"}, endpoint("GET", "/a"))
+		w.later(2500 * time.Millisecond)
+		Expect(w.shown(in).Health).To(Equal(routing.Healthy))
+		w.later(time.Second)
+		Expect(w.shown(in).Health).To(Equal(routing.Degraded))
+		w.later(2 * time.Second)
+		Expect(w.shown(in).Health).To(Equal(routing.Unhealthy))
+		cfg.UnhealthyAfter = 6
+		Expect(w.Configure(cfg, w.now)).To(Succeed())
+		w.later(0)
+		Expect(w.shown(in).Health).To(Equal(routing.Degraded))
+	})
+
 	It("selects a lower version when the higher one drains", func() {
 		w.join(who{service: "a", version: "1.0.0", region: "eu"}, endpoint("GET", "/a"))
 		high := w.join(who{service: "a", version: "1.1.0", region: "eu"}, endpoint("GET", "/a"))
