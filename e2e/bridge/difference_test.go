@@ -181,7 +181,7 @@ var differences = map[string]func(ctx SpecContext){
 		flushed := make(chan error, 1) // the call may be over before the flush returns, which is no error
 		p = serve(GinkgoTB(), handle(func(w http.ResponseWriter, _ *http.Request) { flushed <- http.NewResponseController(w).Flush() }),
 			[]endpoint{{method: http.MethodGet, path: "/a"}})
-		for range 300 {
+		for range 100 {
 			Expect(request(ctx, http.MethodHead, p.gateway, "/a", http.NoBody).StatusCode).To(Equal(http.StatusOK))
 			Expect(<-flushed).To(Succeed())
 		}

@@ -36,7 +36,7 @@ func TestDifferential(t *testing.T) {
 
 // TestDifferentialBehindMiddleware does so with middleware around the handler: before the bridge, that is an interceptor.
 func TestDifferentialBehindMiddleware(t *testing.T) {
-	setChecks(t, requests/2)
+	setChecks(t, requests/5)
 	compare(t, counting, counting)
 }
 

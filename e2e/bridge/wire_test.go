@@ -158,6 +158,7 @@ func (a *ask) send(ctx context.Context, address string) (got *answer, end func()
 		select {
 		case <-goAhead:
 		case <-late.C:
+		case <-final: // there is no answer
 		case <-head: // what is sent to a server that has closed might cost the rest of the answer
 			<-final // and yet the handler may wait for the body
 		}
