@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/tools/go/packages"
 
+	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/directive"
 	"github.com/stella-ops/router/generator/scaffold"
 	"github.com/stella-ops/router/spec"
@@ -36,7 +37,9 @@ type bridgeFile struct {
 	name    string
 	old     []byte            // nil if there is none
 	cut     [][2]int          // ranges of old that go
+	swaps   []swap            // directives of old that change
 	methods map[string][2]int // by identity
+	keys    map[string][]keyLine
 	names   map[string]bool   // of types, and TYPE.METHOD
 	types   []string          // that are new
 	docs    map[string]string // of new types
@@ -45,6 +48,19 @@ type bridgeFile struct {
 	slash   bool // the helper is needed
 	fields  []string
 	roots   map[*node]string
+}
+
+// keyLine is a directive that has keys of an endpoint.
+type keyLine struct {
+	from, to int    // in the file
+	head     string // what stands before the keys
+	keys     keyList
+}
+
+// swap is what takes the place of a range of a file.
+type swap struct {
+	from, to int
+	text     string
 }
 
 // bridge makes endpoints of a route that serve the whole router.
@@ -56,6 +72,11 @@ func (p *planner) bridge(r *Route) error {
 				return fmt.Errorf("migrate: %s: %w", r.Pattern, err)
 			}
 			if by := p.served[id]; by != "" {
+				if filepath.Base(by) == BridgeFile {
+					if err := p.rekey(by, id, m, path.Path); err != nil {
+						return err
+					}
+				}
 				if by == r.rootKey() || filepath.Base(by) == BridgeFile || !strings.HasPrefix(by, "root ") {
 					continue // the same router decides, or an endpoint of its own has it
 				}
@@ -112,7 +133,7 @@ func (p *planner) bridgeIn(pkg *packages.Package) (*bridgeFile, error) {
 		return b, nil
 	}
 	b := &bridgeFile{
-		pkg: pkg, name: filepath.Join(pkg.Dir, BridgeFile), methods: map[string][2]int{}, names: map[string]bool{}, docs: map[string]string{},
+		pkg: pkg, name: filepath.Join(pkg.Dir, BridgeFile), methods: map[string][2]int{}, keys: map[string][]keyLine{}, names: map[string]bool{}, docs: map[string]string{},
 		added: map[string][]string{}, roots: map[*node]string{},
 	}
 	old, err := os.ReadFile(b.name)
@@ -153,6 +174,7 @@ func (b *bridgeFile) parse(old []byte) error {
 			b.names[name] = true
 			if id := endpointOf(d.Doc); id != "" {
 				b.methods[id] = [2]int{fset.Position(d.Doc.Pos()).Offset, fset.Position(d.End()).Offset}
+				b.keys[id] = keyLines(fset, d.Doc)
 			}
 		}
 	}
@@ -175,22 +197,99 @@ func endpointOf(doc *ast.CommentGroup) string {
 	return ""
 }
 
-// unbridge takes an endpoint out of a bridge, because its handler is one now.
-func (p *planner) unbridge(name, id string) error {
-	for _, pkg := range p.r.p.pkgs {
-		if filepath.Join(pkg.Dir, BridgeFile) != name {
+// keyLines are the directives of a doc comment that have keys of its endpoint.
+func keyLines(fset *token.FileSet, doc *ast.CommentGroup) []keyLine {
+	var lines []keyLine
+	for _, c := range doc.List {
+		head, ok := ast.ParseDirective(c.Slash, c.Text)
+		if !ok || head.Tool != "stella" || head.Name != "endpoint" && head.Name != "with" {
 			continue
 		}
-		b, err := p.bridgeIn(pkg)
-		if err != nil {
-			return err
+		var findings diagnostic.List
+		d := directive.ParseArgs(head.Name, head.Args, token.Position{}, &findings)
+		if d == nil {
+			continue // a finding of the package tells it
 		}
-		if span, ok := b.methods[id]; ok {
-			b.cut = append(b.cut, span)
+		words := []string{"//stella:" + head.Name}
+		for _, a := range d.Args {
+			words = append(words, a.Text)
 		}
+		from := fset.Position(c.Slash).Offset
+		lines = append(lines, keyLine{from, from + len(c.Text), strings.Join(words, " "), keysOf(d, head.Args)})
+	}
+	return lines
+}
+
+// rekey mends the keys of an endpoint that is there: those that its method cannot have go, and those that --with says are added.
+// What has another value stays, because whoever changed it has had a reason.
+func (p *planner) rekey(name, id, method, path string) error {
+	b, err := p.bridgeNamed(name)
+	if err != nil {
+		return err
+	}
+	lines, endpoint := b.keys[id], method+" "+path
+	if len(lines) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %s serves the endpoint already, and its package is not one of those that are read", errInput, name)
+	b.keys[id] = nil // once
+	var all keyList
+	for _, l := range lines {
+		all = append(all, l.keys...)
+	}
+	fits, unfits := fit(method, all)
+	for _, u := range unfits {
+		p.noteKeys(u.key, "mended in "+BridgeFile+": "+u.why, endpoint)
+	}
+	wanted, _ := fit(method, p.with)
+	for _, k := range wanted {
+		switch i := fits.index(k.name); {
+		case i < 0:
+			fits = append(fits, k)
+			p.noteKeys(k.String(), "added in "+BridgeFile, endpoint)
+		case fits[i].value != k.value:
+			p.noteKeys(k.String(), "not set: "+BridgeFile+" has "+fits[i].String()+", which stays: change it there, or remove it and run migrate again", endpoint)
+		}
+	}
+	for n, l := range lines {
+		keys := slices.DeleteFunc(slices.Clone(fits), func(k key) bool {
+			if l.keys.index(k.name) >= 0 {
+				return false
+			}
+			return n > 0 || all.index(k.name) >= 0 // what is new stands in the first line
+		})
+		if keys.String() == l.keys.String() {
+			continue
+		}
+		text := strings.TrimSpace(l.head + " " + keys.String())
+		if len(keys) == 0 && n > 0 { // a with directive without keys
+			text, l.from = "", bytes.LastIndexByte(b.old[:l.from], '\n')+1
+			l.to += bytes.IndexByte(b.old[l.to:], '\n') + 1
+		}
+		b.swaps = append(b.swaps, swap{l.from, l.to, text})
+	}
+	return nil
+}
+
+// unbridge takes an endpoint out of a bridge, because its handler is one now.
+func (p *planner) unbridge(name, id string) error {
+	b, err := p.bridgeNamed(name)
+	if err != nil {
+		return err
+	}
+	if span, ok := b.methods[id]; ok {
+		b.cut = append(b.cut, span)
+	}
+	return nil
+}
+
+// bridgeNamed is the bridge that is a file.
+func (p *planner) bridgeNamed(name string) (*bridgeFile, error) {
+	for _, pkg := range p.r.p.pkgs {
+		if filepath.Join(pkg.Dir, BridgeFile) == name {
+			return p.bridgeIn(pkg)
+		}
+	}
+	return nil, fmt.Errorf("%w: %s serves the endpoint already, and its package is not one of those that are read", errInput, name)
 }
 
 // add adds an endpoint.
@@ -314,15 +413,23 @@ func stellaWithSlash(r *http.Request) *http.Request {
 // file is the bridge as it should be; nil if nothing changes.
 func (b *bridgeFile) file() (*File, error) {
 	var out bytes.Buffer
-	slices.SortFunc(b.cut, func(x, y [2]int) int { return x[0] - y[0] })
+	changes := slices.Clone(b.swaps)
+	for _, span := range b.cut {
+		changes = append(changes, swap{span[0], span[1], ""})
+	}
+	slices.SortFunc(changes, func(x, y swap) int { return x.from - y.from })
 	if b.old == nil {
 		fmt.Fprintf(&out, bridgeHead, b.pkg.Name)
 	} else {
 		at := 0
-		for _, span := range b.cut {
-			out.Write(bytes.TrimRight(b.old[at:span[0]], "\n"))
-			out.WriteString("\n")
-			at = span[1]
+		for _, c := range changes {
+			kept := b.old[at:c.from]
+			if c.text == "" { // no empty lines are left where something was
+				kept = append(bytes.TrimRight(kept, "\n"), '\n')
+			}
+			out.Write(kept)
+			out.WriteString(c.text)
+			at = c.to
 		}
 		out.Write(b.old[at:])
 	}
@@ -344,7 +451,7 @@ func (b *bridgeFile) file() (*File, error) {
 	if bytes.Equal(text, b.old) || b.old == nil && len(b.order) == 0 {
 		return nil, nil //nolint:nilnil // nothing changes
 	}
-	if b.old != nil && len(b.cut) == 0 && len(b.order) == 0 {
+	if b.old != nil && len(changes) == 0 && len(b.order) == 0 {
 		return nil, nil //nolint:nilnil // the user's own changes stay, formatted or not
 	}
 	if !directive.Mentions(text) && len(b.cut) > 0 && len(b.order) == 0 {

@@ -39,6 +39,7 @@ type Plan struct {
 	Written []Planned // by a directive above the handler
 	Bridged []Planned
 	Left    []Left
+	Keys    []KeyNote
 	Fields  []string // of Handlers, and what they are to hold
 }
 
@@ -65,7 +66,8 @@ type planner struct {
 	r       *Report
 	o       Options
 	plan    *Plan
-	lines   []string          // of access, and of keys
+	lines   []string          // of access
+	with    keyList           // of all endpoints, if they may have them
 	served  map[string]string // identities, and the files that serve them
 	annot   map[string]bool   // handlers that have a directive, as file:line
 	service *scan.Service     // that packages without one become parts of
@@ -91,6 +93,7 @@ func (r *Report) Plan(ctx context.Context, c Config, o Options) (*Plan, error) {
 		return nil, err
 	}
 	p.lines = lines
+	p.with, _ = parseKeys(o.With) // access has looked at them
 	if err := p.existing(ctx, c); err != nil {
 		return nil, err
 	}
@@ -138,6 +141,9 @@ func (o Options) access() (lines []string, err error) {
 		lines = append(lines, "//stella:claim "+claim)
 	}
 	all := slices.Clone(lines)
+	if list, _ := parseKeys(o.With); list.contradiction() != "" {
+		return nil, fmt.Errorf("%w: --with %q: %s", errInput, o.With, list.contradiction())
+	}
 	if o.With != "" {
 		all = append(all, "//stella:with "+o.With)
 	}
@@ -168,7 +174,8 @@ func (p *planner) existing(ctx context.Context, c Config) error {
 		return fmt.Errorf("migrate: reading endpoints: %w", err)
 	}
 	found := slices.DeleteFunc(list.Sorted(), func(f diagnostic.Finding) bool {
-		return f.Rule == diagnostic.NoEndpoints // which is what this mends
+		return f.Rule == diagnostic.NoEndpoints || // which is what this mends, and so are keys of the bridge that its methods cannot have
+			p.o.Bridge && f.Rule == diagnostic.Streaming && filepath.Base(f.Pos.Filename) == BridgeFile
 	})
 	if len(found) > 0 {
 		f := found[0]
@@ -381,12 +388,13 @@ func (p *planner) write(r *Route) error {
 	return nil
 }
 
+// endpointLine is the directive of a new endpoint.
 func (p *planner) endpointLine(method, path string) string {
-	line := "//stella:endpoint " + method + " " + path
-	if p.o.With != "" {
-		line += " " + p.o.With
-	}
-	return line
+	return endpointLine(method, path, p.keysFor(method, path))
+}
+
+func endpointLine(method, path string, keys keyList) string {
+	return strings.TrimSpace("//stella:endpoint " + method + " " + path + " " + keys.String())
 }
 
 // belong makes the packages of new endpoints belong to a service.

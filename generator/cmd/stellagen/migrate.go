@@ -134,6 +134,9 @@ func summarize(out *output, r *migrate.Report, plan *migrate.Plan, dry bool) {
 	for _, l := range plan.Left {
 		out.errorf("%s: %s %s is left: %s\n", l.Route.Place, l.Route.Method, l.Route.Host+l.Route.Pattern, l.Why)
 	}
+	for _, k := range plan.Keys {
+		out.errorf("%s: %s: %s\n", k.Keys, k.What, strings.Join(k.Endpoints, ", "))
+	}
 	for _, u := range r.Unfollowed {
 		out.errorf("%s: not followed: %s: %s\n", u.Place, u.What, u.Why)
 	}
