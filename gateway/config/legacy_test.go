@@ -26,7 +26,7 @@ const legacyFile = `legacy:
 `
 
 var _ = Describe("legacy routes, by a configuration", func() {
-	It("are what the file says, and have the defaults of endpoints", func() {
+	It("are what the file says", func() {
 		l, err := load(legacyFile, nil)
 		Expect(err).NotTo(HaveOccurred())
 		cfg := l.Gateway(GinkgoWriter, new(slog.LevelVar))
@@ -35,7 +35,7 @@ var _ = Describe("legacy routes, by a configuration", func() {
 			Upstreams: []legacy.Upstream{{Name: "shop", URL: "http://127.0.0.1:9000"}, {Name: "old", URL: "https://old.internal", Host: "shop.example"}},
 			Routes: []legacy.Route{
 				{
-					Path: "/books/{rest...}", Upstream: "shop", Weight: 90, Sticky: "header:X-Caller", Limits: spec.DefaultLimits,
+					Path: "/books/{rest...}", Upstream: "shop", Weight: 90, Sticky: "header:X-Caller",
 					Claims: []spec.ClaimRequirement{{Type: "scope", Value: "shop"}, {Type: "team"}},
 				},
 				{

@@ -169,12 +169,12 @@ func (e *Edge) readInline(x *Exchange, f *transports.Frame) *problem {
 	return nil
 }
 
-// remaining is what is left of the endpoint's timeout.
+// remaining is what is left of the timeout.
 func (x *Exchange) remaining() time.Duration {
 	if x.length == 0 && x.tries < 2 {
-		return x.route.Timeout // next to no time has passed
+		return x.timeout() // next to no time has passed
 	}
-	return x.route.Timeout - time.Since(x.start)
+	return x.timeout() - time.Since(x.start)
 }
 
 // begin offers the call to one instance after the other until one takes it. The frame is held on success and on

@@ -111,7 +111,8 @@ func (f *feed) Close() error {
 
 func (f *feed) run() {
 	defer close(f.done)
-	left := f.x.route.MaxBody
+	limit := f.x.maxBody()
+	left := limit
 	for i := 0; ; i ^= 1 { // what is in one chunk is taken whole before anything of the other is
 		f.x.readBy(time.Now().Add(f.stall))
 		if f.stopping.Load() {
@@ -124,7 +125,7 @@ func (f *feed) run() {
 			f.x.readBy(time.Time{})
 		}
 		if left -= int64(n); left < 0 {
-			f.end(tooLarge(f.x.route.MaxBody), spec.CodeLimit)
+			f.end(tooLarge(limit), spec.CodeLimit)
 			return
 		}
 		ended := err == io.EOF //nolint:errorlint // io.Reader returns it bare

@@ -92,7 +92,7 @@ func (x *Exchange) lostAway(err error) *problem {
 		x.abort(statusClientGone)
 		return nil
 	case errors.Is(err, legacy.ErrTimeout):
-		return &problem{Kind: kindTimeout, detail: upstream + " did not answer within " + x.route.Timeout.String()}
+		return &problem{Kind: kindTimeout, detail: upstream + " did not answer within " + x.timeout().String()}
 	case errors.Is(err, legacy.ErrUnreachable):
 		return &problem{Kind: kindUnreachable, detail: upstream + " cannot be reached", retryable: true}
 	}
@@ -126,6 +126,7 @@ func (e *Edge) streamAway(x *Exchange, a *legacy.Answer) {
 	b := f.Bytes()
 	b = b[len(b) : len(b)+chunk]
 	left := a.Length
+	idle := x.shift.idle(x.route)
 	waits := left < 0 || left > heldByNetHTTP // what was written is not to wait for more; a short body comes with its head
 	for left != 0 {
 		if waits {
@@ -136,10 +137,6 @@ func (e *Edge) streamAway(x *Exchange, a *legacy.Answer) {
 		}
 		if !x.http1() { // which would reset a stream whose deadline passes, though nothing waits to be written
 			x.writeBy(time.Time{})
-		}
-		idle := x.route.Idle
-		if x.route.Unary { // its timeout bounds the call whole
-			idle = max(min(idle, x.route.Timeout-time.Since(x.start)), 1)
 		}
 		n, err := a.Read(b, idle)
 		x.writeBy(time.Now().Add(e.cfg.Stall))

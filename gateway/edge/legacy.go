@@ -102,6 +102,47 @@ func (r *legacyRoute) count(x *Exchange, took time.Duration) {
 	r.meter.End(side, x.outcome(), took)
 }
 
+// maxBody, timeout and idle are what bounds a request on the upstream's side: what the route says, whatever endpoint has the method and
+// path too, since a service that connects must take nothing away from the server that was there before it. Where the route says nothing,
+// that is the default, or what the endpoint has if that is more. timeout is until the answer's header, also where the endpoint's
+// bounds its calls whole: the upstream may stream what the service does not.
+func (r *legacyRoute) maxBody(endpoint *routing.Route) int64 {
+	if n := r.Limits.MaxBodyBytes; n > 0 {
+		return n
+	}
+	return max(endpoint.MaxBody, spec.DefaultLimits.MaxBodyBytes)
+}
+
+func (r *legacyRoute) timeout(endpoint *routing.Route) time.Duration {
+	if r.Limits.TimeoutMS > 0 {
+		return r.Limits.Timeout()
+	}
+	return max(endpoint.Timeout, spec.DefaultLimits.Timeout())
+}
+
+func (r *legacyRoute) idle(endpoint *routing.Route) time.Duration {
+	if r.Limits.IdleMS > 0 {
+		return r.Limits.Idle()
+	}
+	return max(endpoint.Idle, spec.DefaultLimits.Idle())
+}
+
+// maxBody is the largest body that the request may have, in bytes.
+func (x *Exchange) maxBody() int64 {
+	if x.away {
+		return x.shift.maxBody(x.route)
+	}
+	return x.route.MaxBody
+}
+
+// timeout is how long the answer's header may take, and the whole of a unary call.
+func (x *Exchange) timeout() time.Duration {
+	if x.away {
+		return x.shift.timeout(x.route)
+	}
+	return x.route.Timeout
+}
+
 // goesAway decides whether a request goes to an upstream of legacy routes rather than to a service, and reports whether it does.
 // What says so is, in this order: a version that the request names, which is a service's; a weight of 0, which is the service's alone;
 // that no endpoint has the method and path, or that the path has a slash at its end; that the endpoint is a WebSocket, which no

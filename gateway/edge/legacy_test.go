@@ -390,7 +390,68 @@ var _ = Describe("who may call what a legacy route shares", func() {
 		Expect(r.do("POST", "/books/a/b", strings.Repeat("x", 100)).StatusCode).To(Equal(200))
 		Expect(r.do("POST", "/books/a/b", strings.Repeat("x", 101)).StatusCode).To(Equal(413))
 		Expect(r.send("POST", "/books/a/b", io.MultiReader(strings.NewReader(strings.Repeat("x", 101)))).StatusCode).To(Equal(413), "of unknown length")
-		Expect(r.send("POST", "/books/a", io.MultiReader(strings.NewReader(strings.Repeat("x", 50<<10)))).StatusCode).To(Equal(200), "the endpoint's limit counts")
-		Expect(r.send("POST", "/books/a", io.MultiReader(strings.NewReader(strings.Repeat("x", 50<<10+1)))).StatusCode).To(Equal(413))
+		Expect(r.do("POST", "/books/a", strings.Repeat("x", 101)).StatusCode).To(Equal(413), "what an endpoint takes is not what the upstream does")
+		Expect(r.send("POST", "/books/a", io.MultiReader(strings.NewReader(strings.Repeat("x", 101)))).StatusCode).To(Equal(413))
+		Expect(r.send("POST", "/books/a", strings.NewReader(strings.Repeat("x", 101)), "Stella-Version", "1.0.0").StatusCode).To(Equal(200))
+	})
+})
+
+var _ = Describe("a service that connects", func() {
+	const short = 50 * time.Millisecond
+	// streaming answers with what it was sent, and with a line before and after a while that is longer than short.
+	streaming := func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		if err != nil {
+			return
+		}
+		fmt.Fprintf(w, "%d bytes\n", n)
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-time.After(4 * short):
+			_, _ = io.WriteString(w, "later\n")
+		case <-r.Context().Done():
+		}
+	}
+	tight := limits(spec.Limits{MaxBodyBytes: 1 << 10, TimeoutMS: short.Milliseconds(), IdleMS: short.Milliseconds()})
+
+	It("takes nothing away from the upstream of a legacy route: neither sizes nor time, whatever its own limits are", func() {
+		s := upstream(streaming)
+		r := start(fronts(s,
+			legacy.Route{Path: "/said/{rest...}", Weight: 100, Limits: spec.Limits{MaxBodyBytes: 3 << 20, TimeoutMS: patience.Milliseconds(), IdleMS: patience.Milliseconds()}},
+			legacy.Route{Path: "/unsaid/{rest...}", Weight: 100}))
+		ask := func(path string, size int) answer {
+			GinkgoHelper()
+			got := r.send("PUT", path, io.MultiReader(strings.NewReader(strings.Repeat("x", size))))
+			sized := r.do("PUT", path, strings.Repeat("x", size))
+			Expect(sized.StatusCode).To(Equal(got.StatusCode), "whether the length is announced or not")
+			return got
+		}
+		for _, connected := range []bool{false, true} {
+			if connected {
+				r.join(identity{}, says("new"), endpoint("PUT", "/said/{id}", tight), endpoint("PUT", "/unsaid/{id}", tight))
+			}
+			for path, size := range map[string]int{"/said/a": 3 << 20, "/unsaid/a": 1 << 20} {
+				got := ask(path, size)
+				Expect(got.StatusCode).To(Equal(200), "%s, with a service: %v", path, connected)
+				Expect(got.err).NotTo(HaveOccurred())
+				Expect(got.body).To(Equal(fmt.Sprintf("%d bytes\nlater\n", size)))
+				Expect(ask(path, size+1).StatusCode).To(Equal(413), "%s, with a service: %v", path, connected)
+			}
+		}
+		Expect(r.do("PUT", "/said/a", strings.Repeat("x", 1<<10+1), "Stella-Version", "1.0.0").StatusCode).To(Equal(413), "its own side keeps to its limits")
+	})
+
+	It("adds to what the upstream may where the route says nothing, and nothing where it does", func() {
+		s := upstream(streaming)
+		r := start(fronts(s, legacy.Route{Path: "/said/{rest...}", Weight: 100, Limits: spec.Limits{MaxBodyBytes: 100, IdleMS: short.Milliseconds()}},
+			legacy.Route{Path: "/unsaid/{rest...}", Weight: 100}))
+		large := limits(spec.Limits{MaxBodyBytes: 2 << 20, IdleMS: patience.Milliseconds()})
+		r.join(identity{}, says("new"), endpoint("PUT", "/said/{id}", large), endpoint("PUT", "/unsaid/{id}", large))
+		Expect(r.do("PUT", "/unsaid/a", strings.Repeat("x", 2<<20)).StatusCode).To(Equal(200))
+		Expect(r.do("PUT", "/unsaid/a", strings.Repeat("x", 2<<20+1)).StatusCode).To(Equal(413))
+		Expect(r.do("PUT", "/said/a", strings.Repeat("x", 101)).StatusCode).To(Equal(413))
+		got := r.do("PUT", "/said/a", "x")
+		Expect(got.StatusCode).To(Equal(200))
+		Expect(got.err).To(HaveOccurred(), "the route says how long it may be silent")
 	})
 })

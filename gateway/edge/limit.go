@@ -28,8 +28,8 @@ type limited struct {
 // of callers that ask more often than they may, before anything is sent to a service. A body of unknown length is counted
 // while it passes, by the pump.
 func (e *Edge) limit(x *Exchange) *problem {
-	if x.length > x.route.MaxBody {
-		return tooLarge(x.route.MaxBody)
+	if most := x.maxBody(); x.length > most {
+		return tooLarge(most)
 	}
 	plan := e.cfg.Limiter.Plan(x.route.Release.Service, x.route.Identity())
 	if plan == nil {

@@ -39,8 +39,8 @@ type Route struct {
 	// its claims have to be held on both sides.
 	Claims []spec.ClaimRequirement
 	Public string
-	// Limits are those of requests that no endpoint has; zero fields mean [spec.DefaultLimits]. Else the endpoint's count, on
-	// both sides.
+	// Limits bound what the upstream is asked, whatever endpoint has the same. A zero field means that of [spec.DefaultLimits], or the
+	// endpoint's where that is larger. The timeout is until the answer's header.
 	Limits spec.Limits
 }
 
