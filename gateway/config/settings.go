@@ -168,7 +168,7 @@ var settings = []setting{
 	{path: "legacy.routes[].upstream", required: true, doc: "The upstream's name."},
 	{path: "legacy.routes[].weight", preset: "100", min: "0", max: "100",
 		doc: "The percentage of requests that goes to the upstream where a service has the same method and path; the service has the others. " +
-			"0 is the service alone. Requests that no service has all go to the upstream, unless it is 0."},
+			"Requests that no service has all go to the upstream, also with 0: a route that is removed leads nowhere."},
 	{path: "legacy.routes[].sticky",
 		doc: "What keeps a caller on one side: subject, tenant, claim:TYPE, header:NAME, cookie:NAME or address. " +
 			"More weight takes some callers over, and lets nobody go."},

@@ -187,7 +187,7 @@ func (e *Edge) preflight(x *Exchange) bool {
 	served := m.Endpoint != nil && !x.slash
 	if t := x.policy.legacy; t != nil && !served {
 		place, _ := t.find(asked[0], x.path, x.slash, x.params)
-		served = place != nil && place.route.Weight > 0
+		served = place != nil
 	}
 	if x.origin != "" && served && ok {
 		h["Access-Control-Allow-Methods"] = asked

@@ -59,7 +59,7 @@ func newLegacyTable(c *legacy.Config) (*legacyTable, error) {
 		}
 		access := routing.Access{Claims: given.Claims, Public: given.Public}
 		for _, method := range given.Taken() {
-			t.paths.Add(method, pattern, int32(len(t.places)), given.Weight > 0) // the check bounds it
+			t.paths.Add(method, pattern, int32(len(t.places))) // the check bounds it
 			t.places = append(t.places, legacyPlace{r, routing.Foreign(method, pattern, access, given.Limits.WithDefaults())})
 		}
 		t.routes = append(t.routes, r)
@@ -144,9 +144,9 @@ func (x *Exchange) timeout() time.Duration {
 }
 
 // goesAway decides whether a request goes to an upstream of legacy routes rather than to a service, and reports whether it does.
-// What says so is, in this order: a version that the request names, which is a service's; a weight of 0, which is the service's alone;
-// that no endpoint has the method and path, or that the path has a slash at its end; that the endpoint is a WebSocket, which no
-// upstream is asked for; and the weight. m is given the methods that the path has there.
+// What says so is, in this order: a version that the request names, which is a service's; that no endpoint has the method and path, or
+// that the path has a slash at its end; that the endpoint is a WebSocket, which no upstream is asked for; and the weight, which is of
+// what both sides have: a weight of 0 leaves the rest of a site where it is. m is given the methods that the path has there.
 func (e *Edge) goesAway(x *Exchange, m *routing.Match) bool {
 	place, match := x.policy.legacy.find(x.method, x.path, x.slash, x.params[len(x.params):])
 	m.Add(match)
@@ -155,13 +155,13 @@ func (e *Edge) goesAway(x *Exchange, m *routing.Match) bool {
 	}
 	x.shift = place.route
 	switch endpoint := m.Endpoint; {
-	case len(x.header()[headerVersion]) > 0, place.route.Weight == 0:
+	case len(x.header()[headerVersion]) > 0:
 		return false
 	case endpoint == nil:
 		x.route = place.alone
 	case x.slash: // the upstream may take it for the endpoint's path: who may call that is who may call this
 		x.route = endpoint.Best()
-	case endpoint.Best().Stream == spec.StreamUpgrade:
+	case place.route.Weight == 0, endpoint.Best().Stream == spec.StreamUpgrade:
 		return false
 	case place.route.Weight < 100 && routing.Percentile(e.keyOf(x, place.route.key)) >= place.route.Weight: //nolint:mnd // percent: who calls is not asked for nothing
 		return false

@@ -116,14 +116,15 @@ var _ = Describe("a legacy route", func() {
 			legacy.Route{Path: "/moved/{rest...}", Weight: 0}))
 		r.join(identity{}, says("new"), endpoint("GET", "/books/{id}", claims("scope=books")), endpoint("GET", "/books/{id}/cover"),
 			endpoint("GET", "/moved/{id}"))
-		for path, want := range map[string]string{"/books/": "/books/", "/books/a/b/?x=/": "/books/a/b/?x=/", "/books/%c3%a9/x/": "/books/%C3%A9/x/"} {
+		for path, want := range map[string]string{"/books/": "/books/", "/books/a/b/?x=/": "/books/a/b/?x=/", "/books/%c3%a9/x/": "/books/%C3%A9/x/",
+			"/moved/": "/moved/", "/moved/1/": "/moved/1/"} {
 			Expect(r.do("GET", path, "").body).To(HavePrefix("GET "+want+" HTTP/1.1 "), path)
 		}
 		for range 20 { // whatever the weight: no endpoint has the path
 			Expect(r.do("GET", "/books/1/cover/", "").body).To(HavePrefix("GET /books/1/cover/ "))
 		}
 		Expect(r.do("GET", "/books/1/", "").StatusCode).To(Equal(401), "the same path without the slash has a claim")
-		for _, path := range []string{"/one/", "/moved/1/", "/moved/", "/other/"} {
+		for _, path := range []string{"/one/", "/other/"} {
 			Expect(r.do("GET", path, "").StatusCode).To(Equal(404), path)
 		}
 	})
@@ -136,7 +137,7 @@ var _ = Describe("a path that ends with a slash", func() {
 			legacy.Route{Path: "/moved/{rest...}", Weight: 0}, legacy.Route{Path: "/one", Weight: 100}))
 		r.join(identity{}, says("new"), endpoint("GET", "/books/{id}"), endpoint("GET", "/moved/{id}"), endpoint("GET", "/alone"),
 			endpoint("GET", "/books/secret", claims("scope=x")))
-		for _, path := range []string{"/books/", "/books/7/", "/books/7/pages/", "/books/a%2Ab/?x=/"} {
+		for _, path := range []string{"/books/", "/books/7/", "/books/7/pages/", "/books/a%2Ab/?x=/", "/moved/", "/moved/7/"} {
 			for range 10 {
 				got := r.do("GET", path, "")
 				Expect(got.StatusCode).To(Equal(200), path)
@@ -144,7 +145,7 @@ var _ = Describe("a path that ends with a slash", func() {
 			}
 		}
 		Expect(r.do("GET", "/books/secret/", "").StatusCode).To(Equal(401), "the upstream may take it for the endpoint's path")
-		for _, path := range []string{"/moved/", "/moved/7/", "/one/", "/alone/", "/other/"} {
+		for _, path := range []string{"/one/", "/alone/", "/other/"} {
 			got := r.do("GET", path, "")
 			Expect(got.StatusCode).To(Equal(404), path)
 			Expect(got.body).To(ContainSubstring("ends with a slash"))
@@ -197,11 +198,17 @@ var _ = Describe("the weight of a legacy route", func() {
 			Expect(sides(r, "/books/9", callers)).To(Equal(now), "a caller is on one side, for the whole route")
 			before = now
 		}
-		Expect(r.do("GET", "/books/7/pages", "").StatusCode).To(Equal(404), "with weight 0 the upstream has nothing, be it that no endpoint has it")
-		cfg := gateway.Config{Listen: []string{"inmemory://x"}, Policy: weighs(s, 50)}
-		Expect(r.g.Apply(cfg)).To(Succeed())
-		Expect(r.do("GET", "/books/7/pages", "").body).To(Equal("old"), "no endpoint has it")
-		Expect(r.do("DELETE", "/books/7", "").body).To(Equal("old"), "no endpoint has the method")
+		for _, weight := range []int{50, 0} {
+			cfg := gateway.Config{Listen: []string{"inmemory://x"}, Policy: weighs(s, weight)}
+			Expect(r.g.Apply(cfg)).To(Succeed())
+			for _, path := range []string{"/books/7/pages", "/books/", "/books/7/"} {
+				Expect(r.do("GET", path, "").body).To(Equal("old"), "no endpoint has it: the last step takes it from nobody")
+			}
+			Expect(r.do("DELETE", "/books/7", "").body).To(Equal("old"), "no endpoint has the method")
+		}
+		Expect(r.g.Apply(gateway.Config{Listen: []string{"inmemory://x"}})).To(Succeed())
+		Expect(r.do("GET", "/books/7", "").body).To(Equal("new"))
+		Expect(r.do("GET", "/books/7/pages", "").StatusCode).To(Equal(404), "a route that is removed leads nowhere")
 	})
 
 	It("goes by chance where a request lacks what makes it sticky", func() {
@@ -293,15 +300,22 @@ var _ = Describe("the weight of a legacy route", func() {
 		Expect(got.Header.Get("Allow")).To(Equal("PUT, OPTIONS"))
 	})
 
-	It("leads nowhere where it is 0, and no list of methods says otherwise", func() {
+	It("is 0 for what an endpoint has alone: the upstream is not asked for that, also while no instance is there", func() {
 		s := upstream(writes("old"))
-		r := start(fronts(s, legacy.Route{Path: "/books/{rest...}", Weight: 0}))
-		r.join(identity{}, says("new"), endpoint("GET", "/books/{id}"))
-		got := r.do("DELETE", "/books/7", "")
+		r := start(fronts(s, legacy.Route{Path: "/books/{rest...}", Methods: []string{"GET", "DELETE"}, Weight: 0}))
+		m := r.join(identity{}, says("new"), endpoint("GET", "/books/{id}"))
+		got := r.do("PUT", "/books/7", "")
 		Expect(got.StatusCode).To(Equal(405))
-		Expect(got.Header.Get("Allow")).To(Equal("GET, HEAD, OPTIONS"))
-		Expect(r.do("OPTIONS", "/books/7", "").Header.Get("Allow")).To(Equal("GET, HEAD, OPTIONS"))
-		Expect(r.do("DELETE", "/books/7/pages", "").StatusCode).To(Equal(404))
+		Expect(got.Header.Get("Allow")).To(Equal("GET, HEAD, DELETE, OPTIONS"))
+		Expect(r.operator("GET", "/v1/explain?method=GET&target=/books/7")).To(ContainSubstring(`"why": "the weight is 0: the service has it alone"`))
+		Expect(r.operator("GET", "/v1/explain?method=DELETE&target=/books/7")).To(ContainSubstring(`"why": "no service has the method and path"`))
+		Expect(m.Close()).To(Succeed())
+		Eventually(func() string {
+			got := r.do("GET", "/books/7", "")
+			Expect(got.StatusCode).To(BeElementOf(502, 503), "while the session ends, too")
+			return got.body
+		}).WithTimeout(patience).Should(ContainSubstring("no_instance"))
+		Expect(r.do("DELETE", "/books/7", "").body).To(Equal("old"))
 	})
 
 	It("has a caller stay by a cookie", func() {

@@ -79,7 +79,7 @@ func (e *Edge) explainSlash(method, path, version string) routing.Explanation {
 	if t == nil {
 		return x
 	}
-	if place, _ := t.find(method, path, true, nil); place != nil && version == "" && place.route.Weight > 0 {
+	if place, _ := t.find(method, path, true, nil); place != nil && version == "" {
 		r := place.route
 		x.Legacy = &routing.LegacyStep{
 			Route: r.name, Upstream: r.Upstream, Weight: r.Weight, Sticky: r.Sticky, Share: 1, Why: "the path ends with a slash, and no endpoint's does",
@@ -104,10 +104,10 @@ func (e *Edge) explainLegacy(x *routing.Explanation, version, key string) {
 	switch {
 	case version != "":
 		step.Why = "the request names a version, which is a service's"
-	case r.Weight == 0:
-		step.Why = "the weight is 0: it is the service's alone"
 	case x.Endpoint == "":
 		step.Share, step.Why = 1, "no service has the method and path"
+	case r.Weight == 0:
+		step.Why = "the weight is 0: the service has it alone"
 	case x.Upgrades:
 		step.Why = "the endpoint is a WebSocket, which no upstream is asked for"
 	case r.Sticky != "" && key != "":

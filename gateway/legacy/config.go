@@ -32,7 +32,7 @@ type Route struct {
 	Methods  []string // empty: all of [spec.Methods]
 	Upstream string   // by name
 	// Weight is the percentage of requests that goes to the upstream where an endpoint has the same method and path; the
-	// service has the others. Requests that no endpoint has all go to the upstream, unless it is 0.
+	// service has the others. Requests that no endpoint has all go to the upstream, whatever it is.
 	Weight int
 	Sticky string // what of a request keeps it on one side, as [routing.ParseKey] reads it; empty: each goes by chance
 	// Either of these: what callers have to hold, all of it, or why nobody has to hold anything. Where there is an endpoint,

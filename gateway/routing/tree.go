@@ -160,14 +160,9 @@ func (m *Match) at(endpoints []leaf, method string) int32 {
 // It may be read concurrently once all are added.
 type Paths struct{ root node }
 
-// Add has a method and a pattern lead to a number, which is not negative. No two may be of one identity. allow says that matches that
-// lead elsewhere are to have the method among those that the path has.
-func (p *Paths) Add(method string, pattern spec.Pattern, number int32, allow bool) {
-	l := leaf{method: method, number: number}
-	if allow {
-		l.bit = methodBit(method)
-	}
-	p.root.insert(pattern, l)
+// Add has a method and a pattern lead to a number, which is not negative. No two may be of one identity.
+func (p *Paths) Add(method string, pattern spec.Pattern, number int32) {
+	p.root.insert(pattern, leaf{method: method, bit: methodBit(method), number: number})
 }
 
 // Find is the number for a method and a canonical path, or -1. A slash that follows the path is taken by patterns that end with

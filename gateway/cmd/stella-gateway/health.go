@@ -214,8 +214,8 @@ func (h *health) instances(c *ctlCmd) error {
 		Routes []edge.LegacyView `json:"routes"`
 	}
 	err := c.optional("/v1/legacy", &legacy)
-	if err == nil && !slices.ContainsFunc(legacy.Routes, func(r edge.LegacyView) bool { return r.Weight > 0 }) {
-		h.becausef(healthCritical, "nothing is routed: no service is connected, and no legacy route takes requests")
+	if err == nil && len(legacy.Routes) == 0 {
+		h.becausef(healthCritical, "nothing is routed: no service is connected, and there is no legacy route")
 	}
 	return err
 }
