@@ -1,6 +1,9 @@
 package main
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -158,5 +161,52 @@ var _ = Describe("the list of changes", func() {
 		_, said := g.ctl("audit")
 		Expect(said).To(MatchRegexp(`\n\S+ +local +admin +reload +configuration +config: refused`))
 		Expect(said).NotTo(ContainSubstring("an operator asks"), "it is there by the operator's name")
+	})
+})
+
+var _ = Describe("a check", func() {
+	It("warns of an issuer without keys as long as there is another one", func() {
+		keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"keys":[{"kty":"EC","crv":"P-256","kid":"1","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",`+
+				`"y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`)
+		}))
+		DeferCleanup(keys.Close)
+		g := runGateway("issuers:\n  - {issuer: 'https://a', audiences: [x], jwks: '" + keys.URL + "'}\n" +
+			"  - {issuer: 'https://b', audiences: [x], jwks: 'http://127.0.0.1:1/keys'}\n")
+		connect(g.dial)
+		Eventually(g.says("check", "health")).WithTimeout(patience).Should(MatchRegexp(
+			`^WARNING: .* 1 instances routed.*\nissuer https://b: closed, no token of it is taken: .*refused.*\n$`))
+		code, _ := g.ctl("check", "health")
+		Expect(code).To(Equal(1))
+	})
+
+	It("says that a gateway drains", func() {
+		g := runGateway("", "--drain-delay", "1m") // a second signal ends it
+		connect(g.dial)
+		Eventually(g.says("check", "health")).WithTimeout(patience).Should(HavePrefix("OK: "))
+		g.signals <- syscall.SIGTERM
+		Eventually(g.says("check", "ready")).WithTimeout(patience).Should(Equal("CRITICAL: the gateway takes on no requests\nnot ready: draining\n"))
+		code, said := g.ctl("check", "health", "--format", "nagios")
+		Expect(code).To(Equal(2))
+		Expect(said).To(HavePrefix("STELLA CRITICAL - not ready: draining; "))
+		code, said = g.ctl("check", "ready", "--format", "json")
+		Expect(code).To(Equal(2))
+		Expect(said).To(MatchJSON(`{"state": "CRITICAL", "reasons": ["not ready: draining"]}`))
+	})
+})
+
+var _ = Describe("a check for Nagios", func() {
+	It("is one line with the gravest reasons first, and no more of them than a plug-in may say", func() {
+		var f finding
+		for i := range 6 {
+			f.becausef(healthWarning, "warning %d|\n", i)
+		}
+		f.becausef(healthCritical, "critical")
+		f.conclude()
+		out := gbytes.NewBuffer()
+		Expect(f.print(streams{out: out}, formatNagios, "all in all", " | live=1", &f)).To(MatchError(exitError(healthCritical)))
+		Expect(string(out.Contents())).To(Equal(
+			`STELLA CRITICAL - critical; warning 0/\n; warning 1/\n; warning 2/\n; warning 3/\n; and 2 more reasons; all in all | live=1` + "\n"))
 	})
 })

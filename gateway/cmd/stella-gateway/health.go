@@ -31,6 +31,9 @@ type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
+// nagiosReasons bounds the reasons in the one line that plug-ins of Nagios have, the gravest first: what is too long is cut.
+const nagiosReasons = 5
+
 // finding is what a check has found.
 type finding struct {
 	State   string   `json:"state"`
@@ -73,11 +76,14 @@ func (f *finding) print(s streams, format, said, perf string, all any) error {
 			return err
 		}
 	case formatNagios:
-		line := strings.Join(append(slices.Clone(f.Reasons), said), "; ")
-		if f.code == healthOK || f.code == healthUnknown {
-			line = cmp.Or(strings.Join(f.Reasons, "; "), said)
+		parts := slices.Clone(f.Reasons[:min(len(f.Reasons), nagiosReasons)])
+		if more := len(f.Reasons) - len(parts); more > 0 {
+			parts = append(parts, fmt.Sprintf("and %d more reasons", more))
 		}
-		line = strings.ReplaceAll(oneLine(line), "|", "/") // which would begin the numbers
+		if f.code != healthUnknown {
+			parts = append(parts, said)
+		}
+		line := strings.ReplaceAll(oneLine(strings.Join(parts, "; ")), "|", "/") // which would begin the numbers
 		if err := s.printf("STELLA %s - %s%s\n", f.State, line, perf); err != nil {
 			return err
 		}
