@@ -43,7 +43,7 @@ func (r *reader) unread(n *strictyaml.Node) bool {
 }
 
 // doubt notes that a setting, or what is below it, may not be what was meant: what hangs on it cannot be said. Of the file as a
-// whole that is never so: what it has beside its settings is none of them.
+// whole that is never so: what it has beside its settings may be those that it has not, and no others.
 func (r *reader) doubt(path string) {
 	if path != "" {
 		r.doubtful = append(r.doubtful, path)

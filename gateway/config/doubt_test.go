@@ -40,6 +40,8 @@ var _ = Describe("a configuration with faults of several kinds", func() {
 		Entry("of a section that is misspelt, without which an address is refused",
 			"transport: {tokenFile: a}\ntransports: {listen: ['tcp://0.0.0.0:2']}\nadmin: {address: '0.0.0.0:1'}\n",
 			`1:1: there is no key "transport"`, `3:9: admin.address: admin address "0.0.0.0:1" is not a loopback`),
+		Entry("of a section that is unknown, which may be one that is missed", "certificates: {enabled: true}\nfront: [a]\nadmin: {address: '0.0.0.0:1'}\n",
+			`2:1: there is no key "front"`, `3:9: admin.address: admin address "0.0.0.0:1" is not a loopback`),
 		Entry("of roots without which certificates are for nobody",
 			"certificates: {enabled: true}\nlisteners: [{address: '127.0.0.1:1', tls: {cert: none, key: none, clientCAs: [a]}}]\n",
 			`2:78: listeners[0].tls.clientCAs: expected one value`),

@@ -217,7 +217,7 @@ func (r *reader) faultf(n *strictyaml.Node, path, text string, args ...any) *Fau
 // section reads a struct; a nil node is a section that is not there: its settings have their defaults.
 func (r *reader) section(n *strictyaml.Node, v reflect.Value, path string) {
 	settings := settingsOf(v.Type(), path)
-	given := map[string]*strictyaml.Node{}
+	given, strange := map[string]*strictyaml.Node{}, false
 	if n != nil {
 		if n.Kind != strictyaml.Mapping {
 			r.faultf(n, path, "expected keys and values, got %s", n.Kind)
@@ -227,7 +227,7 @@ func (r *reader) section(n *strictyaml.Node, v reflect.Value, path string) {
 		for _, m := range n.Members {
 			i := slices.IndexFunc(settings, func(s setting) bool { return s.key == m.Key.Text })
 			if i < 0 {
-				r.unknown(m.Key, path, settings)
+				strange = !r.unknown(m.Key, path, settings) || strange
 				continue
 			}
 			at := join(path, m.Key.Text)
@@ -239,6 +239,9 @@ func (r *reader) section(n *strictyaml.Node, v reflect.Value, path string) {
 	for i := range settings {
 		s := &settings[i]
 		node := given[s.key]
+		if strange && node == nil && path == "" { // elsewhere the whole section is in doubt
+			r.doubt(s.key) // it may have been meant
+		}
 		switch {
 		case node != nil:
 			r.value(node, s, v.Field(s.index), join(path, s.key))
@@ -251,7 +254,8 @@ func (r *reader) section(n *strictyaml.Node, v reflect.Value, path string) {
 	}
 }
 
-func (r *reader) unknown(key *strictyaml.Node, path string, settings []setting) {
+// unknown refuses a key. It reports whether it is known which one was meant.
+func (r *reader) unknown(key *strictyaml.Node, path string, settings []setting) bool {
 	r.look(path, key)
 	f := r.faultf(key, path, "there is no key %.80q", key.Text)
 	names := make([]string, len(settings))
@@ -261,9 +265,10 @@ func (r *reader) unknown(key *strictyaml.Node, path string, settings []setting) 
 	if near := spelling.Suggest(key.Text, names); near != "" {
 		r.doubt(join(path, near))
 		f.Hint = "is it " + near + "?"
-		return
+		return true
 	}
 	f.Hint = "there are " + strings.Join(names, ", ")
+	return false
 }
 
 // preset gives a setting that nobody has said its default.
