@@ -25,6 +25,7 @@ cannot change while the gateway runs.
 |---|---|
 | ` + "`stella-gateway check FILE`" + ` | reads a file, and says everything that is wrong with it |
 | ` + "`stella-gateway diff OLD NEW`" + ` | says what the new file has otherwise, and what of it needs a restart |
+| ` + "`stella-gateway ctl config diff FILE`" + ` | says what a file has otherwise than a gateway that runs |
 | ` + "`stella-gateway config show --origin`" + ` | shows every value, and where it came from |
 | ` + "`stella-gateway config schema`" + ` | prints the JSON Schema of the file, for editors |
 

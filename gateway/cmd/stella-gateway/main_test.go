@@ -29,6 +29,11 @@ func TestCommand(t *testing.T) {
 	RunSpecs(t, "stella-gateway")
 }
 
+// broken panics when it is written to.
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { panic("broken") }
+
 const patience = 5 * time.Second
 
 var anyPort = []string{"run", "--http", "127.0.0.1:0", "--listen", "tcp://127.0.0.1:0", "--admin", "127.0.0.1:0"}
@@ -571,6 +576,10 @@ listeners: [{address: "127.0.0.1:8443", tls: {cert: nowhere, key: nowhere}}]
 		signals <- syscall.SIGTERM
 		Expect(told()).To(Equal("STOPPING=1"))
 		Eventually(code).WithTimeout(patience).Should(Receive(BeZero()))
+	})
+
+	It("does not end in good order when it panics", func() {
+		Expect(func() { run([]string{"version"}, streams{out: broken{}, err: GinkgoWriter}) }).To(PanicWith("broken"))
 	})
 
 	It("prints what it is, and help", func() {
