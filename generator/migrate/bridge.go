@@ -71,16 +71,10 @@ func (p *planner) bridge(r *Route) error {
 			if err != nil {
 				return fmt.Errorf("migrate: %s: %w", r.Pattern, err)
 			}
-			if by := p.served[id]; by != "" {
-				if filepath.Base(by) == BridgeFile {
-					if err := p.rekey(by, id, m, path.Path); err != nil {
-						return err
-					}
+			if p.served[id] != "" {
+				if err := p.keep(r, id, m, path.Path); err != nil {
+					return err
 				}
-				if by == r.rootKey() || filepath.Base(by) == BridgeFile || !strings.HasPrefix(by, "root ") {
-					continue // the same router decides, or an endpoint of its own has it
-				}
-				p.leavef(r, "%s %s is an endpoint of another router already", m, path.Path)
 				continue
 			}
 			b, err := p.bridgeOf(r)
@@ -102,6 +96,18 @@ func (p *planner) bridge(r *Route) error {
 		}
 	}
 	return nil
+}
+
+// keep is what becomes of an endpoint that is there.
+func (p *planner) keep(r *Route, id, method, path string) error {
+	by := p.served[id]
+	switch {
+	case filepath.Base(by) == BridgeFile:
+		return p.rekey(by, id, r, method, path)
+	case by != r.rootKey() && strings.HasPrefix(by, "root "):
+		p.leavef(r, "%s %s is an endpoint of another router already", method, path)
+	}
+	return nil // the same router decides, or an endpoint of its own has it
 }
 
 // rootKey tells routers apart.
@@ -133,7 +139,8 @@ func (p *planner) bridgeIn(pkg *packages.Package) (*bridgeFile, error) {
 		return b, nil
 	}
 	b := &bridgeFile{
-		pkg: pkg, name: filepath.Join(pkg.Dir, BridgeFile), methods: map[string][2]int{}, keys: map[string][]keyLine{}, names: map[string]bool{}, docs: map[string]string{},
+		pkg: pkg, name: filepath.Join(pkg.Dir, BridgeFile),
+		methods: map[string][2]int{}, keys: map[string][]keyLine{}, names: map[string]bool{}, docs: map[string]string{},
 		added: map[string][]string{}, roots: map[*node]string{},
 	}
 	old, err := os.ReadFile(b.name)
@@ -222,7 +229,7 @@ func keyLines(fset *token.FileSet, doc *ast.CommentGroup) []keyLine {
 
 // rekey mends the keys of an endpoint that is there: those that its method cannot have go, and those that --with says are added.
 // What has another value stays, because whoever changed it has had a reason.
-func (p *planner) rekey(name, id, method, path string) error {
+func (p *planner) rekey(name, id string, r *Route, method, path string) error {
 	b, err := p.bridgeNamed(name)
 	if err != nil {
 		return err
@@ -240,8 +247,11 @@ func (p *planner) rekey(name, id, method, path string) error {
 	for _, u := range unfits {
 		p.noteKeys(u.key, "mended in "+BridgeFile+": "+u.why, endpoint)
 	}
-	wanted, _ := fit(method, p.with)
+	wanted, _ := fit(method, r.uses.keys(method, p.with))
 	for _, k := range wanted {
+		if p.with.index(k.name) < 0 {
+			continue // the handler's own need: the report tells it, and who has taken it away has had a reason
+		}
 		switch i := fits.index(k.name); {
 		case i < 0:
 			fits = append(fits, k)
@@ -305,7 +315,7 @@ func (b *bridgeFile) add(p *planner, r *Route, method string, path stellaPath) {
 	}
 	b.names[typ+"."+name] = true
 	var t strings.Builder
-	fmt.Fprintf(&t, "\n// %s serves %s as the router does.\n//\n%s\n", name, oneLine(method+" "+r.Host+r.Pattern), p.endpointLine(method, path.Path))
+	fmt.Fprintf(&t, "\n// %s serves %s as the router does.\n//\n%s\n", name, oneLine(method+" "+r.Host+r.Pattern), p.endpointLine(r, method, path.Path))
 	for _, line := range p.lines {
 		t.WriteString(line + "\n")
 	}

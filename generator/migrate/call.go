@@ -208,7 +208,7 @@ func (it *interp) special(c *invocation, obj *types.Func) (value, bool) {
 	case isFunc && len(c.args) == 1 && (fw == Gin || fw == Echo) && slices.Contains([]string{"WrapH", "WrapF", "WrapHandler"}, obj.Name()):
 		return c.args[0], true
 	case isFunc && fw == Echo && obj.Name() == "WrapMiddleware" && len(c.args) == 1:
-		return opaque{short(types.ExprString(c.expr.Args[0]))}, true
+		return opaque{expr: short(types.ExprString(c.expr.Args[0]))}, true
 	case isFunc:
 		if v, ok := pureText(name, it.strings(c, name)); ok {
 			return v, true
@@ -268,7 +268,7 @@ func (it *interp) callDeclared(c *invocation, fn *callable, decl *function) valu
 			return v
 		}
 		if r := obj.Signature().Results(); r.Len() == 1 && isMiddleware(r.At(0).Type()) {
-			return opaque{short(types.ExprString(c.expr))}
+			return opaque{short(types.ExprString(c.expr)), obj}
 		}
 		if it.calls[obj]++; !involved && it.calls[obj] > maxPlain && !givesText(obj) {
 			return nil

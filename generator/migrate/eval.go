@@ -278,7 +278,7 @@ func (it *interp) structLit(f *frame, e *ast.CompositeLit, t types.Type, u *type
 			continue
 		}
 		if v == nil && isHandler(field.Type()) {
-			v = opaque{short(types.ExprString(expr))}
+			v = opaque{expr: short(types.ExprString(expr))}
 		}
 		it.storeField(o, field.Origin(), v)
 	}
@@ -312,7 +312,7 @@ func opaqueOf(f *frame, e ast.Expr) value {
 		return nil
 	}
 	if _, ok := t.Underlying().(*types.Signature); ok || isHandler(t) {
-		return opaque{short(types.ExprString(e))}
+		return opaque{expr: short(types.ExprString(e))}
 	}
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/stella-ops/router/generator/diagnostic"
 	"github.com/stella-ops/router/generator/directive"
-	"github.com/stella-ops/router/generator/scan"
 	"github.com/stella-ops/router/spec"
 )
 
@@ -116,7 +115,7 @@ type unfit struct{ key, why string }
 // fit makes keys ones that an endpoint of a method may have, whose handler is net/http's: what code is not generated for,
 // and what has no effect, is left out. It is the same that stellagen generate and lint find.
 func fit(method string, list keyList) (fits keyList, left []unfit) {
-	hasBody := (&scan.Endpoint{Method: method}).HasBody()
+	body := hasBody(method)
 	drop := func(k key, format string, args ...any) {
 		left = append(left, unfit{k.String(), fmt.Sprintf(format, args...)})
 	}
@@ -124,7 +123,7 @@ func fit(method string, list keyList) (fits keyList, left []unfit) {
 	asks := slices.Contains([]string{http.MethodGet, http.MethodHead, http.MethodOptions}, method)
 	for _, k := range list {
 		switch {
-		case k.name == keyStream && !hasBody && k.value == string(spec.StreamBoth) && method != http.MethodHead:
+		case k.name == keyStream && !body && k.value == string(spec.StreamBoth) && method != http.MethodHead:
 			left = append(left, unfit{k.String(), fmt.Sprintf("a %s request has no body: it is stream=response", method)})
 			k.value = string(spec.StreamResponse)
 		case k.name == keyStream && k.value == string(spec.StreamUpgrade) && method != http.MethodGet:
@@ -133,7 +132,7 @@ func fit(method string, list keyList) (fits keyList, left []unfit) {
 		case k.name == keyStream && method == http.MethodHead && k.value != string(spec.StreamNone):
 			drop(k, "HEAD has no body, neither way")
 			continue
-		case k.name == keyStream && !hasBody && k.value == string(spec.StreamRequest), k.name == keyBody && !hasBody:
+		case k.name == keyStream && !body && k.value == string(spec.StreamRequest), k.name == keyBody && !body:
 			drop(k, "a %s request has no body", method)
 			continue
 		case k.name == keyIdempotent && (method == http.MethodGet || method == http.MethodHead):
@@ -148,17 +147,18 @@ func fit(method string, list keyList) (fits keyList, left []unfit) {
 		}
 		fits = append(fits, k)
 	}
-	switch stream := spec.Streaming(fits.value(keyStream)); {
-	case stream == "" || stream == spec.StreamNone:
+	switch spec.Streaming(fits.value(keyStream)) {
+	case "", spec.StreamNone:
 		if i := fits.index(keyIdle); i >= 0 {
 			drop(fits[i], "nothing is streamed")
 			fits = fits.without(keyIdle)
 		}
-	case stream == spec.StreamUpgrade:
+	case spec.StreamUpgrade:
 		if i := fits.index("status"); i >= 0 {
 			drop(fits[i], "what accepts an upgrade is 101")
 			fits = fits.without("status")
 		}
+	case spec.StreamRequest, spec.StreamResponse, spec.StreamBoth:
 	}
 	return fits, left
 }
@@ -195,8 +195,12 @@ func (p *planner) noteKeys(keys, what, endpoint string) {
 }
 
 // keysFor are the keys of a new endpoint.
-func (p *planner) keysFor(method, path string) keyList {
-	fits, left := fit(method, p.with)
+func (p *planner) keysFor(r *Route, method, path string) keyList {
+	wanted := r.uses.keys(method, p.with)
+	if said := p.with.value(keyStream); said != "" && said != wanted.value(keyStream) {
+		p.noteKeys(keyStream+"="+said, "it is stream="+wanted.value(keyStream)+", which the handler needs", method+" "+path)
+	}
+	fits, left := fit(method, wanted)
 	for _, u := range left {
 		p.noteKeys(u.key, "left out: "+u.why, method+" "+path)
 	}

@@ -381,7 +381,7 @@ func (p *planner) write(r *Route) error {
 	}
 	p.served[id] = p.r.p.fset.File(decl.file.Pos()).Name()
 	p.annot[keyOf(decl.obj)] = true
-	lines := append([]string{p.endpointLine(r.methods[0], r.Paths[0])}, p.lines...)
+	lines := append([]string{p.endpointLine(r, r.methods[0], r.Paths[0])}, p.lines...)
 	p.edits.document(decl.decl.Doc, decl.decl.Pos(), lines)
 	p.need[decl.pkg]++
 	p.plan.Written = append(p.plan.Written, Planned{r.methods[0], r.Paths[0], r})
@@ -389,12 +389,8 @@ func (p *planner) write(r *Route) error {
 }
 
 // endpointLine is the directive of a new endpoint.
-func (p *planner) endpointLine(method, path string) string {
-	return endpointLine(method, path, p.keysFor(method, path))
-}
-
-func endpointLine(method, path string, keys keyList) string {
-	return strings.TrimSpace("//stella:endpoint " + method + " " + path + " " + keys.String())
+func (p *planner) endpointLine(r *Route, method, path string) string {
+	return strings.TrimSpace("//stella:endpoint " + method + " " + path + " " + p.keysFor(r, method, path).String())
 }
 
 // belong makes the packages of new endpoints belong to a service.

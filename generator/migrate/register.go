@@ -371,14 +371,29 @@ func (r *registration) bindOne(e entry, h value, strip string, unknown bool, nam
 			e.mode = joined
 		}
 	case *callable:
-		e.handler = handler{name: nameOf(r.it, h, name), fn: h.obj}
+		e.handler = handler{name: nameOf(r.it, h, name), fn: h.obj, lit: h.lit}
+		if h.lit != nil {
+			e.handler.info = h.frame.info
+		}
+	case *object:
+		e.handler = handler{name: name, serves: serveHTTP(h.typ)}
 	case opaque:
-		e.handler = handler{name: h.expr}
+		e.handler = handler{name: h.expr, serves: h.by}
 	default:
 		e.handler = handler{name: name}
 	}
 	r.n.entries = append(r.n.entries, e)
 	r.site.done = true
+}
+
+// serveHTTP is the method that makes a handler of a type; nil if it has none.
+func serveHTTP(t types.Type) *types.Func {
+	if t == nil {
+		return nil
+	}
+	obj, _, _ := types.LookupFieldOrMethod(t, true, nil, "ServeHTTP")
+	fn, _ := obj.(*types.Func)
+	return fn
 }
 
 // embedded is the router that a struct embeds: it serves the struct's requests.

@@ -44,12 +44,14 @@ type Route struct {
 	Guards    []string  `json:"middleware"` // outermost first
 	Condition []string  `json:"condition,omitempty"`
 	Notes     []string  `json:"notes,omitempty"`
+	Needs     []string  `json:"needs,omitempty"` // keys of its endpoints, because of what its handler does
 	Doubt     string    `json:"doubt,omitempty"` // why the pattern may not be whole
 
 	t       translation
 	handler handler
 	root    *node
 	methods []string // those that endpoints may have
+	uses    uses
 }
 
 // Unfollowed is what may be a route, and has not become one.
@@ -122,6 +124,8 @@ func (r *Report) add(f found) {
 	default:
 		route.Notes = append(route.Notes, "endpoints have no method "+f.method)
 	}
+	route.uses = r.p.usesOf(f.handler)
+	route.Needs = route.uses.needs(route.methods)
 	i := slices.IndexFunc(r.Routes, func(o Route) bool {
 		return o.Place == route.Place && o.Method == route.Method && o.Pattern == route.Pattern && o.Handler == route.Handler && o.Host == route.Host &&
 			o.root.created == route.root.created

@@ -22,8 +22,11 @@ type (
 	tuple []value
 	// choice is one of several, by conditions that are not known.
 	choice []value
-	// opaque is a handler or a middleware of which only the expression is known.
-	opaque struct{ expr string }
+	// opaque is a handler or a middleware of which only the expression is known, and maybe the function that makes it.
+	opaque struct {
+		expr string
+		by   *types.Func
+	}
 )
 
 // callable is a function: a declared one, maybe with its receiver, or a literal with the variables around it.
@@ -283,4 +286,8 @@ const (
 type handler struct {
 	name string
 	fn   *types.Func // nil if it is not declared under a name
+
+	serves *types.Func  // ServeHTTP of a type of the program
+	lit    *ast.FuncLit // of a handler that is a function literal
+	info   *types.Info  // of lit
 }

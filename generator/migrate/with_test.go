@@ -74,6 +74,20 @@ var _ = Describe("Keys of all endpoints that are written", func() {
 		Entry("words", `status=200 unknown=ignore tags="a b",c stability=beta slo=99.9 within=300ms`),
 	)
 
+	It("do not keep an endpoint from what its handler needs", func(ctx SpecContext) {
+		archive, err := txtar.ParseFile("testdata/bridge-uses.txtar")
+		Expect(err).NotTo(HaveOccurred())
+		dir = unpack(archive)
+		name = filepath.Join(dir, migrate.BridgeFile)
+		config.Dir = dir
+		plan := bridge(ctx, "stream=request body=2MiB")
+		Expect(lines()).To(ContainSubstring("GET /live stream=upgrade\n"))
+		Expect(lines()).To(ContainSubstring("GET /events stream=response\n"))
+		Expect(lines()).To(ContainSubstring("PUT /limited stream=request body=2MiB\n"), "what is asked for counts")
+		Expect(plan.Keys).To(ContainElement(HaveField("What", "it is stream=upgrade, which the handler needs")))
+		generate(ctx, dir)
+	})
+
 	It("are told where they are left out", func(ctx SpecContext) {
 		plan := bridge(ctx, "stream=both body=64MiB")
 		Expect(plan.Keys).To(ConsistOf(

@@ -35,7 +35,7 @@ func (it *interp) wrap(c *invocation, obj *types.Func) (value, bool) {
 		if isConcrete(t) {
 			return nil, false // a struct that is a handler, and may hold a router
 		}
-		return opaque{short(types.ExprString(c.expr))}, true
+		return opaque{short(types.ExprString(c.expr)), obj}, true
 	}
 	w := &wrapped{inner: inner, by: name}
 	it.served(w)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -163,7 +164,7 @@ func printRoutes(w io.Writer, r *migrate.Report) {
 	}
 	printf := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
 	for _, route := range r.Routes {
-		notes := route.Notes
+		notes := slices.Concat(route.Notes, route.Needs)
 		if route.Doubt != "" {
 			notes = append([]string{route.Doubt}, notes...)
 		}
