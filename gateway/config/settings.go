@@ -254,7 +254,7 @@ var settings = []setting{
 	{path: "cors[].maxAge", preset: "10m", min: "0s", max: "24h", doc: "How long browsers remember what pages may."},
 	{path: "static[]",
 		doc: "Folders whose files are served to everybody, for a front end beside the API: where neither a service nor the gateway itself " +
-			"has the path. Of the entries whose path a request is at or below, the one with the longest counts."},
+			"has the path, and no legacy route that is as specific. Of the entries whose path a request is at or below, the one with the longest counts."},
 	{path: "static[].path", preset: "/", format: "path", doc: "The path, with everything below it."},
 	{path: "static[].dir", required: true,
 		doc: "The folder. It is opened for each request: a link to another one counts at once. Nothing outside of it is served, and no " +

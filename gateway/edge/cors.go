@@ -185,8 +185,8 @@ func (e *Edge) preflight(x *Exchange) bool {
 	x.params = m.Params
 	fields, ok := x.askedFields()
 	served := m.Endpoint != nil && !x.slash
-	if t := x.policy.legacy; t != nil && !served {
-		place, _ := t.find(asked[0], x.path, x.slash, x.params)
+	if x.policy.legacy != nil && !served {
+		place, _ := x.policy.upstreamAt(asked[0], x.path, x.slash, x.slash || m.Free(), x.params)
 		served = place != nil
 	}
 	if x.origin != "" && served && ok {

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/stella-ops/router/gateway/auth"
@@ -25,6 +26,7 @@ type legacyRoute struct {
 	name   string
 	server *legacy.Server
 	key    routing.Key
+	depth  int // how many of its path's segments are literals, before the first parameter
 	meter  *telemetry.LegacyRoute // set when the table is put in force
 }
 
@@ -57,6 +59,9 @@ func newLegacyTable(c *legacy.Config) (*legacyTable, error) {
 		if err != nil { // cannot be: as above
 			return nil, err
 		}
+		for r.depth < len(pattern.Segments) && pattern.Segments[r.depth].Literal != "" {
+			r.depth++
+		}
 		access := routing.Access{Claims: given.Claims, Public: given.Public}
 		for _, method := range given.Taken() {
 			t.paths.Add(method, pattern, int32(len(t.places))) // the check bounds it
@@ -76,6 +81,33 @@ func (t *legacyTable) find(method, path string, slash bool, memory []string) (*l
 		return nil, m
 	}
 	return &t.places[number], m
+}
+
+// upstreamAt is find for a path that no endpoint has if it is free: then a folder of files takes it whose own path is longer than what
+// of the route's is before the first parameter, be it that there is no such file. So /app of static is not lost below /{rest...}.
+func (p *prepared) upstreamAt(method, path string, slash, free bool, memory []string) (*legacyPlace, routing.Match) {
+	place, m := p.legacy.find(method, path, slash, memory)
+	if place == nil && m.Free() || !free {
+		return place, m
+	}
+	d := p.folder(path)
+	if d == nil || d.Path == "/" {
+		return place, m
+	}
+	depth := 0
+	if place != nil {
+		depth = place.route.depth
+	} else { // the path is some route's for other methods
+		for _, other := range spec.Methods {
+			if other, _ := p.legacy.find(other, path, slash, memory); other != nil {
+				depth = max(depth, other.route.depth)
+			}
+		}
+	}
+	if strings.Count(d.Path, "/") > depth {
+		return nil, routing.Match{}
+	}
+	return place, m
 }
 
 // count has the routes be counted. A nil table has none.
@@ -148,7 +180,7 @@ func (x *Exchange) timeout() time.Duration {
 // that the path has a slash at its end; that the endpoint is a WebSocket, which no upstream is asked for; and the weight, which is of
 // what both sides have: a weight of 0 leaves the rest of a site where it is. m is given the methods that the path has there.
 func (e *Edge) goesAway(x *Exchange, m *routing.Match) bool {
-	place, match := x.policy.legacy.find(x.method, x.path, x.slash, x.params[len(x.params):])
+	place, match := x.policy.upstreamAt(x.method, x.path, x.slash, x.slash || m.Free(), x.params[len(x.params):])
 	m.Add(match)
 	if place == nil {
 		return false

@@ -75,11 +75,11 @@ func failed(outcome telemetry.Outcome) bool {
 // explainSlash explains a request whose path has a slash at its end beside the canonical one.
 func (e *Edge) explainSlash(method, path, version string) routing.Explanation {
 	x := routing.Explanation{Method: method, Path: strings.TrimSuffix(path, "/") + "/", Fault: faultTrailing}
-	t := e.policy.Load().legacy
-	if t == nil {
+	p := e.policy.Load()
+	if p.legacy == nil {
 		return x
 	}
-	if place, _ := t.find(method, path, true, nil); place != nil && version == "" {
+	if place, _ := p.upstreamAt(method, path, true, true, nil); place != nil && version == "" {
 		r := place.route
 		x.Legacy = &routing.LegacyStep{
 			Route: r.name, Upstream: r.Upstream, Weight: r.Weight, Sticky: r.Sticky, Share: 1, Why: "the path ends with a slash, and no endpoint's does",
@@ -91,11 +91,12 @@ func (e *Edge) explainSlash(method, path, version string) routing.Explanation {
 
 // explainLegacy adds to an explanation what legacy routes have to do with the request.
 func (e *Edge) explainLegacy(x *routing.Explanation, version, key string) {
-	t := e.policy.Load().legacy
-	if t == nil {
+	p := e.policy.Load()
+	if p.legacy == nil {
 		return
 	}
-	place, _ := t.find(x.Method, x.Path, false, nil)
+	m := e.cfg.Registry.Snapshot().Match(x.Method, x.Path, nil)
+	place, _ := p.upstreamAt(x.Method, x.Path, false, m.Free(), nil)
 	if place == nil {
 		return
 	}

@@ -27,7 +27,8 @@ type Policy struct {
 	TenantHeader string
 	// Compression says which answers are compressed. The zero value is none.
 	Compression coding.Rule
-	// Static are folders of files that are served where neither a service nor the gateway itself has the path. Of the entries whose
+	// Static are folders of files that are served where neither a service nor the gateway itself has the path, nor a legacy route as many
+	// of whose path's segments are literals before the first parameter as Path has. Of the entries whose
 	// Path a request is at or below, the one with the longest counts.
 	Static []static.Dir
 	// AccessLog has each request that is over be logged at level info, and not only at debug.

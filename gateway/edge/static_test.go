@@ -18,6 +18,7 @@ import (
 
 	"github.com/stella-ops/router/gateway"
 	"github.com/stella-ops/router/gateway/edge"
+	"github.com/stella-ops/router/gateway/legacy"
 	"github.com/stella-ops/router/gateway/routing"
 	"github.com/stella-ops/router/gateway/static"
 )
@@ -111,6 +112,58 @@ var _ = Describe("static files", func() {
 		got := r.do("GET", "/invoices", "", "Accept", "text/html")
 		Expect(got.StatusCode).To(Equal(405), "the path is a service's, whatever the method")
 		Expect(r.do("GET", "/invoices/", "").body).To(Equal("not to be seen"), "a service's path never ends with a slash")
+	})
+
+	It("stand before a legacy route that is less specific than their path, and behind one that is not", func() {
+		write("api/x.js", "not to be seen")
+		s := upstream(writes("old"))
+		r := start(fronts(s, legacy.Route{Path: "/{rest...}", Weight: 0}, legacy.Route{Path: "/{any}/main.js", Weight: 50},
+			legacy.Route{Path: "/app/api/{rest...}", Weight: 0}, legacy.Route{Path: "/app/exact", Weight: 100}),
+			serving(static.Dir{Path: "/"}, static.Dir{Path: "/app", Fallback: "index.html"}), func(c *gateway.Config) {
+				c.Policy.CORS = []edge.CORS{{Path: "/", Origins: []string{"*"}}}
+			})
+		r.join(identity{}, says("new"), endpoint("POST", "/app/orders"), endpoint("GET", "/app/main.js/map"))
+		for _, c := range []struct {
+			method, path string
+			status       int
+			body, own    string // own: as it is explained
+		}{
+			{"GET", "/app/main.js", 200, script, "the file main.js of static /app"},
+			{"GET", "/app/", 200, "<!doctype html>the page", "the file index.html of static /app"},
+			{"GET", "/app", 200, "<!doctype html>the page", "a redirect to ./app/ of static /app"},
+			{"POST", "/app/main.js", 405, `"code":"method_not_allowed"`, ""},
+			{"GET", "/app/other.js", 404, `"code":"not_found"`, "the file index.html of static /app, for pages"},
+			{"GET", "/app/main.js/map", 200, "new", ""},
+			{"POST", "/app/orders", 200, "new", ""},
+			{"GET", "/app/orders", 200, "old", ""}, // as without files: the path is a service's, and what has not moved of it is the upstream's
+			{"GET", "/app/api/x.js", 200, "old", ""},
+			{"GET", "/app/api/", 200, "old", ""},
+			{"GET", "/app/exact", 200, "old", ""},
+			{"GET", "/main.js", 200, "old", ""},
+			{"GET", "/other/", 200, "old", ""},
+		} {
+			got := r.do(c.method, c.path, "")
+			Expect(got.StatusCode).To(Equal(c.status), c.path)
+			Expect(got.body).To(ContainSubstring(c.body), c.path)
+			var x routing.Explanation
+			Expect(json.Unmarshal([]byte(r.operator("GET", "/v1/explain?method="+c.method+"&target="+c.path)), &x)).To(Succeed())
+			Expect(x.Own).To(Equal(c.own), "%s %s", c.method, c.path)
+			Expect(x.Legacy != nil && x.Legacy.Share == 1).To(Equal(c.body == "old"), "%s %s", c.method, c.path)
+		}
+		Expect(r.do("OPTIONS", "/app/main.js", "").Header.Get("Allow")).To(Equal("GET, HEAD"))
+		for path, methods := range map[string]string{"/app/main.js": "", "/main.js": "PUT"} {
+			got := r.do("OPTIONS", path, "", "Origin", "https://a.example", "Access-Control-Request-Method", "PUT")
+			Expect(got.Header.Get("Access-Control-Allow-Methods")).To(Equal(methods), path)
+		}
+	})
+
+	It("stand before a legacy route that has the path for other methods only", func() {
+		s := upstream(writes("old"))
+		r := start(fronts(s, legacy.Route{Path: "/{rest...}", Methods: []string{"POST"}, Weight: 100}, legacy.Route{Path: "/app/docs/{rest...}", Methods: []string{"POST"}, Weight: 100}),
+			serving(static.Dir{Path: "/app"}))
+		Expect(r.do("GET", "/app/main.js", "").body).To(Equal(script))
+		Expect(r.do("GET", "/app/docs/index.html", "").StatusCode).To(Equal(405), "the route is more specific")
+		Expect(r.do("POST", "/other", "").body).To(Equal("old"))
 	})
 
 	It("have a page for the front end's own paths, and nothing for programs that are lost", func() {

@@ -75,6 +75,9 @@ func (m *Match) Allow() string {
 	return strings.Join(names, ", ")
 }
 
+// Free reports whether no endpoint has the path, for any method.
+func (m *Match) Free() bool { return m.Endpoint == nil && m.methods == 0 }
+
 func methodBit(method string) uint16 {
 	if i := slices.Index(spec.Methods, method); i >= 0 {
 		return 1 << i
