@@ -1,5 +1,5 @@
-// Package shop is the bookshop behind the bridge: nothing but the directive below and stella_bridge.go, which stellagen migrate has
-// written, is new.
+// Package shop is the bookshop behind the bridge. New are the directive below and stella_bridge.go: stellagen migrate --bridge has
+// written both, and the limits in stella_bridge.go, such as idle= and idempotent, were refined by hand since.
 //
 //stella:service bookshop-bridge version=0.1.0 owner=shop
 package shop
