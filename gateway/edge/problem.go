@@ -59,6 +59,9 @@ var kinds = []*Kind{
 	kindAnswer, kindAnswerSize,
 }
 
+// gatewayAlone are those of a status of 500 or more that are no failure of whoever the request would have gone to.
+var gatewayAlone = []*Kind{kindAuthority, kindKeys, kindLimits, kindLegacyUpgrade}
+
 // proxyStatus is Proxy-Status for each of the kinds: it tells an answer of the gateway's own from a service's, and why there is
 // no other. Shared: never changed.
 var proxyStatus = func() map[*Kind][]string {
