@@ -21,14 +21,50 @@ import (
 // forever is a wait that other things end.
 const forever = time.Duration(math.MaxInt64)
 
-// tunnel carries octets between a client's connection and a call, both ways, and looks at none. It ends when both ways have,
-// when the call is cancelled, or when nothing has moved either way for the idle time. Beside what credit bounds, a client that
+// farEnd is a tunnel's other end: a service's, or an upstream's. One goroutine receives, and another one sends.
+type farEnd interface {
+	// next waits for a part, whose body is for the client. io.EOF is the end of this way in order, any other error that of both.
+	next() (*transports.Frame, error)
+	// consumed says that the client has taken n bytes.
+	consumed(n int)
+	// send takes over f and passes its payload on; end says that nothing follows. It may wait for long, while w watches the client.
+	// It fails when the far end has ended, or takes no more.
+	send(w *watch, f *transports.Frame, end bool) error
+	// rest waits, behind io.EOF, until the far end takes no more, or done is closed, which whoever sends does at its end.
+	rest(done <-chan struct{})
+	// failed reports whether it has ended before both ways had.
+	failed() bool
+	// cancel ends it, and wakes whoever waits on it. May be called by anybody, and does nothing once it has ended.
+	cancel(code spec.Code)
+}
+
+// serviceEnd is a call, which the service has accepted.
+type serviceEnd struct{ call atomic.Pointer[session.Call] }
+
+func (s *serviceEnd) next() (*transports.Frame, error) {
+	return s.call.Load().Next(context.Background(), forever) // the idle time is of both ways together
+}
+
+func (s *serviceEnd) consumed(n int) { s.call.Load().Consumed(n) }
+
+func (s *serviceEnd) send(w *watch, f *transports.Frame, end bool) error {
+	return sendBody(&s.call, w, f, end)
+}
+
+func (s *serviceEnd) rest(done <-chan struct{}) { s.call.Load().Rest(done) }
+
+func (s *serviceEnd) failed() bool { return s.call.Load().Failed() }
+
+func (s *serviceEnd) cancel(code spec.Code) { s.call.Load().Cancel(code) }
+
+// tunnel carries octets between a client's connection and its far end, both ways, and looks at none. It ends when both ways have,
+// when the far end is cancelled, or when nothing has moved either way for the idle time. Beside what credit bounds, a client that
 // sends nothing costs what net/http reads ahead, and no chunk.
 type tunnel struct {
 	x     *Exchange
 	conn  net.Conn
 	start time.Time // the exchange's
-	call  atomic.Pointer[session.Call]
+	far   farEnd
 	stall time.Duration // how long a write to the client may make no progress
 	idle  time.Duration
 
@@ -36,7 +72,7 @@ type tunnel struct {
 	timer *time.Timer  // looks at that
 	gone  atomic.Bool  // the client has broken the connection
 	ended atomic.Bool  // the gateway's half has, or is about to
-	watch *watch       // sees that the client is gone while the service takes nothing
+	watch *watch       // sees that the client is gone while the far end takes nothing
 	done  chan struct{}
 
 	mu      sync.Mutex
@@ -79,31 +115,30 @@ func (t *tunnel) say() (broken bool) {
 	return t.lost(err)
 }
 
-// lost cancels the call if err says that the client is gone.
+// lost cancels the far end if err says that the client is gone.
 func (t *tunnel) lost(err error) bool {
 	if err == nil {
 		return false
 	}
 	t.gone.Store(true)
-	t.call.Load().Cancel(spec.CodeClientGone)
+	t.far.cancel(spec.CodeClientGone)
 	return true
 }
 
 // wasReset reports whether the client has reset the connection. Once the gateway's half has ended that cannot be told from a
-// client which has ended its own in order, and what that has sent is still to be read: the idle time ends the call.
+// client which has ended its own in order, and what that has sent is still to be read: the idle time ends both.
 func (t *tunnel) wasReset(conn syscall.RawConn) bool { return wasReset(conn) && !t.ended.Load() }
 
 // down moves octets to the client until both ways have ended. It reports whether that was out of order.
 func (t *tunnel) down() (broken bool) {
-	call := t.call.Load()
 	for {
-		f, err := call.Next(context.Background(), forever) // the idle time is of both ways together
+		f, err := t.far.next()
 		switch {
 		case errors.Is(err, io.EOF):
 			t.ended.Store(true) // before that can be seen
 			closeWrite(t.conn)
-			call.Rest(t.done)
-			return t.gone.Load() || call.Failed()
+			t.far.rest(t.done)
+			return t.gone.Load() || t.far.failed()
 		case err != nil:
 			return true
 		}
@@ -116,22 +151,22 @@ func (t *tunnel) down() (broken bool) {
 			return true
 		}
 		t.touch()
-		call.Consumed(n)
+		t.far.consumed(n)
 	}
 }
 
-// up moves octets to the service until the client's half ends, or the call does. As long as the client fills what net/http
+// up moves octets to the far end until the client's half ends, or that does. As long as the client fills what net/http
 // reads ahead, it reads straight into whole chunks.
 func (t *tunnel) up(from *bufio.Reader) {
 	defer close(t.done)
 	for busy := false; ; {
-		f, err := t.read(from, busy)
+		f, err := readPart(from, busy, t.readBy)
 		if f != nil {
 			n := len(f.Payload())
 			busy = n >= from.Size()
 			t.x.received += int64(n)
 			t.touch()
-			if t.send(f, false) != nil { // the call has ended, or the service wants no more
+			if t.far.send(t.watch, f, false) != nil {
 				t.discard(from)
 				return
 			}
@@ -141,7 +176,7 @@ func (t *tunnel) up(from *bufio.Reader) {
 		case errors.Is(err, os.ErrDeadlineExceeded) && !t.isLeaving(): // that of a client which was busy
 			busy = false
 		case errors.Is(err, io.EOF):
-			_ = t.send(transports.NewFrame(0), true) // fails with the call, whose end is no concern of the client's half
+			_ = t.far.send(t.watch, transports.NewFrame(0), true) // fails with the far end, whose end is no concern of the client's half
 			return
 		default:
 			if !t.isLeaving() {
@@ -152,13 +187,14 @@ func (t *tunnel) up(from *bufio.Reader) {
 	}
 }
 
-// read reads a part. A client that is not busy may be silent for long, and is waited for without a chunk.
-func (t *tunnel) read(from *bufio.Reader, busy bool) (*transports.Frame, error) {
+// readPart reads a part of what a connection brings, whose reads readBy bounds. A peer that is not busy may be silent for long, and is
+// waited for without a chunk; one that is busy may turn out not to be: os.ErrDeadlineExceeded.
+func readPart(from *bufio.Reader, busy bool, readBy func(time.Time)) (*transports.Frame, error) {
 	size := chunk
 	if busy && from.Buffered() == 0 {
-		t.readBy(time.Now().Add(settling))
+		readBy(time.Now().Add(settling))
 	} else {
-		t.readBy(time.Time{})
+		readBy(time.Time{})
 		if _, err := from.Peek(1); err != nil {
 			return nil, err //nolint:wrapcheck // is shown to nobody
 		}
@@ -174,9 +210,6 @@ func (t *tunnel) read(from *bufio.Reader, busy bool) (*transports.Frame, error) 
 	}
 	return f, err //nolint:wrapcheck // as above
 }
-
-// send moves a part, and waits for the service to take it.
-func (t *tunnel) send(f *transports.Frame, end bool) error { return sendBody(&t.call, t.watch, f, end) }
 
 // discard reads on for nobody, so that a connection which is closed with the client still sending is not reset before the
 // client has read what was sent to it. The deadline comes with the end of the other way.
@@ -215,17 +248,17 @@ func (t *tunnel) isLeaving() bool {
 // touch notes that an octet has moved.
 func (t *tunnel) touch() { t.moved.Store(int64(time.Since(t.start))) }
 
-// look ends the call when nothing has moved for the idle time.
+// look ends the tunnel when nothing has moved for the idle time.
 func (t *tunnel) look() {
 	left := t.idle - (time.Since(t.start) - time.Duration(t.moved.Load()))
 	if left > 0 {
 		t.timer.Reset(left)
 		return
 	}
-	t.call.Load().Cancel(spec.CodeIdle)
+	t.far.cancel(spec.CodeIdle)
 }
 
-// closeWrite tells the client that nothing more is sent. Within TLS that is an alert of TLS.
+// closeWrite tells the peer that nothing more is sent. Within TLS that is an alert of TLS.
 func closeWrite(conn net.Conn) {
 	for {
 		switch c := conn.(type) {

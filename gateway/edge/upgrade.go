@@ -113,24 +113,30 @@ func (e *Edge) decide(x *Exchange, call *session.Call, head *transports.Frame) *
 		return &problem{Kind: kindAnswer, detail: "the service's answer of 101 has a body"}
 	}
 	x.observe(routing.Answered, time.Now())
+	far := new(serviceEnd)
+	far.call.Store(call)
+	e.change(x, far)
+	return nil
+}
+
+// change accepts the upgrade, as the far end has, and has the connection be used for the other protocol until that ends.
+func (e *Edge) change(x *Exchange, far farEnd) {
 	e.open.enter()
 	x.tunnelled = true
 	x.fill(false, false, 0)
 	conn, buffered, err := x.hijack()
 	if err != nil {
-		call.Cancel(spec.CodeClientGone)
+		far.cancel(spec.CodeClientGone)
 		x.abort(statusClientGone)
-		return nil
+		return
 	}
-	x.status = r.Status
+	x.status = x.response.Status
 	x.ctx = context.WithoutCancel(x.ctx) // which net/http ends with the first read that fails, and be it by a deadline
-	t := &tunnel{x: x, conn: conn, start: x.start, stall: e.cfg.Stall, idle: x.route.Idle}
-	t.call.Store(call)
+	t := &tunnel{x: x, conn: conn, start: x.start, far: far, stall: e.cfg.Stall, idle: x.route.Idle}
 	t.run(buffered)
-	return nil
 }
 
-// hijack takes the connection over, and says 101. Buffered has what the client has sent behind its request.
+// hijack takes the connection over. Buffered has what the client has sent behind its request.
 func (x *Exchange) hijack() (net.Conn, *bufio.Reader, error) {
 	h := x.answerHeader()
 	h[headerConnection], h[headerUpgrade] = upgrading, toWebSocket
