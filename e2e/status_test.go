@@ -140,8 +140,6 @@ func causes() []cause {
 		{431, "headers_too_large", "More than 128 header fields.", false, asks("GET /do", strings.Repeat("X: 1\r\n", 200))},
 		{431, "headers_too_large", "More than 128 trailers.", false, sends(trailedBy(strings.Repeat("X: 1\r\n", 200)))},
 		{501, "", "Transfer-Encoding is anything else than `chunked`. The connection ends.", false, asks("POST /do", "Transfer-Encoding: gzip, chunked\r\n")},
-		{501, "upgrade_unsupported", "The path is a legacy upstream's, and the request opens a WebSocket.", false,
-			asks("GET /legacy/lost", "Connection: Upgrade\r\nUpgrade: websocket\r\n")},
 		{502, "legacy_unreachable", "The path is a legacy upstream's, which cannot be reached.", true, asks("GET /legacy/gone")},
 		{502, "legacy_lost", "The legacy upstream ended the connection, or broke HTTP, before it had answered.", false, asks("GET /legacy/lost")},
 		{502, "service_lost", "The connection to the service broke during the call.", false, asks("GET /dying")},
@@ -470,7 +468,7 @@ const statusesFoot = `
 |---|---|
 | The connection ends before an answer. | The request's head took longer than ` + "`limits.requests.headerTime`, or the connection was idle for longer than `limits.requests.idle`" + `. |
 | The connection ends before a byte is read. | There are too many, in all or of the address: ` + "`limits.connections`" + `. Or it comes from a peer of ` + "`proxyProtocol`" + ` and does not begin with a PROXY header. |
-| A WebSocket's connection is reset. | The service was lost or gave up; nothing has moved either way for longer than the endpoint's idle limit; the client read nothing for ` + "`transports.stall`" + `; or the gateway's grace was over. |
+| A WebSocket's connection is reset. | The service or the legacy upstream was lost or gave up; nothing has moved either way for longer than the idle limit; the client read nothing for ` + "`transports.stall`" + `; or the gateway's grace was over. |
 | The answer is broken off: HTTP/1.1 without its last chunk or its length, HTTP/2 by RST_STREAM. | The service was lost, gave up, fell silent for longer than its idle limit, or did not keep to its Content-Length; or the client read nothing for ` + "`transports.stall`" + `. |
 | A connection of HTTP/2 ends. | Its client has reset 200 requests more, within a second of their beginning, than were answered; one is forgiven every 50 ms. Or it broke the protocol: GOAWAY says how. |
 | Nothing, since it has left. | The access log says 499, and the outcome is ` + "`client_gone`" + `. |

@@ -21,12 +21,14 @@ var (
 // a second upstream.
 func (e *Edge) forward(x *Exchange) *problem {
 	if x.isNominated(headerUpgrade) && offers(x.header()[headerUpgrade], webSocket) { // others may be ignored (RFC 9110, section 7.8)
-		return &problem{Kind: kindLegacyUpgrade, detail: "the path is served by a legacy upstream, to which no WebSocket is opened"}
+		switch p := x.mayUpgrade(); {
+		case p == nil:
+			return e.forwardUpgrade(x)
+		case p.Kind != kindUpgrade:
+			return p
+		} // and so may one that cannot open a WebSocket: whether the path is one is for the upstream to say
 	}
-	q := legacy.Request{
-		Server: x.shift.server, Method: x.method, Path: x.path, Plain: decode(x.path), Query: x.request.Query, Authority: x.request.Authority,
-		Peer: x.request.Peer, TLS: x.request.TLS, ID: x.request.ID, Trace: x.request.Trace, Header: x.request.Header,
-	}
+	q := x.toUpstream()
 	ctx, cancel := x.ctx, context.CancelCauseFunc(nil)
 	switch {
 	case x.streams():
@@ -54,6 +56,14 @@ func (e *Edge) forward(x *Exchange) *problem {
 	x.response.Header = a.Header
 	e.answerAway(x, a)
 	return nil
+}
+
+// toUpstream is the request without its body, as the upstream gets it.
+func (x *Exchange) toUpstream() legacy.Request {
+	return legacy.Request{
+		Server: x.shift.server, Method: x.method, Path: x.path, Plain: decode(x.path), Query: x.request.Query, Authority: x.request.Authority,
+		Peer: x.request.Peer, TLS: x.request.TLS, ID: x.request.ID, Trace: x.request.Trace, Header: x.request.Header,
+	}
 }
 
 // readHeld reads a body of known length. The server's read timeout bounds it.
@@ -126,7 +136,7 @@ func (e *Edge) streamAway(x *Exchange, a *legacy.Answer) {
 	b := f.Bytes()
 	b = b[len(b) : len(b)+chunk]
 	left := a.Length
-	idle := x.shift.idle(x.route)
+	idle := x.idle()
 	waits := left < 0 || left > heldByNetHTTP // what was written is not to wait for more; a short body comes with its head
 	for left != 0 {
 		if waits {

@@ -26,7 +26,7 @@ type legacyRoute struct {
 	name   string
 	server *legacy.Server
 	key    routing.Key
-	depth  int // how many of its path's segments are literals, before the first parameter
+	depth  int                    // how many of its path's segments are literals, before the first parameter
 	meter  *telemetry.LegacyRoute // set when the table is put in force
 }
 
@@ -175,10 +175,18 @@ func (x *Exchange) timeout() time.Duration {
 	return x.route.Timeout
 }
 
+// idle is how long nothing may move in the answer's body, and either way of a WebSocket.
+func (x *Exchange) idle() time.Duration {
+	if x.away {
+		return x.shift.idle(x.route)
+	}
+	return x.route.Idle
+}
+
 // goesAway decides whether a request goes to an upstream of legacy routes rather than to a service, and reports whether it does.
 // What says so is, in this order: a version that the request names, which is a service's; that no endpoint has the method and path, or
-// that the path has a slash at its end; that the endpoint is a WebSocket, which no upstream is asked for; and the weight, which is of
-// what both sides have: a weight of 0 leaves the rest of a site where it is. m is given the methods that the path has there.
+// that the path has a slash at its end; and the weight, which is of what both sides have: a weight of 0 leaves the rest of a site where
+// it is. m is given the methods that the path has there.
 func (e *Edge) goesAway(x *Exchange, m *routing.Match) bool {
 	place, match := x.policy.upstreamAt(x.method, x.path, x.slash, x.slash || m.Free(), x.params[len(x.params):])
 	m.Add(match)
@@ -193,7 +201,7 @@ func (e *Edge) goesAway(x *Exchange, m *routing.Match) bool {
 		x.route = place.alone
 	case x.slash: // the upstream may take it for the endpoint's path: who may call that is who may call this
 		x.route = endpoint.Best()
-	case place.route.Weight == 0, endpoint.Best().Stream == spec.StreamUpgrade:
+	case place.route.Weight == 0:
 		return false
 	case place.route.Weight < 100 && routing.Percentile(e.keyOf(x, place.route.key)) >= place.route.Weight: //nolint:mnd // percent: who calls is not asked for nothing
 		return false

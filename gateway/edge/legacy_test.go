@@ -251,25 +251,6 @@ var _ = Describe("the weight of a legacy route", func() {
 		Expect(r.do("GET", "/books/7", "", "X-Caller", on[true]).body).To(Equal("old"))
 	})
 
-	It("does not matter to a WebSocket of a service, and an upstream is asked for none", func() {
-		s := upstream(writes("old"))
-		r := start(fronts(s, legacy.Route{Path: "/{rest...}", Weight: 100}))
-		r.join(identity{}, func(in *session.Incoming) {
-			if in.Head(&spec.Response{Status: http.StatusSwitchingProtocols, ContentLength: -1}) == nil {
-				_ = in.End()
-			}
-		}, endpoint("GET", "/socket", func(e *spec.Endpoint) { e.Stream, e.Status = spec.StreamUpgrade, 101 }))
-		const upgrade = " HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-		_, in := r.raw("GET /socket" + upgrade)
-		resp, err := http.ReadResponse(in, nil)
-		Expect(err).NotTo(HaveOccurred())
-		Expect(resp.StatusCode).To(Equal(101))
-		_, in = r.raw("GET /other" + upgrade)
-		Expect(status(in)).To(Equal(501))
-		_, in = r.raw("GET /other HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n")
-		Expect(status(in)).To(Equal(200), "other protocols may be ignored")
-	})
-
 	It("raises no conflict, and the most specific of the routes counts, as among endpoints", func() {
 		s, other := upstream(writes("old")), upstream(writes("older"))
 		r := start(fronts(s, legacy.Route{Path: "/books/{rest...}", Weight: 100}, legacy.Route{Path: "/books/new", Methods: []string{"GET"}, Weight: 100}),

@@ -113,8 +113,6 @@ func (e *Edge) explainLegacy(x *routing.Explanation, version, key string) {
 		step.Share, step.Why = 1, "no service has the method and path"
 	case r.Weight == 0:
 		step.Why = "the weight is 0: the service has it alone"
-	case x.Upgrades:
-		step.Why = "the endpoint is a WebSocket, which no upstream is asked for"
 	case r.Sticky != "" && key != "":
 		step.Why = "the key is at or above the weight"
 		if routing.Percentile(key) < r.Weight {

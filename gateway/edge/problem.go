@@ -43,7 +43,6 @@ var (
 	kindStalled         = &Kind{"body_stalled", 408, "http_request_error", "The request body stopped arriving."}
 	kindBody            = &Kind{"bad_body", 400, "http_request_error", "The request body does not keep to its own framing."}
 	kindTimeout         = &Kind{"timeout", 504, "http_response_timeout", "The service did not answer within the endpoint's timeout."}
-	kindLegacyUpgrade   = &Kind{"upgrade_unsupported", 501, "http_request_error", "The path is a legacy upstream's, and the request opens a WebSocket: those go to services alone."}
 	kindUnreachable     = &Kind{"legacy_unreachable", 502, "connection_refused", "The path is a legacy upstream's, which cannot be reached: nothing was done, and it may be repeated whatever its method."}
 	kindLegacyLost      = &Kind{"legacy_lost", 502, "connection_terminated", "The legacy upstream ended the connection, or broke HTTP, before it had answered. Whether anything was done is unknown."}
 	kindLost            = &Kind{"service_lost", 502, "connection_terminated", "The connection to the service was lost during the call. Whether the call was done is unknown."}
@@ -55,12 +54,12 @@ var (
 var kinds = []*Kind{
 	kindPath, kindRequest, kindHeaders, kindNotFound, kindMethod, kindVersion, kindAuthority, kindUnauthenticated, kindKeys, kindForbidden, kindTooLarge, kindRange,
 	kindRate, kindLimits, kindUpgrade, kindNoInstance, kindOverloaded, kindRefused, kindTransport, kindQueue, kindJob, kindStalled, kindBody, kindTimeout,
-	kindLegacyUpgrade, kindUnreachable, kindLegacyLost, kindLost, kindFailed,
+	kindUnreachable, kindLegacyLost, kindLost, kindFailed,
 	kindAnswer, kindAnswerSize,
 }
 
 // gatewayAlone are those of a status of 500 or more that are no failure of whoever the request would have gone to.
-var gatewayAlone = []*Kind{kindAuthority, kindKeys, kindLimits, kindLegacyUpgrade}
+var gatewayAlone = []*Kind{kindAuthority, kindKeys, kindLimits}
 
 // proxyStatus is Proxy-Status for each of the kinds: it tells an answer of the gateway's own from a service's, and why there is
 // no other. Shared: never changed.

@@ -132,7 +132,7 @@ func (e *Edge) change(x *Exchange, far farEnd) {
 	}
 	x.status = x.response.Status
 	x.ctx = context.WithoutCancel(x.ctx) // which net/http ends with the first read that fails, and be it by a deadline
-	t := &tunnel{x: x, conn: conn, start: x.start, far: far, stall: e.cfg.Stall, idle: x.route.Idle}
+	t := &tunnel{x: x, conn: conn, start: x.start, far: far, stall: e.cfg.Stall, idle: x.idle()}
 	t.run(buffered)
 }
 

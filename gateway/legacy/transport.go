@@ -3,7 +3,9 @@ package legacy
 import (
 	"bytes"
 	"context"
+	"crypto/sha1" //nolint:gosec // RFC 6455 has it
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -76,6 +78,9 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
+// NetConn is the connection itself.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
 // connOf is the connection within one that may encrypt; nil: it is none of a transport's.
 func connOf(outer net.Conn) *conn {
 	if t, ok := outer.(*tls.Conn); ok {
@@ -120,6 +125,7 @@ type Request struct {
 	ID        spec.RequestID
 	Trace     spec.Trace
 	Header    []spec.Field
+	WebSocket bool // the connection is to change to that protocol; there is no body
 
 	Held   []byte        // the body where it has come whole; it must not be changed any more
 	Body   io.ReadCloser // else; nil: there is none
@@ -137,6 +143,9 @@ type Answer struct {
 	Length int64 // of the body in bytes; -1 if unknown
 	// Header has the fields that are not hop-by-hop.
 	Header []spec.Field
+	// Conn is the connection to the upstream after 101: octets of the other protocol. Closing the answer closes it, and the request's
+	// context does not. Else nil.
+	Conn net.Conn
 
 	body   io.ReadCloser
 	ctx    context.Context //nolint:containedctx // of the request, whose end says why
@@ -152,8 +161,10 @@ func (t *Transport) Send(ctx context.Context, q *Request, fields []spec.Field) (
 	inner, cancel := context.WithCancelCause(ctx)
 	a := &Answer{cancel: cancel, ctx: inner}
 	var connected atomic.Bool
+	var last net.Conn // the one by which the answer comes
 	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		connected.Store(true)
+		last = info.Conn
 		if c := connOf(info.Conn); c != nil && q.Lost != nil {
 			a.unheard = context.AfterFunc(c.ctx, q.Lost)
 		}
@@ -175,9 +186,12 @@ func (t *Transport) Send(ctx context.Context, q *Request, fields []spec.Field) (
 	}
 	a.timer.Stop()
 	a.body, a.Status, a.Length = resp.Body, resp.StatusCode, resp.ContentLength
-	if a.Status < http.StatusOK { // 101, which nobody has asked for
-		a.Close()
-		return nil, fmt.Errorf("%w: it changes the protocol unasked, with status %d", ErrLost, a.Status)
+	if a.Status < http.StatusOK { // 101
+		if !q.WebSocket || !q.accepted(resp.Header) {
+			a.Close()
+			return nil, fmt.Errorf("%w: it changes the protocol unasked, or not to that which was asked for, with status %d", ErrLost, a.Status)
+		}
+		a.Conn = &changed{last, resp.Body}
 	}
 	a.Header = passed(resp.Header, fields)
 	return a, nil
@@ -213,6 +227,41 @@ func (a *Answer) Close() {
 	}
 }
 
+// changed is a connection to an upstream that is used for another protocol.
+type changed struct {
+	net.Conn
+
+	body io.Reader // has what came behind the header
+}
+
+// Read implements [io.Reader].
+func (c *changed) Read(p []byte) (int, error) { return c.body.Read(p) }
+
+// NetConn is the connection, by which nothing must be read.
+func (c *changed) NetConn() net.Conn { return c.Conn }
+
+// accepted reports whether an answer of 101 accepts this request's upgrade (RFC 6455, section 4.1): one that is for another
+// request, or that a cache has, does not.
+func (q *Request) accepted(h http.Header) bool {
+	key := ""
+	for _, f := range q.Header {
+		if f.Name == headerWebSocketKey {
+			key = f.Value
+		}
+	}
+	sum := sha1.Sum([]byte(key + webSocketGUID)) //nolint:gosec // it proves no more than that the key was read
+	return strings.EqualFold(h.Get(headerUpgrade), webSocket) && h.Get(headerWebSocketAccept) == base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// Fields and values of a WebSocket's handshake (RFC 6455, section 1.3). Names are canonical.
+const (
+	headerUpgrade         = "Upgrade"
+	headerWebSocketKey    = "Sec-Websocket-Key"
+	headerWebSocketAccept = "Sec-Websocket-Accept"
+	webSocket             = "websocket"
+	webSocketGUID         = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+)
+
 // Fields that the gateway sets. Names are canonical.
 const (
 	headerForwardedFor   = "X-Forwarded-For"
@@ -228,7 +277,7 @@ const (
 )
 
 // ownFields is how many of them there are.
-const ownFields = 8
+const ownFields = 8 // and two more for an upgrade
 
 // make makes the request of net/http.
 func (q *Request) make() *http.Request {
@@ -267,6 +316,10 @@ func (q *Request) make() *http.Request {
 	set(headerForwardedHost, q.Authority)
 	set(headerRequestID, q.ID.String())
 	r.Header[headerVia] = append(r.Header[headerVia], via)
+	if q.WebSocket {
+		set(headerConnection, headerUpgrade)
+		set(headerUpgrade, webSocket)
+	}
 	if q.Trace.TraceID != [16]byte{} {
 		set(headerTraceparent, traceparent(&q.Trace))
 		if q.Trace.State != "" {
@@ -284,7 +337,7 @@ func traceparent(t *spec.Trace) string {
 // hopByHop are the fields that end at the next hop whether Connection names them or not (RFC 9110, section 7.6.1).
 var hopByHop = map[string]bool{
 	headerConnection: true, "Proxy-Connection": true, "Keep-Alive": true, "Te": true, "Trailer": true, "Transfer-Encoding": true,
-	"Upgrade": true,
+	headerUpgrade: true,
 }
 
 // passed are the fields of an answer's header that go on.

@@ -20,9 +20,8 @@ type Explanation struct {
 	Sticky   string `json:"sticky,omitempty"` // what of a request keeps it with a version, where it names none
 	Balancer string `json:"balancer,omitempty"`
 
-	Legacy   *LegacyStep `json:"legacy,omitempty"` // what is decided before the version; nil: the request falls under no legacy route
-	Own      string      `json:"own,omitempty"`    // what the gateway itself answers with, where no service has the path
-	Upgrades bool        `json:"-"`                // the endpoint is a WebSocket
+	Legacy *LegacyStep `json:"legacy,omitempty"` // what is decided before the version; nil: the request falls under no legacy route
+	Own    string      `json:"own,omitempty"`    // what the gateway itself answers with, where no service has the path
 
 	Versions  []VersionStep  `json:"versions,omitempty"`  // the endpoint's, the best first
 	Instances []InstanceStep `json:"instances,omitempty"` // of the versions that the request may go to, in the order of their tiers
@@ -76,7 +75,6 @@ func (r *Registry) Explain(method, path, version, key string) Explanation {
 		return out
 	}
 	out.Endpoint, out.Service = e.Method+" "+e.Path, e.Service
-	out.Upgrades = e.Best().Stream == spec.StreamUpgrade
 	var route *Route // the one that it is, where there is no choice
 	switch {
 	case version != "":
