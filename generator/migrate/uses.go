@@ -106,8 +106,7 @@ func (r *reader) call(info *types.Info, call *ast.CallExpr, fn *types.Func) {
 		framework, _ = frameworkOf(fn.Pkg().Path())
 	}
 	switch name := fn.Name(); {
-	case isWebSocket(fn.Pkg()) && slices.ContainsFunc(slices.Collect(fn.Signature().Params().Variables()), func(v *types.Var) bool { return isExchange(v.Type()) }),
-		recv != nil && name == "Hijack" && fn.Signature().Results().Len() == 3:
+	case takesOver(fn):
 		note(&r.found.upgrade)
 	case recv != nil && (name == "Flush" || name == "FlushError") && (framework == ServeMux || isWriter(recv.Type())), framework == Gin && name == "Stream":
 		note(&r.found.flush)
@@ -121,7 +120,8 @@ func (r *reader) call(info *types.Info, call *ast.CallExpr, fn *types.Func) {
 				r.found.most = max(r.found.most, n)
 			}
 		}
-	case fn.Pkg() != nil && fn.Pkg().Path() == "io" && strings.HasPrefix(name, "Copy") && len(call.Args) > 1:
+	}
+	if fn.Pkg() != nil && fn.Pkg().Path() == "io" && strings.HasPrefix(fn.Name(), "Copy") && len(call.Args) > 1 {
 		if isWriter(info.TypeOf(call.Args[0])) {
 			note(&r.found.out)
 		}
@@ -132,6 +132,20 @@ func (r *reader) call(info *types.Info, call *ast.CallExpr, fn *types.Func) {
 	if slices.ContainsFunc(call.Args, func(arg ast.Expr) bool { return isExchange(info.TypeOf(arg)) }) {
 		r.function(fn)
 	}
+}
+
+// takesOver reports whether a function makes a WebSocket of a request, or takes its connection.
+func takesOver(fn *types.Func) bool {
+	sig := fn.Signature()
+	if sig.Recv() != nil && fn.Name() == "Hijack" && sig.Results().Len() == 3 {
+		return true
+	}
+	for v := range sig.Params().Variables() {
+		if isWebSocket(fn.Pkg()) && isExchange(v.Type()) {
+			return true
+		}
+	}
+	return false
 }
 
 func namedOf(t types.Type) *types.Named {

@@ -102,7 +102,7 @@ func move(t *testing.T) *module {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		text, err := os.ReadFile(name) //nolint:gosec // of the example
+		text, err := os.ReadFile(name)
 		if err != nil {
 			return err
 		}
@@ -121,7 +121,8 @@ func move(t *testing.T) *module {
 		"=> ../..", "=> "+root+"\n\nreplace "+example+" => "+here).Replace(mod)
 	m.write("go.mod", mod)
 	m.write("go.sum", sum)
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(m.path, "stellagen"), "./generator/cmd/stellagen") //nolint:gosec // the test's own
+	bin := filepath.Join(m.path, "stellagen")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", bin, "./generator/cmd/stellagen") //nolint:gosec // the test's own
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building stellagen: %v\n%s", err, out)
@@ -131,7 +132,7 @@ func move(t *testing.T) *module {
 
 func read(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(name) //nolint:gosec // of the example
+	text, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +167,7 @@ func (m *module) documented(flag string) {
 
 func (m *module) run(name string, args ...string) string {
 	m.t.Helper()
-	cmd := exec.CommandContext(m.ctx, name, args...) //nolint:gosec // of the README, and the test's own
+	cmd := exec.CommandContext(m.ctx, name, args...)
 	cmd.Dir = m.dir
 	cmd.Env = append(os.Environ(), "PATH="+m.path+string(filepath.ListSeparator)+os.Getenv("PATH"),
 		"GOFLAGS=-mod=mod -trimpath", "GOPROXY=off", "GOWORK=off", "CGO_ENABLED=0")
