@@ -19,6 +19,8 @@ type edits struct {
 type insertion struct {
 	offset int
 	text   string
+	block  bool // behind the block comment that begins at the offset
+	own    bool // on a line of its own: what stands before the offset on its line stays where it is
 }
 
 // document adds lines to the doc comment of what begins at pos, or gives it one. gofmt wants directives behind an empty
@@ -29,7 +31,7 @@ func (e *edits) document(doc *ast.CommentGroup, pos token.Pos, lines []string) {
 	}
 	if doc == nil {
 		at := e.fset.PositionFor(pos, false)
-		e.list[at.Filename] = append(e.list[at.Filename], insertion{at.Offset, strings.Join(lines, "\n") + "\n"})
+		e.list[at.Filename] = append(e.list[at.Filename], insertion{offset: at.Offset, text: strings.Join(lines, "\n") + "\n", own: true})
 		return
 	}
 	last := doc.List[len(doc.List)-1]
@@ -38,7 +40,11 @@ func (e *edits) document(doc *ast.CommentGroup, pos token.Pos, lines []string) {
 		text = "\n//\n"
 	}
 	at := e.fset.PositionFor(last.Slash, false)
-	e.list[at.Filename] = append(e.list[at.Filename], insertion{at.Offset + len(last.Text), text + strings.Join(lines, "\n")})
+	in := insertion{offset: at.Offset, text: text + strings.Join(lines, "\n"), block: strings.HasPrefix(last.Text, "/*")}
+	if !in.block { // the text of a block has lost its carriage returns, hence its length is not that in the file
+		in.offset += len(last.Text)
+	}
+	e.list[at.Filename] = append(e.list[at.Filename], in)
 }
 
 // isDirective reports whether gofmt takes a comment for a directive: //name:text without a space.
@@ -64,15 +70,33 @@ func (e *edits) files() ([]File, error) {
 		var b bytes.Buffer
 		at := 0
 		for _, in := range list {
-			if in.offset > len(old) {
+			kept, from, ok := in.within(old)
+			if !ok {
 				return nil, fmt.Errorf("%w: %s has changed while it was read", errInput, name)
 			}
-			b.Write(old[at:in.offset])
+			b.Write(old[at:kept])
 			b.WriteString(strings.ReplaceAll(in.text, "\n", end))
-			at = in.offset
+			at = from
 		}
 		b.Write(old[at:])
 		files = append(files, File{name, old, b.Bytes()})
 	}
 	return files, nil
+}
+
+// within finds where a file's text stops before what is inserted, and where it goes on.
+func (in *insertion) within(old []byte) (kept, from int, ok bool) {
+	if in.offset > len(old) {
+		return 0, 0, false
+	}
+	switch before := old[:in.offset]; {
+	case in.block:
+		i := bytes.Index(old[in.offset:], []byte("*/"))
+		kept = in.offset + i + len("*/")
+		return kept, kept, i >= 0
+	case in.own && len(bytes.TrimLeft(before[bytes.LastIndexByte(before, '\n')+1:], " \t")) > 0: // /* F is. */ func F() {}
+		in.text = "\n" + in.text
+		return len(bytes.TrimRight(before, " \t")), in.offset, true
+	}
+	return in.offset, in.offset, true
 }

@@ -2,10 +2,12 @@ package migrate
 
 import (
 	"go/ast"
+	"go/format"
 	"go/parser"
 	"go/token"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -24,6 +26,22 @@ func TestDocument(t *testing.T) {
 		"a comment that is none": {"package p\n\n// Other.\n\nfunc F() {}\n", "package p\n\n// Other.\n\n//stella:x\n//stella:y\nfunc F() {}\n"},
 		"an empty last line":     {"package p\n\n// F is.\n//\nfunc F() {}\n", "package p\n\n// F is.\n//\n//stella:x\n//stella:y\nfunc F() {}\n"},
 		"carriage returns":       {"package p\r\n\r\n// F is.\r\nfunc F() {}\r\n", "package p\r\n\r\n// F is.\r\n//\r\n//stella:x\r\n//stella:y\r\nfunc F() {}\r\n"},
+		"a block of several lines with carriage returns": {
+			"package p\r\n\r\n/*\r\nF is.\r\n\r\nIt is.\r\n*/\r\nfunc F() {}\r\n",
+			"package p\r\n\r\n/*\r\nF is.\r\n\r\nIt is.\r\n*/\r\n//stella:x\r\n//stella:y\r\nfunc F() {}\r\n",
+		},
+		"lines and a block with carriage returns": {
+			"package p\r\n\r\n// F is.\r\n/* It\r\nis. */\r\nfunc F() {}\r\n\r\n// G is.\r\nfunc G() {}\r\n",
+			"package p\r\n\r\n// F is.\r\n/* It\r\nis. */\r\n//stella:x\r\n//stella:y\r\nfunc F() {}\r\n\r\n// G is.\r\n//\r\n//stella:x\r\n//stella:y\r\nfunc G() {}\r\n",
+		},
+		"a block on the line of its function": {
+			"package p\n\n/* F is. */ func F() {}\n",
+			"package p\n\n/* F is. */\n//stella:x\n//stella:y\nfunc F() {}\n",
+		},
+		"the end of a block on the line of its function": {
+			"package p\r\n\r\n/* F\r\nis. */ func F() {}\r\n",
+			"package p\r\n\r\n/* F\r\nis. */\r\n//stella:x\r\n//stella:y\r\nfunc F() {}\r\n",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "p.go")
@@ -46,6 +64,19 @@ func TestDocument(t *testing.T) {
 			}
 			if diff := cmp.Diff(c.want, string(files[0].New)); diff != "" {
 				t.Error(diff)
+			}
+			lines := strings.ReplaceAll(string(files[0].New), "\r\n", "\n")
+			if formatted, err := format.Source([]byte(lines)); err != nil || string(formatted) != lines {
+				t.Errorf("gofmt would change it: %v\n%s", err, formatted)
+			}
+			after, err := parser.ParseFile(token.NewFileSet(), file, files[0].New, parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, decl := range after.Decls {
+				if fn, ok := decl.(*ast.FuncDecl); ok && (fn.Doc == nil || !isDirective(fn.Doc.List[len(fn.Doc.List)-1].Text)) {
+					t.Errorf("%s has no directive", fn.Name.Name)
+				}
 			}
 		})
 	}
