@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -176,6 +177,7 @@ func causes() []cause {
 		{504, "timeout", "The service has not answered within the endpoint's timeout.", false, asks("GET /do?slow")},
 		{504, "timeout", "A legacy upstream has not answered within the route's timeout.", false, asks("GET /legacy/slow")},
 		{505, "", "A version of HTTP that is not 1.0, 1.1 or 2. The connection ends.", false, sends("GET /do HTTP/3.0\r\nHost: h\r\n\r\n")},
+		{508, "legacy_loop", "A legacy upstream sends the gateway's own request back to it: `Via` names the gateway.", false, asksAgain},
 	}
 }
 
@@ -339,6 +341,21 @@ func loses() string {
 	return l.Addr().String()
 }
 
+// tellsVia is the URL of an HTTP server that answers with the Via of requests.
+func tellsVia() string {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Header.Get("Via")) }))
+	DeferCleanup(server.Close)
+	return server.URL
+}
+
+// asksAgain asks as an upstream would that sends the gateway's request back.
+func asksAgain(s *statuses) answer {
+	GinkgoHelper()
+	via := s.get("GET /legacy/via").body
+	Expect(via).To(HavePrefix("1.1 stella-"))
+	return s.get("GET /legacy/via", "Via: 1.0 before, "+via+"\r\n")
+}
+
 // startStatuses starts the gateway and all services.
 func startStatuses() *statuses {
 	GinkgoHelper()
@@ -356,8 +373,9 @@ func startStatuses() *statuses {
 	issuers := filepath.Join(dir, "gateway.yaml")
 	Expect(os.WriteFile(issuers, []byte("issuers: [{issuer: '"+missing+"', audiences: [api], jwks: 'http://"+address()+"'}]\n"+
 		"static: [{path: /files, dir: '"+filepath.Join(dir, "files")+"'}]\ntenant: {override: true}\nlegacy:\n  upstreams:\n"+
-		"    - {name: gone, url: 'http://"+address()+"'}\n    - {name: lost, url: 'http://"+loses()+"'}\n  routes:\n"+
+		"    - {name: gone, url: 'http://"+address()+"'}\n    - {name: lost, url: 'http://"+loses()+"'}\n    - {name: via, url: '"+tellsVia()+"'}\n  routes:\n"+
 		"    - {path: /legacy/gone, upstream: gone, public: a test}\n    - {path: /legacy/lost, upstream: lost, public: a test}\n"+
+		"    - {path: /legacy/via, upstream: via, public: a test}\n"+
 		"    - {path: /legacy/slow, upstream: lost, public: a test, timeout: 100ms}\n"+
 		"limits:\n  store: valkey://"+address()+"\n  rules:\n"+
 		"    - {name: seldom, endpoint: GET /seldom, rate: 1, per: 1h}\n"+

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -318,13 +319,40 @@ func (c *Config) checkLegacy() error {
 			continue
 		}
 		for _, l := range c.listeners() {
-			if u.Host == l.Address && !strings.HasSuffix(l.Address, ":0") {
+			if leadsTo(u, l.Address) {
 				errs = append(errs, fault.At("legacy.upstreams["+strconv.Itoa(i)+"].url", fmt.Errorf(
 					"%w: %s is this gateway's own address for clients: expected that of another server", ErrConfig, u.Host)))
 			}
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// leadsTo reports whether a URL leads to an address for clients of this machine, as far as that can be seen: names are not looked up. What
+// leads there all the same is found out when a request comes back.
+func leadsTo(u *url.URL, address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	asked := u.Port()
+	if asked == "" {
+		asked = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	if err != nil || port == "0" || asked != port {
+		return false
+	}
+	const local = "localhost"
+	name := u.Hostname()
+	to, _ := netip.ParseAddr(name) // neither, for a name
+	at, _ := netip.ParseAddr(host)
+	to, at = to.Unmap(), at.Unmap()
+	switch named := strings.EqualFold(name, local); {
+	case strings.EqualFold(name, host), to.IsValid() && to == at:
+		return true
+	case host == "" || at.IsUnspecified(): // all addresses
+		return named || to.IsLoopback() || to.IsUnspecified()
+	case at.IsLoopback(), strings.EqualFold(host, local):
+		return named || to.IsUnspecified() || to.IsLoopback() && !at.IsValid()
+	}
+	return false
 }
 
 // listener is the setting of one of the addresses for clients, of which http is the first.

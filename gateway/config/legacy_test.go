@@ -88,10 +88,28 @@ var _ = Describe("legacy routes, by a configuration", func() {
 		Entry("no time", "{path: /a, upstream: shop, public: a, timeout: 0s}", "5:54", "expected at least 1ms"),
 	)
 
-	It("lead to no gateway's own address", func() {
-		l, err := load("http: 127.0.0.1:8080\nlegacy: {upstreams: [{name: shop, url: 'http://127.0.0.1:8080'}]}\n", nil)
+	DescribeTable("lead to no gateway's own address", func(http, host string, own bool) {
+		l, err := load("http: '"+http+"'\nlegacy: {upstreams: [{name: shop, url: 'http://"+host+"'}]}\n", nil)
 		Expect(err).NotTo(HaveOccurred())
 		err = l.Explain(gateway.Check(l.Gateway(GinkgoWriter, new(slog.LevelVar))), gateway.ErrConfig)
-		Expect(err).To(MatchError(ContainSubstring("gateway.yaml:2:35: legacy.upstreams[0].url: 127.0.0.1:8080 is this gateway's own address")))
-	})
+		if !own {
+			Expect(err).NotTo(HaveOccurred())
+			return
+		}
+		Expect(err).To(MatchError(ContainSubstring("gateway.yaml:2:35: legacy.upstreams[0].url: " + host + " is this gateway's own address")))
+	},
+		Entry("as it is", "127.0.0.1:8080", "127.0.0.1:8080", true),
+		Entry("by its name", "127.0.0.1:8080", "localhost:8080", true),
+		Entry("by another name for it", "127.0.0.1:8080", "LocalHost:8080", true),
+		Entry("as one of IPv6 that stands for one of IPv4", "127.0.0.1:8080", "[::ffff:127.0.0.1]:8080", true),
+		Entry("as none in particular", "127.0.0.1:8080", "0.0.0.0:8080", true),
+		Entry("at another port", "127.0.0.1:8080", "localhost:9000", false),
+		Entry("at the port that nobody has to say", "127.0.0.1:80", "localhost", true),
+		Entry("of another address of the machine", "127.0.0.1:8080", "127.0.0.2:8080", false),
+		Entry("of another machine", "127.0.0.1:8080", "shop.internal:8080", false),
+		Entry("of all, as one of them", "0.0.0.0:8080", "127.0.0.2:8080", true),
+		Entry("of all, by its name", ":8080", "localhost:8080", true),
+		Entry("of all, of another machine", ":8080", "192.0.2.1:8080", false),
+		Entry("a name, as an address", "localhost:8080", "127.0.0.1:8080", true),
+	)
 })

@@ -20,6 +20,10 @@ var (
 // net/http then watches for the client's leaving, and the connection may be tried anew. A larger one is streamed. Nothing is sent to
 // a second upstream.
 func (e *Edge) forward(x *Exchange) *problem {
+	if e.upstreams.HasSent(x.header()) {
+		return &problem{Kind: kindLoop, detail: "the legacy upstream " + x.shift.server.Name + " or one before has sent this gateway's request back to it: " +
+			"its operator has to name another server"}
+	}
 	if x.isNominated(headerUpgrade) && offers(x.header()[headerUpgrade], webSocket) { // others may be ignored (RFC 9110, section 7.8)
 		switch p := x.mayUpgrade(); {
 		case p == nil:

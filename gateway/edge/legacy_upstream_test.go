@@ -27,6 +27,22 @@ import (
 	"github.com/stella-ops/router/transports/trust"
 )
 
+// passOn asks a gateway for what the request asks for, as another proxy would.
+func passOn(w http.ResponseWriter, r *http.Request, to *rig) {
+	q, err := http.NewRequestWithContext(r.Context(), r.Method, to.url(r.URL.Path), nil)
+	if err != nil {
+		return
+	}
+	q.Header["Via"] = r.Header["Via"]
+	resp, err := to.client.Do(q)
+	if err != nil {
+		return
+	}
+	defer resp.Body.Close()
+	w.WriteHeader(resp.StatusCode)
+	_, _ = io.Copy(w, resp.Body)
+}
+
 var _ = Describe("header fields to a legacy upstream and back", func() {
 	It("lose what says who calls, what belongs to the connection, and what the upstream has no say in", func() {
 		s := upstream(func(w http.ResponseWriter, r *http.Request) {
@@ -61,7 +77,7 @@ var _ = Describe("header fields to a legacy upstream and back", func() {
 		Expect(resp.Header["Set-Cookie"]).To(Equal([]string{"a=1", "b=2"}))
 		Expect(resp.Header.Get("Content-Type")).To(Equal("text/x-dump"))
 		Expect(string(b)).To(And(
-			ContainSubstring("host=shop.example:81 "), ContainSubstring("X-Forwarded-Host: [\"shop.example:81\"]"), ContainSubstring("Via: [\"1.0 before\" \"1.1 stella\"]"),
+			ContainSubstring("host=shop.example:81 "), ContainSubstring("X-Forwarded-Host: [\"shop.example:81\"]"), MatchRegexp(`Via: \["1.0 before" "1\.1 stella-[0-9a-f]{16}"\]`),
 			ContainSubstring("Traceparent: [\"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\"]"), ContainSubstring("Tracestate: [\"k=v\"]"),
 			Not(ContainSubstring("Go-http-client")),
 		))
@@ -340,6 +356,24 @@ var _ = Describe("a legacy upstream that fails", func() {
 		Expect(r.do("GET", "/gone", "").body).To(ContainSubstring(`"retryable":true`))
 		Expect(r.do("GET", "/cut", "").err).To(HaveOccurred())
 		Expect(string(r.log.Contents())).To(And(ContainSubstring("legacy=gone"), ContainSubstring("connection refused")))
+	})
+
+	It("is told when it leads back to the gateway, and a gateway that is another one is asked", func() {
+		var first, second *rig
+		back := upstream(func(w http.ResponseWriter, r *http.Request) { passOn(w, r, first) })
+		on := upstream(func(w http.ResponseWriter, r *http.Request) { passOn(w, r, second) })
+		second = start(fronts(upstream(dump), legacy.Route{Path: "/{rest...}", Weight: 100}))
+		first = start(fronts(back, legacy.Route{Path: "/back/{rest...}", Weight: 100}, legacy.Route{Path: "/on/{rest...}", Weight: 100}), func(c *gateway.Config) {
+			c.Policy.Legacy.Upstreams = append(c.Policy.Legacy.Upstreams, legacy.Upstream{Name: "on", URL: on.URL})
+			c.Policy.Legacy.Routes[1].Upstream = "on"
+		})
+		got := first.do("GET", "/back/a", "")
+		Expect(got.StatusCode).To(Equal(508))
+		Expect(got.body).To(ContainSubstring(`"code":"legacy_loop"`))
+		Expect(first.operator("GET", "/metrics")).To(ContainSubstring(`stella_gateway_legacy_requests_total{outcome="legacy_loop",route="/back/{rest...}",side="legacy"} 1` + "\n"))
+		got = first.do("GET", "/on/a", "")
+		Expect(got.StatusCode).To(Equal(200))
+		Expect(got.body).To(MatchRegexp(`Via: \["1\.1 stella-[0-9a-f]{16}" "1\.1 stella-[0-9a-f]{16}"\]`))
 	})
 
 	It("is told at once, also while its client is in the middle of a body and sends nothing", func() {

@@ -43,6 +43,7 @@ var (
 	kindStalled         = &Kind{"body_stalled", 408, "http_request_error", "The request body stopped arriving."}
 	kindBody            = &Kind{"bad_body", 400, "http_request_error", "The request body does not keep to its own framing."}
 	kindTimeout         = &Kind{"timeout", 504, "http_response_timeout", "The service did not answer within the endpoint's timeout."}
+	kindLoop            = &Kind{"legacy_loop", 508, "proxy_loop_detected", "The request has been sent to a legacy upstream before, which has sent it back: Via names the gateway."}
 	kindUnreachable     = &Kind{"legacy_unreachable", 502, "connection_refused", "The path is a legacy upstream's, which cannot be reached: nothing was done, and it may be repeated whatever its method."}
 	kindLegacyLost      = &Kind{"legacy_lost", 502, "connection_terminated", "The legacy upstream ended the connection, or broke HTTP, before it had answered. Whether anything was done is unknown."}
 	kindLost            = &Kind{"service_lost", 502, "connection_terminated", "The connection to the service was lost during the call. Whether the call was done is unknown."}
@@ -54,7 +55,7 @@ var (
 var kinds = []*Kind{
 	kindPath, kindRequest, kindHeaders, kindNotFound, kindMethod, kindVersion, kindAuthority, kindUnauthenticated, kindKeys, kindForbidden, kindTooLarge, kindRange,
 	kindRate, kindLimits, kindUpgrade, kindNoInstance, kindOverloaded, kindRefused, kindTransport, kindQueue, kindJob, kindStalled, kindBody, kindTimeout,
-	kindUnreachable, kindLegacyLost, kindLost, kindFailed,
+	kindLoop, kindUnreachable, kindLegacyLost, kindLost, kindFailed,
 	kindAnswer, kindAnswerSize,
 }
 

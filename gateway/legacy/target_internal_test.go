@@ -32,7 +32,7 @@ func FuzzTarget(f *testing.F) {
 			want += "?" + query
 		}
 		b := new(strings.Builder)
-		if err := q.make().Write(b); err != nil {
+		if err := q.make("1.1 test").Write(b); err != nil {
 			t.Fatal(err)
 		}
 		line, _, _ := strings.Cut(b.String(), "\r\n")

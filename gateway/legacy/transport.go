@@ -10,11 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -42,16 +45,30 @@ var (
 
 // Transport sends requests to upstreams by HTTP/1.1, and keeps the connections. It follows no redirect, asks no proxy, and changes
 // no body. It may be used concurrently.
-type Transport struct{ http *http.Transport }
+type Transport struct {
+	http *http.Transport
+	via  string // as which it stands in Via
+}
 
 // NewTransport returns a transport without connections. It is to be closed.
 func NewTransport() *Transport {
 	only := new(http.Protocols)
 	only.SetHTTP1(true)
-	return &Transport{&http.Transport{
+	by := strconv.FormatUint(rand.Uint64()|1<<63, 16) //nolint:gosec // unique, not secret
+	return &Transport{via: "1.1 " + pseudonym + by, http: &http.Transport{
 		DialContext: dial, TLSHandshakeTimeout: dialTime, Protocols: only, DisableCompression: true,
 		MaxIdleConns: maxIdle, MaxIdleConnsPerHost: maxIdlePerHost, IdleConnTimeout: idleTime, MaxResponseHeaderBytes: maxHeader,
 	}}
+}
+
+// pseudonym begins the name by which a gateway stands in Via. What follows is random: an upstream may be another gateway, whose requests
+// are not this one's that have come back.
+const pseudonym = "stella-"
+
+// HasSent reports whether a request with this header is one that the transport has sent already: the upstream has sent it back (RFC
+// 9110, section 7.6.3). An upstream that takes Via away is not found out.
+func (t *Transport) HasSent(h http.Header) bool {
+	return slices.ContainsFunc(h[headerVia], func(field string) bool { return strings.Contains(field, t.via) })
 }
 
 // conn is a connection to an upstream, which has a context that ends when it is closed.
@@ -173,7 +190,7 @@ func (t *Transport) Send(ctx context.Context, q *Request, fields []spec.Field) (
 	if q.Lost != nil {
 		defer context.AfterFunc(inner, q.Lost)() // so that the request's end is told at once
 	}
-	resp, err := t.http.RoundTrip(q.make().WithContext(httptrace.WithClientTrace(inner, trace))) //nolint:bodyclose // Close closes it
+	resp, err := t.http.RoundTrip(q.make(t.via).WithContext(httptrace.WithClientTrace(inner, trace))) //nolint:bodyclose // Close closes it
 	if err != nil {
 		var op *net.OpError
 		kind := ErrLost
@@ -273,14 +290,13 @@ const (
 	headerUserAgent      = "User-Agent"
 	headerVia            = "Via"
 	headerConnection     = "Connection"
-	via                  = "1.1 stella" // RFC 9110, section 7.6.3
 )
 
 // ownFields is how many of them there are.
 const ownFields = 8 // and two more for an upgrade
 
 // make makes the request of net/http.
-func (q *Request) make() *http.Request {
+func (q *Request) make(via string) *http.Request {
 	r := &http.Request{
 		Method: q.Method, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: q.Server.asked,
 		URL: &url.URL{Scheme: q.Server.scheme, Host: q.Server.host, Path: q.Plain, RawPath: q.Path, RawQuery: q.Query},
