@@ -40,6 +40,8 @@ type bridgeFile struct {
 	swaps   []swap            // directives of old that change
 	methods map[string][2]int // by identity
 	keys    map[string][]keyLine
+	where   map[string]token.Position
+	said    map[string]string // METHOD PATH
 	names   map[string]bool   // of types, and TYPE.METHOD
 	types   []string          // that are new
 	docs    map[string]string // of new types
@@ -140,7 +142,8 @@ func (p *planner) bridgeIn(pkg *packages.Package) (*bridgeFile, error) {
 	}
 	b := &bridgeFile{
 		pkg: pkg, name: filepath.Join(pkg.Dir, BridgeFile),
-		methods: map[string][2]int{}, keys: map[string][]keyLine{}, names: map[string]bool{}, docs: map[string]string{},
+		methods: map[string][2]int{}, keys: map[string][]keyLine{}, where: map[string]token.Position{}, said: map[string]string{},
+		names: map[string]bool{}, docs: map[string]string{},
 		added: map[string][]string{}, roots: map[*node]string{},
 	}
 	old, err := os.ReadFile(b.name)
@@ -179,7 +182,8 @@ func (b *bridgeFile) parse(old []byte) error {
 				name = strings.TrimPrefix(types.ExprString(d.Recv.List[0].Type), "*") + "." + name
 			}
 			b.names[name] = true
-			if id := endpointOf(d.Doc); id != "" {
+			if id, said := endpointOf(d.Doc); id != "" {
+				b.where[id], b.said[id] = fset.Position(d.Name.Pos()), said
 				b.methods[id] = [2]int{fset.Position(d.Doc.Pos()).Offset, fset.Position(d.End()).Offset}
 				b.keys[id] = keyLines(fset, d.Doc)
 			}
@@ -188,20 +192,20 @@ func (b *bridgeFile) parse(old []byte) error {
 	return nil
 }
 
-// endpointOf is the identity of the endpoint that a doc comment makes; empty if it makes none.
-func endpointOf(doc *ast.CommentGroup) string {
+// endpointOf is the identity of the endpoint that a doc comment makes, and how it is said; empty if it makes none.
+func endpointOf(doc *ast.CommentGroup) (id, said string) {
 	if doc == nil {
-		return ""
+		return "", ""
 	}
 	for _, c := range doc.List {
 		head, ok := ast.ParseDirective(c.Slash, c.Text)
 		if words := strings.Fields(head.Args); ok && head.Tool == "stella" && head.Name == "endpoint" && len(words) > 1 {
 			if id, err := (&spec.Endpoint{Method: words[0], Path: words[1]}).Identity(); err == nil {
-				return id
+				return id, words[0] + " " + words[1]
 			}
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // keyLines are the directives of a doc comment that have keys of its endpoint.

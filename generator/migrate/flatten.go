@@ -18,6 +18,7 @@ type found struct {
 	doubt   string
 	entry   *entry
 	root    *node
+	slashed bool // the router answers the path with a slash behind it, too
 }
 
 // above is what the routers above a router add to its routes.
@@ -163,9 +164,10 @@ func (it *interp) emit(n *node, e *entry, full string, up above, all *[]found) {
 			patterns = []string{below}
 		}
 	}
+	slashed := n.fw == Chi && e.pattern == "/" && full != "/" // the root of a router that is mounted
 	for _, m := range methods {
 		for _, p := range patterns {
-			*all = append(*all, found{n.fw, m, up.host, p, e.handler, up.guards, up.conds, up.doubt, e, up.root})
+			*all = append(*all, found{n.fw, m, up.host, p, e.handler, up.guards, up.conds, up.doubt, e, up.root, slashed})
 		}
 	}
 }
@@ -214,7 +216,7 @@ func joinPath(fw Framework, prefix, pattern string) string {
 	case Chi:
 		prefix = strings.TrimSuffix(strings.TrimSuffix(prefix, "*"), "/")
 		if pattern == "/" && prefix != "" {
-			return prefix // chi serves a mounted router's root without the slash, too
+			return prefix // chi serves a mounted router's root with and without the slash: emit notes it
 		}
 		return prefix + pattern
 	}

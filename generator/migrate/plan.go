@@ -8,6 +8,7 @@ import (
 	"go/build/constraint"
 	"go/token"
 	"go/types"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -40,6 +41,7 @@ type Plan struct {
 	Bridged []Planned
 	Left    []Left
 	Keys    []KeyNote
+	Stale   []Stale  // endpoints of the bridge
 	Fields  []string // of Handlers, and what they are to hold
 }
 
@@ -61,6 +63,13 @@ type Left struct {
 	Why   string
 }
 
+// Stale is an endpoint of a bridge whose route was not found.
+type Stale struct {
+	Place
+
+	Endpoint string // METHOD PATH
+}
+
 // planner makes a plan.
 type planner struct {
 	r       *Report
@@ -76,6 +85,7 @@ type planner struct {
 	edits   edits
 	uses    map[*types.Func]int
 	having  map[string]int            // routes by identity
+	fields  map[string]string         // types of receivers, by the package's folder and the field of Handlers
 	need    map[*packages.Package]int // new endpoints by package
 	bridges map[string]*bridgeFile    // by folder
 	files   map[string]*packages.Package
@@ -84,12 +94,15 @@ type planner struct {
 // Plan decides what becomes of the routes. The module is as it was when the report was made.
 func (r *Report) Plan(ctx context.Context, c Config, o Options) (*Plan, error) {
 	p := &planner{
-		r: r, o: o, plan: &Plan{}, served: map[string]string{}, annot: map[string]bool{}, own: map[string]bool{}, uses: map[*types.Func]int{}, having: map[string]int{},
+		r: r, o: o, plan: &Plan{}, served: map[string]string{}, annot: map[string]bool{}, own: map[string]bool{}, uses: map[*types.Func]int{}, having: map[string]int{}, fields: map[string]string{},
 		need: map[*packages.Package]int{}, bridges: map[string]*bridgeFile{}, files: map[string]*packages.Package{},
 	}
 	p.edits.fset = r.p.fset
 	lines, err := o.access()
 	if err != nil {
+		return nil, err
+	}
+	if err := r.checkDrop(o.Drop); err != nil {
 		return nil, err
 	}
 	p.lines = lines
@@ -115,10 +128,53 @@ func (r *Report) Plan(ctx context.Context, c Config, o Options) (*Plan, error) {
 			return nil, err
 		}
 	}
+	if err := p.stale(); err != nil {
+		return nil, err
+	}
 	if err := p.belong(); err != nil {
 		return nil, err
 	}
 	return p.finish()
+}
+
+// checkDrop refuses middleware that no route has: a handler would keep what it was to lose.
+func (r *Report) checkDrop(drop []string) error {
+	var names []string
+	for i := range r.Routes {
+		names = append(names, r.Routes[i].Guards...)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	for _, name := range drop {
+		switch {
+		case slices.Contains(names, name):
+		case len(names) == 0:
+			return fmt.Errorf("%w: --drop %s: no route has a middleware", errInput, name)
+		default:
+			return fmt.Errorf("%w: --drop %s: no route has this middleware, expected one of %s", errInput, name, strings.Join(names, ", "))
+		}
+	}
+	return nil
+}
+
+// stale lists the endpoints of bridges that no route is known for.
+func (p *planner) stale() error {
+	for _, pkg := range p.r.p.pkgs {
+		if _, err := os.Stat(filepath.Join(pkg.Dir, BridgeFile)); err != nil {
+			continue
+		}
+		b, err := p.bridgeIn(pkg)
+		if err != nil {
+			return err
+		}
+		for _, id := range sortedKeys(b.methods) {
+			if p.having[id] == 0 {
+				p.plan.Stale = append(p.plan.Stale, Stale{p.r.p.placeOf(b.where[id]), b.said[id]})
+			}
+		}
+	}
+	slices.SortFunc(p.plan.Stale, func(a, b Stale) int { return comparePlaces(a.Place, b.Place) })
+	return nil
 }
 
 // Check tells what of the options is wrong, before anything is read.
@@ -196,6 +252,9 @@ func (p *planner) existing(ctx context.Context, c Config) error {
 					p.served[id] = e.Pos.Filename
 				}
 				p.annot[funcKey(pkg.ImportPath, e)] = true
+				if e.Receiver != nil {
+					p.fields[fieldKey(pkg.Dir, e.Receiver.Type)] = e.Receiver.Type
+				}
 			}
 		}
 	}
@@ -204,6 +263,9 @@ func (p *planner) existing(ctx context.Context, c Config) error {
 	}
 	return nil
 }
+
+// fieldKey is the field of a package's Handlers that a type of receivers has.
+func fieldKey(dir, typ string) string { return dir + "\n" + scan.ExportedName(typ) }
 
 func funcKey(path string, e *scan.Endpoint) string {
 	if e.Receiver != nil {
@@ -334,6 +396,35 @@ func (p *planner) unwritable(fn *function) string {
 	case limited(name, fn.file):
 		return "its handler is in a file that only some builds have"
 	}
+	return p.unnameable(fn)
+}
+
+// unnameable says why generated code cannot name a handler.
+func (p *planner) unnameable(fn *function) string {
+	recv := fn.obj.Signature().Recv()
+	if recv == nil {
+		if slices.Contains(append(scan.LocalNames(), "main", "init", "_"), fn.obj.Name()) {
+			return "generated code cannot call a function that is called " + fn.obj.Name() + ": rename it"
+		}
+		return ""
+	}
+	named := namedOf(recv.Type())
+	if named == nil {
+		return "its receiver is no type of its package"
+	}
+	typ := named.Obj()
+	at := p.r.p.fset.File(typ.Pos())
+	switch {
+	case slices.Contains(scan.LocalNames(), typ.Name()):
+		return "generated code has variables that are called like its type, " + typ.Name() + ": rename it"
+	case at != nil && p.files[at.Name()] != nil && slices.ContainsFunc(p.files[at.Name()].Syntax, func(f *ast.File) bool {
+		return p.r.p.fset.File(f.Pos()) == at && limited(at.Name(), f)
+	}):
+		return "its type is declared in a file that only some builds have"
+	}
+	if other := p.fields[fieldKey(fn.pkg.Dir, typ.Name())]; other != "" && other != typ.Name() {
+		return "its type " + typ.Name() + " would be the field of Handlers that " + other + " is: rename one of both"
+	}
 	return ""
 }
 
@@ -383,6 +474,10 @@ func (p *planner) write(r *Route) error {
 	p.annot[keyOf(decl.obj)] = true
 	lines := append([]string{p.endpointLine(r, r.methods[0], r.Paths[0])}, p.lines...)
 	p.edits.document(decl.decl.Doc, decl.decl.Pos(), lines)
+	if recv := decl.obj.Signature().Recv(); recv != nil {
+		typ := namedOf(recv.Type()).Obj().Name() // unnameable has looked
+		p.fields[fieldKey(decl.pkg.Dir, typ)] = typ
+	}
 	p.need[decl.pkg]++
 	p.plan.Written = append(p.plan.Written, Planned{r.methods[0], r.Paths[0], r})
 	return nil

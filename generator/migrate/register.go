@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/token"
 	"go/types"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,6 +97,7 @@ func (r *registration) apply() value {
 		child.guards = r.names(0)
 		return child
 	case use:
+		r.answering()
 		for _, name := range r.names(0) {
 			r.n.guards = append(r.n.guards, r.maybe(name))
 		}
@@ -123,6 +125,32 @@ func (r *registration) text(i int) string {
 		return short(types.ExprString(r.expr.Args[i]))
 	}
 	return "what is passed"
+}
+
+// answers are middlewares that answer requests before any route does, by the packages that have them, without versions.
+var answers = map[string][]string{
+	"github.com/go-chi/chi/middleware":    {"Heartbeat", "PageRoute"},
+	"github.com/labstack/echo/middleware": {"Static", "StaticWithConfig", "Proxy", "ProxyWithConfig"},
+	"github.com/gin-contrib/static":       {"Serve", "ServeRoot"},
+}
+
+// version is that of a module, within or at the end of a package's path.
+var version = regexp.MustCompile(`/v\d+(/|$)`)
+
+// answering notes middleware that answers paths by itself, which are no routes.
+func (r *registration) answering() {
+	for _, arg := range r.expr.Args {
+		call, ok := ast.Unparen(arg).(*ast.CallExpr)
+		if !ok {
+			continue
+		}
+		fn := calleeOf(r.f.info, call)
+		if fn == nil || fn.Pkg() == nil || !slices.Contains(answers[version.ReplaceAllString(fn.Pkg().Path(), "$1")], fn.Name()) {
+			continue
+		}
+		r.it.note(call.Pos(), short(types.ExprString(call)), "the middleware answers paths itself, before any route does",
+			"write endpoints of these paths by hand, which serve the whole router as those of the bridge do")
+	}
 }
 
 // maybe says of a middleware on which condition it is added.

@@ -116,6 +116,10 @@ func (r *Report) add(f found) {
 		route.t.exact = false
 		route.Notes = append(route.Notes, "endpoints have no hosts: the bridge serves the path for every host that the router lets through")
 	}
+	if f.slashed {
+		route.Notes = append(route.Notes, fmt.Sprintf("it is registered as the root of a router at %s, so that chi answers %s/, too: "+
+			"no path of Stella's ends with a slash, and the gateway answers 404 to it, so callers have to leave the slash out", f.pattern, f.pattern))
+	}
 	switch {
 	case f.method == "":
 		route.methods = slices.DeleteFunc(slices.Clone(spec.Methods), func(m string) bool { return m == "HEAD" }) // GET serves it

@@ -205,7 +205,7 @@ func (it *interp) clauses(f *frame, body *ast.BlockStmt, tag string) (ended bool
 	for _, c := range body.List {
 		switch c := c.(type) {
 		case *ast.CaseClause:
-			cond := "default"
+			cond := "if no case of its switch holds"
 			if len(c.List) > 0 {
 				cond = "if " + tag + short(types.ExprString(c.List[0]))
 			} else {
@@ -214,7 +214,7 @@ func (it *interp) clauses(f *frame, body *ast.BlockStmt, tag string) (ended bool
 			done := it.under(cond, func() bool { return it.block(f, c.Body) })
 			ended = ended && done && !breaks(c.Body)
 		case *ast.CommClause:
-			it.under("select", func() bool {
+			it.under("if its case of a select is the one", func() bool {
 				it.init(f, c.Comm)
 				return it.block(f, c.Body)
 			})

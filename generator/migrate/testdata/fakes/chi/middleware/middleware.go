@@ -8,3 +8,5 @@ func Logger(next http.Handler) http.Handler { return next }
 func Recoverer(next http.Handler) http.Handler { return next }
 
 func Profiler() http.Handler { return nil }
+
+func Heartbeat(endpoint string) func(http.Handler) http.Handler { return nil }
