@@ -9,7 +9,7 @@ import (
 )
 
 // countedApart are the outcomes of requests to legacy upstreams: no service's series has them.
-var countedApart = []string{"legacy_unreachable", "legacy_lost"}
+var countedApart = []string{"legacy_loop", "legacy_unreachable", "legacy_lost"}
 
 // TestEveryOutcomeIsJudged holds that alerts know every outcome that a gateway counts: as an error, as a good answer, or as
 // nothing that the service answers for.
