@@ -261,10 +261,8 @@ func (c *changed) NetConn() net.Conn { return c.Conn }
 // request, or that a cache has, does not.
 func (q *Request) accepted(h http.Header) bool {
 	key := ""
-	for _, f := range q.Header {
-		if f.Name == headerWebSocketKey {
-			key = f.Value
-		}
+	if i := slices.IndexFunc(q.Header, func(f spec.Field) bool { return f.Name == headerWebSocketKey }); i >= 0 {
+		key = q.Header[i].Value
 	}
 	sum := sha1.Sum([]byte(key + webSocketGUID)) //nolint:gosec // it proves no more than that the key was read
 	return strings.EqualFold(h.Get(headerUpgrade), webSocket) && h.Get(headerWebSocketAccept) == base64.StdEncoding.EncodeToString(sum[:])
