@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ func TestMigrateDocs(t *testing.T) {
 	for _, b := range fenced.FindAllStringSubmatch(string(text), -1) {
 		blocks[b[1]] = append(blocks[b[1]], b[2])
 	}
-	if len(blocks["sh"]) != 3 || len(blocks["go"]) != 3 || len(blocks["text"]) != 1 || len(blocks["diff"]) != 1 {
+	if len(blocks["sh"]) != 4 || len(blocks["go"]) != 3 || len(blocks["text"]) != 1 || len(blocks["diff"]) != 1 {
 		t.Fatalf("docs/migrate.md has other blocks than this test knows: %d sh, %d go, %d text, %d diff",
 			len(blocks["sh"]), len(blocks["go"]), len(blocks["text"]), len(blocks["diff"]))
 	}
@@ -62,6 +63,33 @@ func TestMigrateDocs(t *testing.T) {
 	for _, field := range []string{"Server       *Server", "RoutesBridge *RoutesBridge"} {
 		if !strings.Contains(string(generated), field) {
 			t.Errorf("Handlers has no field %s", field)
+		}
+	}
+	runtimeByDocs(t, blocks["sh"][3])
+}
+
+// runtimeByDocs runs the commands that give a module the runtime, but for go mod tidy, which the tutorial's test runs with its own.
+func runtimeByDocs(t *testing.T, block string) {
+	t.Helper()
+	edit, rest, found := strings.Cut(block, "go mod tidy\n")
+	if !found || rest != "" {
+		t.Fatalf("expected commands that end with go mod tidy:\n%s", block)
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-ec", edit) //nolint:gosec // of the documentation
+	cmd.Env = append(os.Environ(), "HOME=/home/author", "GOCACHE="+t.TempDir())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", edit, err, out)
+	}
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"require github.com/stella-ops/router v0.0.0\n", "replace github.com/stella-ops/router => /home/author/router\n",
+		"tool github.com/stella-ops/router/generator/cmd/stellagen\n",
+	} {
+		if !strings.Contains(string(mod), line) {
+			t.Errorf("go.mod does not say %s:\n%s", line, mod)
 		}
 	}
 }
