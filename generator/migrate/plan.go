@@ -94,7 +94,8 @@ type planner struct {
 // Plan decides what becomes of the routes. The module is as it was when the report was made.
 func (r *Report) Plan(ctx context.Context, c Config, o Options) (*Plan, error) {
 	p := &planner{
-		r: r, o: o, plan: &Plan{}, served: map[string]string{}, annot: map[string]bool{}, own: map[string]bool{}, uses: map[*types.Func]int{}, having: map[string]int{}, fields: map[string]string{},
+		r: r, o: o, plan: &Plan{}, served: map[string]string{}, annot: map[string]bool{}, own: map[string]bool{}, uses: map[*types.Func]int{},
+		having: map[string]int{}, fields: map[string]string{},
 		need: map[*packages.Package]int{}, bridges: map[string]*bridgeFile{}, files: map[string]*packages.Package{},
 	}
 	p.edits.fset = r.p.fset

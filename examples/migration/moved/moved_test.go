@@ -122,7 +122,7 @@ func move(t *testing.T) *module {
 	m.write("go.mod", mod)
 	m.write("go.sum", sum)
 	bin := filepath.Join(m.path, "stellagen")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", bin, "./generator/cmd/stellagen") //nolint:gosec // the test's own
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", bin, "./generator/cmd/stellagen")
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building stellagen: %v\n%s", err, out)

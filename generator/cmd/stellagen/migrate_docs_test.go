@@ -75,7 +75,7 @@ func runtimeByDocs(t *testing.T, block string) {
 	if !found || rest != "" {
 		t.Fatalf("expected commands that end with go mod tidy:\n%s", block)
 	}
-	cmd := exec.CommandContext(t.Context(), "sh", "-ec", edit) //nolint:gosec // of the documentation
+	cmd := exec.CommandContext(t.Context(), "sh", "-ec", edit)
 	cmd.Env = append(os.Environ(), "HOME=/home/author", "GOCACHE="+t.TempDir())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", edit, err, out)
