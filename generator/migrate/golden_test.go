@@ -120,6 +120,9 @@ func describePlan(p *migrate.Plan) string {
 	for _, l := range p.Left {
 		fmt.Fprintf(&b, "left %s %s: %s\n", l.Route.Method, l.Route.Pattern, l.Why)
 	}
+	for _, n := range p.Needs {
+		fmt.Fprintf(&b, "%s %s lacks: %s\n", n.Method, n.Path, n.Why)
+	}
 	for _, s := range p.Stale {
 		fmt.Fprintf(&b, "stale %s\n", s.Endpoint)
 	}

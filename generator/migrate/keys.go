@@ -204,5 +204,8 @@ func (p *planner) keysFor(r *Route, method, path string) keyList {
 	for _, u := range left {
 		p.noteKeys(u.key, "left out: "+u.why, method+" "+path)
 	}
+	for _, why := range r.uses.needs([]string{method}, fits) {
+		p.plan.Needs = append(p.plan.Needs, Need{Planned{method, path, r}, why})
+	}
 	return fits
 }

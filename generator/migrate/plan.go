@@ -41,6 +41,7 @@ type Plan struct {
 	Bridged []Planned
 	Left    []Left
 	Keys    []KeyNote
+	Needs   []Need   // of what is written
 	Stale   []Stale  // endpoints of the bridge
 	Fields  []string // of Handlers, and what they are to hold
 }
@@ -55,6 +56,13 @@ type File struct {
 type Planned struct {
 	Method, Path string
 	Route        *Route
+}
+
+// Need is what an endpoint lacks that its handler needs: nobody but its author knows the value.
+type Need struct {
+	Planned
+
+	Why string
 }
 
 // Left is a route that becomes none.

@@ -129,7 +129,7 @@ func (r *Report) add(f found) {
 		route.Notes = append(route.Notes, "endpoints have no method "+f.method)
 	}
 	route.uses = r.p.usesOf(f.handler)
-	route.Needs = route.uses.needs(route.methods)
+	route.Needs = route.uses.needs(route.methods, nil)
 	i := slices.IndexFunc(r.Routes, func(o Route) bool {
 		return o.Place == route.Place && o.Method == route.Method && o.Pattern == route.Pattern && o.Handler == route.Handler && o.Host == route.Host &&
 			o.root.created == route.root.created

@@ -205,36 +205,53 @@ func readsBody(info *types.Info, e ast.Expr) bool {
 	return found
 }
 
-// needs says which keys endpoints of a route need, and why.
-func (u *uses) needs(methods []string) []string {
+// needs says which keys endpoints of a route need besides those that they have, and why.
+func (u *uses) needs(methods []string, have keyList) []string {
 	var all []string
 	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	get := slices.Contains(methods, http.MethodGet)
-	body := slices.ContainsFunc(methods, hasBody)
+	stream := spec.Streaming(have.value(keyStream))
+	answers := stream == spec.StreamResponse || stream == spec.StreamBoth || stream == spec.StreamUpgrade
 	switch {
-	case u.upgrade != "" && get:
+	case u.upgrade != "" && get && stream != spec.StreamUpgrade:
 		add("its handler takes the connection over (%s): its endpoint needs stream=upgrade, or answers 426", u.upgrade)
-	case u.upgrade != "" && len(methods) > 0:
+	case u.upgrade != "" && !get && len(methods) > 0:
 		add("its handler takes the connection over (%s), which only an endpoint of GET with stream=upgrade can", u.upgrade)
+	case answers:
 	case u.flush != "":
 		add("its handler flushes its answer (%s): its endpoint needs stream=response, or ends after timeout=", u.flush)
 	case u.out != "":
 		add("its handler copies to its answer (%s): its endpoint needs stream=response, where that may take longer than timeout=", u.out)
 	}
-	if !body || u.most > 0 && u.most <= spec.DefaultLimits.MaxBodyBytes {
-		return all
-	}
-	if by := u.bodyBy(); by != "" {
-		why := "body=SIZE, of the largest that it takes"
-		if u.most > 0 {
-			why = "body=" + directive.SpellSize(u.most)
+	if slices.ContainsFunc(methods, hasBody) {
+		if why := u.needsBody(have); why != "" {
+			all = append(all, why)
 		}
-		add("its handler reads bodies that may be large (%s): its endpoint needs %s, and stream=request for what may take longer than timeout=; more than body= is 413",
-			by, why)
-	} else if u.most > 0 {
-		add("its handler takes bodies of %s (http.MaxBytesReader): its endpoint needs body=%s, or answers 413", directive.SpellSize(u.most), directive.SpellSize(u.most))
 	}
 	return all
+}
+
+// needsBody says which body= endpoints need that have a body.
+func (u *uses) needsBody(have keyList) string {
+	body := spec.DefaultLimits.MaxBodyBytes
+	said := have.index(keyBody) >= 0
+	if n, err := spec.ParseSize(have.value(keyBody)); said && err == nil {
+		body = n
+	}
+	by := u.bodyBy()
+	switch {
+	case u.most > 0 && u.most <= body, u.most == 0 && (by == "" || said):
+		return ""
+	case by == "":
+		return fmt.Sprintf("its handler takes bodies of %s (http.MaxBytesReader): its endpoint needs body=%s, or answers 413",
+			directive.SpellSize(u.most), directive.SpellSize(u.most))
+	}
+	size := "body=SIZE, of the largest that it takes"
+	if u.most > 0 {
+		size = "body=" + directive.SpellSize(u.most)
+	}
+	return fmt.Sprintf("its handler reads bodies that may be large (%s): its endpoint needs %s, and stream=request for what may take longer than timeout=; "+
+		"more than body= is 413", by, size)
 }
 
 func (u *uses) bodyBy() string {

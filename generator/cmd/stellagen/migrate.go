@@ -135,6 +135,9 @@ func summarize(out *output, r *migrate.Report, plan *migrate.Plan, dry bool) {
 	for _, l := range plan.Left {
 		out.errorf("%s: %s %s is left: %s\n", l.Route.Place, l.Route.Method, l.Route.Host+l.Route.Pattern, l.Why)
 	}
+	for _, n := range plan.Needs {
+		out.errorf("%s: note: %s %s: %s\n", n.Route.Place, n.Method, n.Path, n.Why)
+	}
 	for _, s := range plan.Stale {
 		out.errorf("%s: %s has no route that was found: remove the endpoint if its route is gone\n", s.Place, s.Endpoint)
 	}
