@@ -117,8 +117,8 @@ func (r *Report) add(f found) {
 		route.Notes = append(route.Notes, "endpoints have no hosts: the bridge serves the path for every host that the router lets through")
 	}
 	if f.slashed {
-		route.Notes = append(route.Notes, fmt.Sprintf("it is registered as the root of a router at %s, so that chi answers %s/, too: "+
-			"no path of Stella's ends with a slash, and the gateway answers 404 to it, so callers have to leave the slash out", f.pattern, f.pattern))
+		route.Notes = append(route.Notes, fmt.Sprintf("it is the root of a router, which chi serves at %s/, too: the gateway answers 404 there, "+
+			"since no path of Stella's ends with a slash: callers have to send %s", f.pattern, f.pattern))
 	}
 	switch {
 	case f.method == "":
