@@ -133,6 +133,8 @@ var _ = Describe("A path pattern", func() {
 		Entry("when relative", "a/b", "does not begin with a slash"),
 		Entry("with a slash at its end", "/a/", "ends with a slash"),
 		Entry("with an empty segment", "/a//b", "empty segment"),
+		Entry("with an asterisk for the rest", "/a/*", `segment "*" begins with an asterisk: write {rest...}, as the last segment`),
+		Entry("with an asterisk and a name for the rest", "/a/*path", "write {path...}"),
 		Entry("with a dot segment", "/a/./b", "would be resolved away"),
 		Entry("with two dots", "/a/..", "would be resolved away"),
 		Entry("with an end marker", "/a/{$}", "never matches a subtree"),

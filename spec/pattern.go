@@ -93,6 +93,12 @@ func parseSegment(s string) (Segment, error) {
 		}
 		return Segment{}, fmt.Errorf("segment %q begins with a colon: write {%s} for a parameter", s, name)
 	}
+	if name, ok := strings.CutPrefix(s, "*"); ok { // what other routers take for the rest: as a literal it would silently match nothing
+		if !identifier(name) {
+			name = "rest"
+		}
+		return Segment{}, fmt.Errorf("segment %q begins with an asterisk: write {%s...}, as the last segment, for the rest of the path", s, name)
+	}
 	return Segment{Literal: s}, nil
 }
 

@@ -76,6 +76,7 @@ var _ = Describe("legacy routes, by a configuration", func() {
 	},
 		Entry("another key", "{path: /a, upstream: shop, public: a, weigt: 1}", "5:45", `there is no key "weigt" (is it weight?)`),
 		Entry("no path", "{upstream: shop, public: a}", "5:7", "legacy.routes[0].path: is not said"),
+		Entry("an asterisk for the rest", "{path: /books/*, upstream: shop, public: a}", "5:14", "write {rest...}, as the last segment"),
 		Entry("a path that is no pattern", "{path: /a/, upstream: shop, public: a}", "5:14", "ends with a slash"),
 		Entry("a weight beyond all", "{path: /a, upstream: shop, public: a, weight: 101}", "5:53", "expected at most 100, got 101"),
 		Entry("a weight that is none", "{path: /a, upstream: shop, public: a, weight: most}", "5:53", "expected a whole number"),
@@ -87,6 +88,11 @@ var _ = Describe("legacy routes, by a configuration", func() {
 			"6:8", "is taken by legacy.routes[0]"),
 		Entry("no time", "{path: /a, upstream: shop, public: a, timeout: 0s}", "5:54", "expected at least 1ms"),
 	)
+
+	It("name an upstream by a URL like their own", func() {
+		_, err := load("legacy: {upstreams: [{name: shop, url: shop}]}", nil)
+		Expect(err).To(MatchError(ContainSubstring(`legacy.upstreams[0].url: expected http or https and a host, such as http://127.0.0.1:9000, got "shop"`)))
+	})
 
 	DescribeTable("lead to no gateway's own address", func(http, host string, own bool) {
 		l, err := load("http: '"+http+"'\nlegacy: {upstreams: [{name: shop, url: 'http://"+host+"'}]}\n", nil)

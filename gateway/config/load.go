@@ -247,7 +247,8 @@ func (r *reader) section(n *strictyaml.Node, v reflect.Value, path string) {
 			r.value(node, s, v.Field(s.index), join(path, s.key))
 		case s.required && slices.Contains(r.doubtful, join(path, s.key)): // another key was probably meant to be this one
 		case s.required && n != nil:
-			r.faultf(n, join(path, s.key), "is not said: %s", s.doc)
+			what, _, _ := strings.Cut(s.doc, ". ") // the rest is for the reference
+			r.faultf(n, join(path, s.key), "is not said: %s.", strings.TrimSuffix(what, "."))
 		default:
 			r.preset(s, v.Field(s.index), join(path, s.key))
 		}

@@ -178,6 +178,7 @@ var _ = Describe("a configuration", func() {
 			Expect(lines).To(HaveLen(len(want)), err.Error())
 			for i := range want {
 				Expect(lines[i]).To(HavePrefix("gateway.yaml:" + want[i]))
+				Expect(strings.Count(lines[i], ". ")).To(BeZero(), "one sentence")
 			}
 		},
 		Entry("all at once", "nod: {}\nadmin: {address: nowhere}\ntransports: {acceptRate: 0, memory: lots, heartbeat: 1ms}\n",
@@ -196,6 +197,10 @@ var _ = Describe("a configuration", func() {
 		Entry("an access log that the level leaves out", "log: {access: true, level: warn}\n", `1:7: log.access: writes lines of level info, and log.level is warn`),
 		Entry("a listener without an address", "listeners:\n  - tls: {cert: a, key: b}\n", `2:5: listeners[0].address: is not said`),
 		Entry("a certificate without a key", "listeners: [{address: 127.0.0.1:1, tls: {cert: a}}]\n", `1:41: listeners[0].tls.key: is not said`),
+		Entry("a front end with a slash at its end", "static: [{path: /app/, dir: .}]\n",
+			`1:17: static[0].path: expected a path without parameters, such as /invoices, got "/app/": it ends with a slash: write /app, which has everything below it`),
+		Entry("a front end with parameters", "static: [{path: '/{a}/', dir: .}]\n", `1:17: static[0].path: expected a path without parameters, such as /invoices, got "/{a}/": path "/{a}/" ends with a slash`),
+		Entry("a front end without a folder, by one sentence", "static: [{path: /app}]\n", "1:10: static[0].dir: is not said: The folder whose files are served."),
 		Entry("a network that is none", "listeners: [{address: 127.0.0.1:1, proxyProtocol: [10.0.0.1]}]\n", `1:52: listeners[0].proxyProtocol[0]: expected a network`),
 		Entry("an owner that is no service", "transports: {owners: {/a: Not Me}}\n", `1:27: transports.owners[/a]: expected the name of a service`),
 		Entry("an owner of a pattern", "transports: {owners: {'/a/{b}': me}}\n", `1:23: transports.owners: expected a path without parameters`),

@@ -158,7 +158,7 @@ var settings = []setting{
 	{path: "legacy", doc: "Requests that go to HTTP servers which have not moved behind a session yet, and the shares of those that have."},
 	{path: "legacy.upstreams[]", doc: "The servers. They are never instances, and announce nothing."},
 	{path: "legacy.upstreams[].name", required: true, doc: "In routes, logs and metrics: letters, digits, '-', '_' and '.'."},
-	{path: "legacy.upstreams[].url", format: "http", required: true,
+	{path: "legacy.upstreams[].url", format: "server", required: true,
 		doc: "Scheme and host, with nothing behind them. It is asked by HTTP/1.1."},
 	{path: "legacy.upstreams[].host", doc: "What it is asked for in Host; what the client has asked for unless it is said."},
 	{path: "legacy.routes[]", doc: "What they serve. Of the routes that match a request, the most specific one counts, as among endpoints. " +
@@ -257,7 +257,7 @@ var settings = []setting{
 			"has the path, and no legacy route that is as specific. Of the entries whose path a request is at or below, the one with the longest counts."},
 	{path: "static[].path", preset: "/", format: "path", doc: "The path, with everything below it."},
 	{path: "static[].dir", required: true,
-		doc: "The folder. It is opened for each request: a link to another one counts at once. Nothing outside of it is served, and no " +
+		doc: "The folder whose files are served. It is opened for each request: a link to another one counts at once. Nothing outside of it is served, and no " +
 			"name that begins with a dot, but for .well-known; a folder within is its index.html."},
 	{path: "static[].fallback",
 		doc: "The file, such as index.html, for pages that have none: of a front end that has paths of its own. Only for clients that " +

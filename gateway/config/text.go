@@ -30,6 +30,7 @@ var formats = map[string]struct {
 	"store":    {"the URL of a Valkey or Redis server, such as valkey://127.0.0.1:6379", `^(valkeys?|rediss?)://`, checkStore},
 	"url":      {"a URL, such as tcp://127.0.0.1:5100", `^[a-z][a-z0-9+.-]*://`, checkURL},
 	"http":     {"an http or https URL, such as http://127.0.0.1:4318", `^https?://`, checkHTTP},
+	"server":   {"http or https and a host, such as http://127.0.0.1:9000", `^https?://`, checkHTTP},
 	"media":    {"a media type, such as application/json, or text/*", `^[^/]+/[^/]+$`, checkMedia},
 	"network":  {"a network, such as 10.0.0.0/8", `/[0-9]+$`, checkNetwork},
 	"file":     {"the name of a file", `\S`, checkFile},
@@ -144,7 +145,13 @@ func checkGrant(text string) error {
 	return nil
 }
 
-func checkPath(text string) error { return routing.CheckPath(text) }
+// checkPath says what to write where the path ends with a slash: such a path has everything below it without one.
+func checkPath(text string) error {
+	if path := strings.TrimRight(text, "/"); strings.HasPrefix(path, "/") && path != text && routing.CheckPath(path) == nil {
+		return fmt.Errorf("it ends with a slash: write %s, which has everything below it", path)
+	}
+	return routing.CheckPath(text)
+}
 
 // check says what is wrong with the text of a setting, or of one item of it, before it is a value.
 func (s *setting) check(text string) error {

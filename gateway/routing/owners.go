@@ -34,7 +34,7 @@ func CheckPath(path string) error {
 	}
 	for _, s := range p.Segments {
 		if s.Param != "" || s.Rest {
-			return fmt.Errorf("routing: %s has parameters, expected a path such as /invoices", path)
+			return fmt.Errorf("%s has parameters, expected a path such as /invoices", path)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"text/tabwriter"
@@ -17,15 +18,21 @@ const (
 )
 
 type checkCmd struct {
-	File string `arg:"" help:"The configuration file."`
+	File string `arg:"" help:"The configuration file." optional:""`
+
+	Config string `help:"The same, as run has it." placeholder:"FILE"`
 }
 
 // Run reads a file as run would, with the variables of this process above it, and takes no address.
 func (c *checkCmd) Run(s streams) error {
-	if _, err := checkFile(c.File); err != nil {
+	name := cmp.Or(c.File, c.Config)
+	if name == "" || c.File != "" && c.Config != "" {
+		return usagef("check: expected one configuration file: FILE or --config FILE")
+	}
+	if _, err := checkFile(name); err != nil {
 		return err
 	}
-	return s.printf("%s is right\n", c.File)
+	return s.printf("%s is right\n", name)
 }
 
 // checkFile reads a file, with the variables of this process above it, and says everything that is wrong with that.

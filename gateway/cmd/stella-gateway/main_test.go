@@ -203,7 +203,10 @@ var _ = Describe("the command", func() {
 			args     []string
 		}{
 			{0, before + " is right\n", "", []string{"check", before}},
+			{0, before + " is right\n", "", []string{"check", "--config", before}},
 			{2, "", `c.yaml:1:1: there is no key "nod"`, []string{"check", wrong}},
+			{2, "", "expected one configuration file", []string{"check"}},
+			{2, "", "expected one configuration file", []string{"check", "--config", before, wrong}},
 			{2, "", "no such file", []string{"check", filepath.Join(dir, "none")}},
 			{0, "~ node.region: eu -> us  (restart)\n~ log.level: info -> warn\n2 changes, 1 of them need a restart\n", "", []string{"diff", before, after}},
 			{2, "", "unsafe.yaml:1:9: admin.address: ", []string{"diff", before, unsafe}},
