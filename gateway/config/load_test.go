@@ -199,7 +199,7 @@ var _ = Describe("a configuration", func() {
 		Entry("a certificate without a key", "listeners: [{address: 127.0.0.1:1, tls: {cert: a}}]\n", `1:41: listeners[0].tls.key: is not said`),
 		Entry("a front end with a slash at its end", "static: [{path: /app/, dir: .}]\n",
 			`1:17: static[0].path: expected a path without parameters, such as /invoices, got "/app/": it ends with a slash: write /app, which has everything below it`),
-		Entry("a front end with parameters", "static: [{path: '/{a}/', dir: .}]\n", `1:17: static[0].path: expected a path without parameters, such as /invoices, got "/{a}/": path "/{a}/" ends with a slash`),
+		Entry("a front end with parameters", "static: [{path: '/{a}/', dir: .}]\n", `1:17: static[0].path: expected a path without parameters, such as /invoices, got "/{a}/"`),
 		Entry("a front end without a folder, by one sentence", "static: [{path: /app}]\n", "1:10: static[0].dir: is not said: The folder whose files are served."),
 		Entry("a network that is none", "listeners: [{address: 127.0.0.1:1, proxyProtocol: [10.0.0.1]}]\n", `1:52: listeners[0].proxyProtocol[0]: expected a network`),
 		Entry("an owner that is no service", "transports: {owners: {/a: Not Me}}\n", `1:27: transports.owners[/a]: expected the name of a service`),
