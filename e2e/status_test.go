@@ -95,6 +95,8 @@ var unprovable = base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","ki
 func causes() []cause {
 	return []cause{
 		{101, "", "The endpoint is a WebSocket, and the service accepts it.", false, asks("GET /socket", "Connection: Upgrade\r\nUpgrade: websocket\r\n")},
+		{101, "", "The request opens a WebSocket, and the legacy upstream accepts it.", false,
+			asks("GET /legacy/socket", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: "+exampleKey+"\r\n")},
 		{200, "", "The service answers; so it does with any status from 200 to 599, which passes as it is.", false, asks("GET /do")},
 		{200, "", "There is a static file, or a document of the gateway's own.", false, asks("GET /files/a.txt")},
 		{200, "", "The state of a job is asked for, and known.", false, nil},
@@ -143,6 +145,8 @@ func causes() []cause {
 		{501, "", "Transfer-Encoding is anything else than `chunked`. The connection ends.", false, asks("POST /do", "Transfer-Encoding: gzip, chunked\r\n")},
 		{502, "legacy_unreachable", "The path is a legacy upstream's, which cannot be reached.", true, asks("GET /legacy/gone")},
 		{502, "legacy_lost", "The legacy upstream ended the connection, or broke HTTP, before it had answered.", false, asks("GET /legacy/lost")},
+		{502, "legacy_lost", "The legacy upstream's 101 does not accept the WebSocket that was asked for.", false,
+			asks("GET /legacy/socket", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: other\r\n")},
 		{502, "service_lost", "The connection to the service broke during the call.", false, asks("GET /dying")},
 		{502, "service_failed", "The handler ended without an answer.", false, asks("GET /do?nothing")},
 		{502, "bad_answer", "The answer is not as long as it says, or breaks the protocol.", false, asks("GET /do?lie")},
@@ -316,8 +320,11 @@ func asksAsPage(*statuses) answer {
 	return respond(bufio.NewReader(conn), http.MethodGet)
 }
 
+// The example of RFC 6455, section 1.3.
+const exampleKey, exampleAccept = "dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
 // loses is the address of an HTTP server that answers no request: it ends the connection, or waits until the gateway does, where the
-// path ends with slow.
+// path ends with slow. Where it ends with socket, it accepts a WebSocket with the example's key.
 func loses() string {
 	GinkgoHelper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -332,8 +339,14 @@ func loses() string {
 			go func() { // ends with the gateway at the latest
 				defer conn.Close()
 				r := bufio.NewReader(conn)
-				if q, err := http.ReadRequest(r); err == nil && strings.HasSuffix(q.URL.Path, "slow") {
+				q, err := http.ReadRequest(r)
+				switch {
+				case err != nil:
+				case strings.HasSuffix(q.URL.Path, "slow"):
 					_, _ = r.ReadByte()
+				case strings.HasSuffix(q.URL.Path, "socket"):
+					_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+						"Sec-WebSocket-Accept: "+exampleAccept+"\r\n\r\n")
 				}
 			}()
 		}
@@ -376,6 +389,7 @@ func startStatuses() *statuses {
 		"    - {name: gone, url: 'http://"+address()+"'}\n    - {name: lost, url: 'http://"+loses()+"'}\n    - {name: via, url: '"+tellsVia()+"'}\n  routes:\n"+
 		"    - {path: /legacy/gone, upstream: gone, public: a test}\n    - {path: /legacy/lost, upstream: lost, public: a test}\n"+
 		"    - {path: /legacy/via, upstream: via, public: a test}\n"+
+		"    - {path: /legacy/socket, upstream: lost, public: a test}\n"+
 		"    - {path: /legacy/slow, upstream: lost, public: a test, timeout: 100ms}\n"+
 		"limits:\n  store: valkey://"+address()+"\n  rules:\n"+
 		"    - {name: seldom, endpoint: GET /seldom, rate: 1, per: 1h}\n"+

@@ -31,7 +31,8 @@ func TestWebSocketByTLS(t *testing.T) {
 			return
 		}
 		defer conn.Close()
-		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Accept: "+exampleAccept+"\r\n\r\nearly")
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n"+
+			"Sec-WebSocket-Accept: "+exampleAccept+"\r\n\r\nearly")
 		all, err := io.ReadAll(from)
 		if err != nil {
 			all = []byte(err.Error())
