@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -424,6 +425,39 @@ var _ = Describe("A WebSocket of a legacy upstream", func() {
 		err := <-ended
 		Expect(errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)).To(BeTrue(), "%v", err)
 		_ = conn.Close()
+	})
+
+	It("costs little while it is silent", func() {
+		r := start(fronts(upstream(sockets(accepted, func(conn *net.TCPConn, from *bufio.Reader) {
+			small := make([]byte, 512)
+			for {
+				n, err := from.Read(small)
+				if err != nil {
+					return
+				}
+				if _, err := conn.Write(small[:n]); err != nil {
+					return
+				}
+			}
+		})), everywhere))
+		heap := func() int64 {
+			for range 2 { // pools give up what they hold with the second
+				runtime.GC()
+			}
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return int64(m.HeapAlloc)
+		}
+		before := heap()
+		const many = 100
+		for range many {
+			conn, from := r.opened("/chat")
+			exchange(conn, from, strings.Repeat("x", 8<<10)) // which has filled what is read ahead
+			exchange(conn, from, "y")
+		}
+		each := (heap() - before) / many
+		AddReportEntry("bytes for a connection", each)
+		Expect(each).To(BeNumerically("<", 48<<10), "bytes for a connection, its client and its upstream included")
 	})
 
 	It("ends when the client has left whose octets the upstream does not read", func() {
