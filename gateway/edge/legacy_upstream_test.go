@@ -335,7 +335,7 @@ var _ = Describe("a legacy upstream that fails", func() {
 		})
 		gone := httptest.NewServer(nil)
 		gone.Close()
-		r := start(fronts(s, legacy.Route{Path: "/{rest...}", Weight: 100, Limits: spec.Limits{TimeoutMS: 100}}, legacy.Route{Path: "/gone", Weight: 100}),
+		r := start(fronts(s, everywhere, legacy.Route{Path: "/gone", Weight: 100}, legacy.Route{Path: "/slow", Weight: 100, Limits: spec.Limits{TimeoutMS: 100}}),
 			func(c *gateway.Config) {
 				c.Policy.Legacy.Upstreams = append(c.Policy.Legacy.Upstreams, legacy.Upstream{Name: "gone", URL: gone.URL})
 				c.Policy.Legacy.Routes[1].Upstream = "gone"
