@@ -412,7 +412,10 @@ var _ = Describe("a service that connects", func() {
 	It("takes nothing away from the upstream of a legacy route: neither sizes nor time, whatever its own limits are", func() {
 		s := upstream(streaming)
 		r := start(fronts(s,
-			legacy.Route{Path: "/said/{rest...}", Weight: 100, Limits: spec.Limits{MaxBodyBytes: 3 << 20, TimeoutMS: patience.Milliseconds(), IdleMS: patience.Milliseconds()}},
+			legacy.Route{
+				Path: "/said/{rest...}", Weight: 100,
+				Limits: spec.Limits{MaxBodyBytes: 3 << 20, TimeoutMS: patience.Milliseconds(), IdleMS: patience.Milliseconds()},
+			},
 			legacy.Route{Path: "/unsaid/{rest...}", Weight: 100}))
 		ask := func(path string, size int) answer {
 			GinkgoHelper()

@@ -159,7 +159,8 @@ var _ = Describe("static files", func() {
 
 	It("stand before a legacy route that has the path for other methods only", func() {
 		s := upstream(writes("old"))
-		r := start(fronts(s, legacy.Route{Path: "/{rest...}", Methods: []string{"POST"}, Weight: 100}, legacy.Route{Path: "/app/docs/{rest...}", Methods: []string{"POST"}, Weight: 100}),
+		posts := []string{"POST"}
+		r := start(fronts(s, legacy.Route{Path: "/{rest...}", Methods: posts, Weight: 100}, legacy.Route{Path: "/app/docs/{rest...}", Methods: posts, Weight: 100}),
 			serving(static.Dir{Path: "/app"}))
 		Expect(r.do("GET", "/app/main.js", "").body).To(Equal(script))
 		Expect(r.do("GET", "/app/docs/index.html", "").StatusCode).To(Equal(405), "the route is more specific")
