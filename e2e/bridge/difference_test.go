@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"testing/fstest"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -198,6 +199,17 @@ var differences = map[string]func(ctx SpecContext){
 			conn := connect(address)
 			say(conn, "GET /a HTTP/1.1\r\nHost: "+authority+"\r\nConnection: close\r\n\r\n")
 			Expect(io.ReadAll(conn)).To(ContainSubstring(want))
+		}
+	},
+	"`http.FileServer`": func(ctx SpecContext) {
+		files := http.FileServerFS(fstest.MapFS{"docs/index.html": {Data: []byte("the page")}})
+		p := serve(GinkgoTB(), files, []endpoint{{method: http.MethodGet, path: "/{rest...}"}})
+		for target, want := range map[string][2]int{
+			"/docs/": {http.StatusOK, http.StatusNotFound}, "/docs": {http.StatusOK, http.StatusNotFound}, // a redirect to the first
+			"/docs/index.html": {http.StatusOK, http.StatusNotFound}, // as well
+		} {
+			Expect(request(ctx, http.MethodGet, p.direct, target, http.NoBody).StatusCode).To(Equal(want[0]), target)
+			Expect(request(ctx, http.MethodGet, p.gateway, target, http.NoBody).StatusCode).To(Equal(want[1]), target)
 		}
 	},
 	"taking the connection over": func(ctx SpecContext) {
