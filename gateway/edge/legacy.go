@@ -30,6 +30,9 @@ type legacyRoute struct {
 	meter  *telemetry.LegacyRoute // set when the table is put in force
 }
 
+// percent is the weight of a route all of whose requests go to the upstream.
+const percent = 100
+
 // legacyPlace is one method of a route.
 type legacyPlace struct {
 	route *legacyRoute
@@ -203,7 +206,7 @@ func (e *Edge) goesAway(x *Exchange, m *routing.Match) bool {
 		x.route = endpoint.Best()
 	case place.route.Weight == 0:
 		return false
-	case place.route.Weight < 100 && routing.Percentile(e.keyOf(x, place.route.key)) >= place.route.Weight: //nolint:mnd // percent: who calls is not asked for nothing
+	case place.route.Weight < percent && routing.Percentile(e.keyOf(x, place.route.key)) >= place.route.Weight: // at the whole nobody asks who calls
 		return false
 	default:
 		if x.route = endpoint.Default(e.keyOf(x, endpoint.Key())); x.route == nil {

@@ -119,7 +119,7 @@ func (e *Edge) explainLegacy(x *routing.Explanation, version, key string) {
 			step.Share, step.Why = 1, "the key is below the weight"
 		}
 	default:
-		step.Share, step.Why = float64(r.Weight)/100, "by the weight" //nolint:mnd // percent
+		step.Share, step.Why = float64(r.Weight)/percent, "by the weight"
 	}
 	if x.Legacy = step; step.Share == 1 {
 		x.Fault, x.Instances = "", nil
